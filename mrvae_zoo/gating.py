@@ -1,0 +1,353 @@
+"""log β → gates: the layers whose pre-activations β scales and shifts, and how they fold into plain ones.
+
+A gated layer computes scale(β) ⊙ y + shift(β) from the pre-activation y of the plain layer. What β is worth to a
+gate is computed once a call (`Gating.features`) and handed down as an argument; no module keeps it:
+
+    β () or (B,) ──Gating.features──► features (K,) or (B, K) ──Gate──► scale, shift (C,) or (B, C)
+
+Gates are computed in float32 whatever the dtype of the model or of autocast (float64 in a float64 model).
+
+Letters: B batch, C channels of the layer's output, K features of log β.
+Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mrvae_zoo.config import GatingName
+
+Side = Literal["encoder", "decoder"]
+Gates = tuple[Tensor, Tensor | None]
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gating:
+    """How β reaches a network: the features of log β, and the layers that use them.
+
+    Attributes:
+        kind: "none", plain layers. "paper", the published gates: sigmoid in the encoder, sqrt(relu(1 − exp(·))) in
+            the decoder, of an affine function of the standardised log β, on hidden pre-activations. "affine", scale
+            and shift, each a polynomial of log β, on hidden pre-activations and on μ, log σ² and the output.
+            "linear", the response of the optimal linear VAE (see `architectures/linear.py`).
+        beta_range: (β_min, β_max); log β is standardised to mean 0 and variance 1 under the log-uniform
+            distribution on it.
+        degree: of the polynomial of "affine".
+    """
+
+    kind: GatingName
+    beta_range: tuple[float, float]
+    degree: int = 3
+
+    def features(self, beta: Tensor) -> Tensor:
+        """β () -> (K,), or (B,) -> (B, K): log β for "linear", else the orthonormal Legendre basis of it."""
+        log_beta = beta.log()
+        if self.kind == "linear":
+            return log_beta.unsqueeze(-1)
+        low, high = (math.log(end) for end in self.beta_range)
+        position = (log_beta - (low + high) / 2) / ((high - low) / 2)
+        return legendre_basis(position, self.degree if self.kind == "affine" else 1)
+
+    def linear(self, inputs: int, outputs: int, *, side: Side, head: bool = False) -> nn.Linear:
+        """A Linear layer, gated as this gating says. `head`: it gives μ, log σ² or the output, not a hidden one."""
+        gate = self.gate(outputs, side=side, head=head)
+        return nn.Linear(inputs, outputs) if gate is None else GatedLinear(inputs, outputs, gate=gate)
+
+    def conv2d(
+        self, inputs: int, outputs: int, kernel_size: int, *, side: Side, head: bool = False, **options: Any
+    ) -> nn.Conv2d:
+        """A Conv2d layer, gated as this gating says; `options` are those of `nn.Conv2d`."""
+        gate = self.gate(outputs, side=side, head=head)
+        if gate is None:
+            return nn.Conv2d(inputs, outputs, kernel_size, **options)
+        return GatedConv2d(inputs, outputs, kernel_size, gate=gate, **options)
+
+    def batch_norm(self, channels: int, *, side: Side) -> nn.BatchNorm2d:
+        """A BatchNorm2d layer, gated as this gating says: the place to gate a convolution that feeds a norm."""
+        gate = self.gate(channels, side=side)
+        return nn.BatchNorm2d(channels) if gate is None else GatedBatchNorm2d(channels, gate=gate)
+
+    def group_norm(self, groups: int, channels: int, *, side: Side) -> nn.GroupNorm:
+        """A GroupNorm layer, gated as this gating says."""
+        gate = self.gate(channels, side=side)
+        return nn.GroupNorm(groups, channels) if gate is None else GatedGroupNorm(groups, channels, gate=gate)
+
+    def gate(self, channels: int, *, side: Side, head: bool = False) -> "Gate | None":
+        """The gate of one layer's `channels`, or None where this gating has none."""
+        if self.kind == "affine":
+            return AffineGate(channels, self.degree)
+        if self.kind == "linear":
+            return ThresholdGate(channels, beta_max=self.beta_range[1])
+        if self.kind == "paper" and not head:
+            return SigmoidGate(channels) if side == "encoder" else RootGate(channels)
+        return None
+
+
+def legendre_basis(position: Tensor, degree: int) -> Tensor:
+    """Legendre polynomials 1 to `degree`, orthonormal under the uniform distribution on [-1, 1].
+
+    The first is the standardised position itself; the constant is left out, a layer's own bias is one.
+
+    Args:
+        position: (...), within [-1, 1].
+        degree: at least 1.
+
+    Returns:
+        (..., degree).
+    """
+    polynomials = [torch.ones_like(position), position]
+    for n in range(1, degree):
+        polynomials.append(((2 * n + 1) * position * polynomials[n] - n * polynomials[n - 1]) / (n + 1))
+    return torch.stack([math.sqrt(2 * n + 1) * polynomials[n] for n in range(1, degree + 1)], dim=-1)
+
+
+def open_root(exponent: Tensor) -> Tensor:
+    """sqrt(relu(1 − exp(·))), with gradient 0 where it is 0, and finite everywhere."""
+    inside = 1 - exponent.clamp(max=0).exp()
+    is_open = inside > 0
+    return torch.where(is_open, torch.where(is_open, inside, 1.0).sqrt(), 0.0)
+
+
+class Gate(nn.Module):
+    """features (K,) or (B, K) -> scale and shift, each (C,) or (B, C); a shift of None is no shift."""
+
+    def forward(self, features: Tensor) -> Gates:
+        """The gates, at least in float32."""
+        raise NotImplementedError
+
+
+class AffineGate(Gate):
+    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k, the identity at initialisation."""
+
+    def __init__(self, channels: int, degree: int) -> None:
+        super().__init__()
+        self.coefficients = nn.Parameter(torch.zeros(2, degree, channels))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        coefficients = at_least_float32(self.coefficients)
+        with torch.autocast(features.device.type, enabled=False):
+            scale, shift = (features.to(coefficients.dtype) @ coefficients).unbind()
+        return 1 + scale, shift
+
+
+class SigmoidGate(Gate):
+    """The published encoder gate, sigmoid(w·t + b) with t the standardised log β; 0.88 at initialisation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.full((channels,), 2.0))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        return torch.sigmoid(affine_exponent(self, features)), None
+
+
+class RootGate(Gate):
+    """The published decoder gate, sqrt(relu(1 − exp(w·t + b))); 0.93 at initialisation, so open at every β."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.full((channels,), -2.0))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        return open_root(affine_exponent(self, features)), None
+
+
+def affine_exponent(gate: SigmoidGate | RootGate, features: Tensor) -> Tensor:
+    """w·t + b of the published gates: (C,) or (B, C)."""
+    return features * at_least_float32(gate.weight) + at_least_float32(gate.bias)
+
+
+class ThresholdGate(Gate):
+    """sqrt(relu(1 − exp(a + log β))), the optimal linear VAE's use of a latent: closed from β = exp(−a) upwards."""
+
+    def __init__(self, channels: int, *, beta_max: float) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.full((channels,), math.log(0.5 / beta_max)))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        return open_root(features + at_least_float32(self.offset)), None
+
+
+class GatedLayer(nn.Module):
+    """A layer that takes the features of β beside its input, and folds into a plain layer at one β."""
+
+    gate: Gate
+
+    def folded(self, features: Tensor) -> nn.Module:
+        """The plain layer that computes the same at `features` (K,)."""
+        raise NotImplementedError
+
+
+class GatedLinear(nn.Linear, GatedLayer):
+    """Linear layer with gated outputs: x (B, ..., in), features (K,) or (B, K) -> (B, ..., out)."""
+
+    def __init__(self, inputs: int, outputs: int, *, gate: Gate) -> None:
+        super().__init__(inputs, outputs)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        gates = self.gate(features)
+        if gate_the_weight(features, rows=x.numel() // self.in_features, fan_in=self.in_features):
+            return F.linear(x, *gated_parameters(self, gates))
+        return gated_activations(super().forward(x), gates, channel_dim=-1)
+
+    def folded(self, features: Tensor) -> nn.Linear:
+        """See `GatedLayer`."""
+        plain = nn.Linear(self.in_features, self.out_features, device="meta")
+        return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
+
+
+class GatedConv2d(nn.Conv2d, GatedLayer):
+    """Convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int, *, gate: Gate, **options: Any) -> None:
+        super().__init__(inputs, outputs, kernel_size, **options)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        gates = self.gate(features)
+        positions = x.shape[0] * (x.shape[-2] // self.stride[0]) * (x.shape[-1] // self.stride[1])
+        if gate_the_weight(features, rows=positions, fan_in=self.weight[0].numel()):
+            return self._conv_forward(x, *gated_parameters(self, gates))
+        return gated_activations(super().forward(x), gates, channel_dim=1)
+
+    def folded(self, features: Tensor) -> nn.Conv2d:
+        """See `GatedLayer`."""
+        plain = nn.Conv2d(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,  # type: ignore[arg-type]
+            stride=self.stride,  # type: ignore[arg-type]
+            padding=self.padding,  # type: ignore[arg-type]
+            dilation=self.dilation,  # type: ignore[arg-type]
+            groups=self.groups,
+            padding_mode=self.padding_mode,
+            device="meta",
+        )
+        return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
+
+
+class GatedBatchNorm2d(nn.BatchNorm2d, GatedLayer):
+    """Batch norm with gated channels: x (B, C, H, W), features (K,) or (B, K) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int, *, gate: Gate) -> None:
+        super().__init__(channels)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation; in training the statistics are updated as in a plain batch norm."""
+        gates = self.gate(features)
+        if self.training or features.ndim > 1:
+            return gated_activations(super().forward(x), gates, channel_dim=1)
+        weight, bias = gated_parameters(self, gates)
+        return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, eps=self.eps)
+
+    def folded(self, features: Tensor) -> nn.BatchNorm2d:
+        """See `GatedLayer`."""
+        plain = nn.BatchNorm2d(self.num_features, eps=self.eps, momentum=self.momentum, device="meta")
+        for name, buffer in self.named_buffers(recurse=False):
+            setattr(plain, name, buffer.clone())
+        return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
+
+
+class GatedGroupNorm(nn.GroupNorm, GatedLayer):
+    """Group norm with gated channels: x (B, C, ...), features (K,) or (B, K) -> (B, C, ...)."""
+
+    def __init__(self, groups: int, channels: int, *, gate: Gate) -> None:
+        super().__init__(groups, channels)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        gates = self.gate(features)
+        if features.ndim > 1:
+            return gated_activations(super().forward(x), gates, channel_dim=1)
+        return F.group_norm(x, self.num_groups, *gated_parameters(self, gates), eps=self.eps)
+
+    def folded(self, features: Tensor) -> nn.GroupNorm:
+        """See `GatedLayer`."""
+        plain = nn.GroupNorm(self.num_groups, self.num_channels, eps=self.eps, device="meta")
+        return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
+
+
+class GatedSequential(nn.Sequential):
+    """A Sequential that hands the features of β to the layers that take them."""
+
+    def forward(self, x: Tensor, features: Tensor | None) -> Tensor:  # type: ignore[override]
+        """`features` is None in a network without gates."""
+        for layer in self:
+            x = call(layer, x, features)
+        return x
+
+
+def call(layer: nn.Module, x: Tensor, features: Tensor | None) -> Tensor:
+    """`layer(x)`, with the features of β where the layer takes them."""
+    y: Tensor = layer(x, features) if isinstance(layer, GatedLayer | GatedSequential) else layer(x)
+    return y
+
+
+def fold(module: M, features: Tensor) -> M:
+    """A copy of `module` in which every gated layer is the plain layer that computes the same at `features` (K,)."""
+    with torch.no_grad():
+        plain: dict[int, Any] = {
+            id(layer): layer.folded(features) for layer in module.modules() if isinstance(layer, GatedLayer)
+        }
+    return copy.deepcopy(module, memo=plain)
+
+
+def gate_the_weight(features: Tensor, *, rows: int, fan_in: int) -> bool:
+    """Whether one β for the batch is cheaper to write into the weight (fan_in × C) than onto `rows` outputs (rows × C).
+
+    A compiler fuses the gates into what follows the layer, so there the activations are always the cheaper side.
+    """
+    return features.ndim == 1 and rows > fan_in and not torch.compiler.is_compiling()
+
+
+def gated_parameters(layer: nn.Module, gates: Gates) -> tuple[Tensor, Tensor]:
+    """The weight and bias of `layer` with gates (C,) written into them, in the layer's dtype."""
+    scale, shift = gates
+    weight, bias = at_least_float32(layer.weight), at_least_float32(layer.bias)  # type: ignore[arg-type]
+    gated_bias = bias * scale if shift is None else torch.addcmul(shift, bias, scale)
+    gated_weight = weight * scale.view(-1, *[1] * (weight.ndim - 1))
+    return gated_weight.to(layer.weight.dtype), gated_bias.to(layer.weight.dtype)  # type: ignore[arg-type]
+
+
+def gated_activations(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:
+    """`y` scaled and shifted by gates (C,) or (B, C); its channels lie on `channel_dim`, its batch on 0."""
+    scale, shift = (None if gate is None else expand(gate, y.ndim, channel_dim).to(y.dtype) for gate in gates)
+    assert scale is not None
+    return y * scale if shift is None else torch.addcmul(shift, y, scale)
+
+
+def expand(gate: Tensor, ndim: int, channel_dim: int) -> Tensor:
+    """A gate (C,) or (B, C) with the axes that make it broadcast over `ndim` axes."""
+    channel_dim %= ndim
+    after = [1] * (ndim - channel_dim - 1)
+    if gate.ndim == 1:
+        return gate.view(-1, *after)
+    return gate.view(gate.shape[0], *[1] * (channel_dim - 1), gate.shape[1], *after)
+
+
+def with_parameters(plain: M, weight: Tensor, bias: Tensor, *, like: nn.Module) -> M:
+    """`plain` holding this weight and bias, in the mode (training or not) of `like`."""
+    plain.weight, plain.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return plain.train(like.training)
+
+
+def at_least_float32(parameter: Tensor) -> Tensor:
+    """`parameter` itself, or in float32 where it is stored in half precision."""
+    return parameter.to(torch.promote_types(parameter.dtype, torch.float32))

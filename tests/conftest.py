@@ -1,0 +1,85 @@
+"""What tests share: where the real data is, how the real command is run, small models."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import mrvae_zoo
+from mrvae_zoo import FixedRateVAE, MultiRateVAE
+
+CHECKOUT = Path(__file__).parents[1]
+DEFAULT_MODEL = "mrvae_mlp.mnist"
+SHAPES = {"mrvae_linear": (1, 5, 4), "mrvae_mlp": (2, 5, 4)}
+OPTIONS = {"mrvae_linear": {}, "mrvae_mlp": {"widths": (24, 16)}}
+KINDS = [
+    (name, gating)
+    for name in mrvae_zoo.list_architectures()
+    for gating in mrvae_zoo.registry.architectures[name].gatings
+]
+GATED_KINDS = [kind for kind in KINDS if kind[1] != "none"]
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data sets, or a skip."""
+    folder = Path(os.environ.get("MRVAE_DATA_ROOT", CHECKOUT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real data here; set MRVAE_DATA_ROOT to a folder with MNIST and BinarizedMNIST")
+    return folder
+
+
+@pytest.fixture
+def mrvae(tmp_path: Path) -> Run:
+    """Runs the real command in a folder of its own."""
+
+    def run(*arguments: object, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mrvae_zoo", *map(str, arguments)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def digits() -> list[Path]:
+    """Ten real digits."""
+    return sorted((CHECKOUT / "examples" / "digits").glob("*.png"))
+
+
+@pytest.fixture(scope="session")
+def default_model() -> MultiRateVAE:
+    """The embedded model."""
+    model = mrvae_zoo.load_pretrained(DEFAULT_MODEL)
+    assert isinstance(model, MultiRateVAE)
+    return model
+
+
+def make_model(architecture: str, gating: str, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> MultiRateVAE:
+    """A small model whose every parameter, those of the gates included, is away from its initial value."""
+    torch.manual_seed(seed)
+    model = mrvae_zoo.create_model(
+        architecture, input_shape=SHAPES[architecture], latent_dim=6, gating=gating, **OPTIONS[architecture]
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.to(dtype).eval()
+
+
+def make_images(model: MultiRateVAE | FixedRateVAE, n: int, *, seed: int = 1) -> torch.Tensor:
+    """n random images as the model takes them."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(n, *model.input_shape, generator=generator).to(model.dtype)
+
+
+def off_by(value: torch.Tensor, reference: torch.Tensor) -> float:
+    """max |difference| / max |reference|."""
+    value, reference = value.detach(), reference.detach()
+    return float((value - reference).abs().max() / reference.abs().max())
