@@ -1,0 +1,140 @@
+"""Images of any kind -> the tensor that a model takes.
+
+Letters: B batch, C, H, W image.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+logger = logging.getLogger(__name__)
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
+
+
+def to_tensor(images: Any, shape: tuple[int, int, int]) -> Tensor:
+    """Images -> (B, C, H, W) float32 in [0, 1], converted and resized to `shape` (C, H, W); a change is logged.
+
+    Args:
+        images: one or several of: paths, PIL images, arrays (H, W) or (H, W, C), uint8 or float in [0, 1].
+        shape: (C, H, W).
+
+    Raises:
+        ValueError: something is not an image, or has channels that cannot become C.
+        FileNotFoundError: a path does not exist.
+    """
+    several = isinstance(images, Sequence) and not isinstance(images, str)
+    if not several and getattr(images, "ndim", 0) != 4:
+        images = [images]
+    if len(images) == 0:
+        raise ValueError("no images given")
+    return torch.stack([_fit(*_read(image), shape) for image in images])
+
+
+def _read(image: Any) -> tuple[Tensor, str]:
+    """One image -> (C', H', W') float32 in [0, 1], and how to call it in messages."""
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(image, (str, os.PathLike)):
+        return _from_pil(open_image(Path(image)), str(image)), str(image)
+    if isinstance(image, Image.Image):
+        return _from_pil(image, "image"), "image"
+    if isinstance(image, np.ndarray):
+        return _from_array(image), "array"
+    raise ValueError(f"{type(image).__name__} is not an image; pass a path, a PIL image or an array (H, W[, C])")
+
+
+def open_image(path: Path) -> "Image.Image":
+    """The decoded image in a file, upright as its EXIF orientation says.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not an image that Pillow reads, or is damaged.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        raise ValueError(f"{path} is not an image in a format that Pillow reads") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"{path} has too many pixels; scale it down first") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, (IsADirectoryError, PermissionError)):
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def _from_pil(image: "Image.Image", name: str) -> Tensor:
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits a pixel, whatever the container says
+        return _channels_first(np.asarray(image, dtype=np.float32).clip(0, 65535) / 65535)
+    if image.mode == "F":
+        return _from_array(np.asarray(image))
+    if image.mode in ("1", "L", "RGB"):
+        return _from_array(np.asarray(image.convert("L") if image.mode == "1" else image))
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        logger.info("%s: transparent, laid on white", name)
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return _from_array(np.asarray(image.convert("RGB")))
+
+
+def _from_array(array: "np.ndarray") -> Tensor:
+    import numpy as np
+
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise ValueError(f"array of shape {array.shape} is not an image; pass (H, W) or (H, W, C)")
+    if array.dtype == np.uint8:
+        return _channels_first(array.astype(np.float32) / 255)
+    if array.dtype == np.bool_:
+        return _channels_first(array.astype(np.float32))
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"array of {array.dtype} is not an image; pass uint8, or floats in [0, 1]")
+    if not (array.min() >= 0 and array.max() <= 1):
+        raise ValueError(f"array of floats lies in [{array.min():g}, {array.max():g}]; pass values in [0, 1]")
+    return _channels_first(array.astype(np.float32))
+
+
+def _channels_first(array: "np.ndarray") -> Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor.unsqueeze(0) if tensor.ndim == 2 else tensor.permute(2, 0, 1)
+
+
+def _fit(image: Tensor, name: str, shape: tuple[int, int, int]) -> Tensor:
+    """(C', H', W') -> (C, H, W)."""
+    channels, height, width = shape
+    before = tuple(image.shape)
+    if image.shape[0] == 3 and channels == 1:
+        image = (image * torch.tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    elif image.shape[0] == 1 and channels == 3:
+        image = image.expand(3, -1, -1)
+    elif image.shape[0] != channels:
+        raise ValueError(f"{name} has {image.shape[0]} channels; this model takes {channels}")
+    if image.shape[1:] != (height, width):
+        image = F.interpolate(image[None], size=(height, width), mode="bicubic", antialias=True)[0].clamp(0, 1)
+    if before != shape:
+        logger.info("%s: %s converted to %s", name, _describe(before), _describe(shape))
+    return image
+
+
+def _describe(shape: tuple[int, ...]) -> str:
+    kind = {1: "grey", 3: "RGB"}.get(shape[0], f"{shape[0]} channels")
+    return f"{kind} {shape[2]}×{shape[1]}"

@@ -1,0 +1,338 @@
+"""MultiRateVAE, a VAE for every β in a range, and FixedRateVAE, what is left of it at one β.
+
+    x (B, C, H, W), β ──encode──► Posterior (B, Z) ──sample──► z (B, Z) ──decode, β──► reconstruction (B, C, H, W)
+
+Letters: B batch, C, H, W image, Z latents. Rates and distortions are in nats per example.
+"""
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mrvae_zoo.config import ModelConfig
+from mrvae_zoo.gating import Gating, fold
+from mrvae_zoo.images import to_tensor
+from mrvae_zoo.likelihoods import make_likelihood
+from mrvae_zoo.rd_curve import RDCurve
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from PIL import Image
+
+TOLERANCE = 1e-6
+
+
+class Posterior(NamedTuple):
+    """A diagonal Gaussian q(z|x): mean and log-variance, each (B, Z)."""
+
+    mean: Tensor
+    log_var: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw (B, Z) by the reparametrisation, so that gradients reach mean and log_var."""
+        noise = _randn(self.mean.shape, like=self.mean, generator=generator)
+        return self.mean + (0.5 * self.log_var).exp() * noise
+
+    def mode(self) -> Tensor:
+        """The mean (B, Z)."""
+        return self.mean
+
+    def kl(self) -> Tensor:
+        """KL(q(z|x) ‖ N(0, I)) in nats, summed over latents: (B,), at least float32."""
+        dtype = torch.promote_types(self.mean.dtype, torch.float32)
+        mean, log_var = self.mean.to(dtype), self.log_var.to(dtype)
+        # expm1(s) − s instead of exp(s) − 1 − s: exact near the prior, where latents that are not used lie.
+        return 0.5 * (mean.square() + torch.expm1(log_var) - log_var).flatten(1).sum(1)
+
+
+class VAEOutput(NamedTuple):
+    """What a forward pass gives.
+
+    Attributes:
+        reconstruction: (B, C, H, W), the mean of p(x|z), clamped to the data range.
+        posterior: q(z|x).
+        z: (B, Z), a draw from the posterior, or its mean.
+        rate: (B,) nats, KL(q(z|x) ‖ p(z)), at least float32.
+        distortion: (B,) nats, −log p(x|z), at least float32, from the unclamped mean.
+    """
+
+    reconstruction: Tensor
+    posterior: Posterior
+    z: Tensor
+    rate: Tensor
+    distortion: Tensor
+
+
+class _VAE(nn.Module):
+    """What the two kinds of model share. Holds no state between calls."""
+
+    def __init__(self, config: ModelConfig, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.decoder = decoder
+        self.curve: RDCurve | None = None
+        self._likelihood = make_likelihood(config)
+
+    @property
+    def beta_range(self) -> tuple[float, float]:
+        """(β_min, β_max) that the model was trained for."""
+        return self.config.beta_range
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.config.input_shape
+
+    @property
+    def latent_dim(self) -> int:
+        """Z."""
+        return self.config.latent_dim
+
+    @property
+    def likelihood(self) -> str:
+        """The name of p(x|z): "bernoulli" or "gaussian"."""
+        return self.config.likelihood
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Of the weights."""
+        return next(self.parameters()).device
+
+    def preprocess(self, images: "str | os.PathLike[str] | Image.Image | np.ndarray | Sequence[Any]") -> Tensor:
+        """Images as the model takes them: (B, C, H, W) in the data range, on the model's device and in its dtype.
+
+        Args:
+            images: one or several of: paths, PIL images, arrays (H, W) or (H, W, C), uint8 or float in [0, 1].
+
+        Raises:
+            ValueError: something is not an image; the message names it.
+        """
+        x = to_tensor(images, self.input_shape)
+        if self.config.data_range is not None:
+            low, high = self.config.data_range
+            x = low + (high - low) * x
+        return x.to(self.device, self.dtype)
+
+    def _encode(self, x: Tensor, features: Tensor | None) -> Posterior:
+        return Posterior(*self.encoder(x.to(self.dtype), features))
+
+    def _decode(self, z: Tensor, features: Tensor | None) -> Tensor:
+        return self._likelihood.mean(self.decoder(z.to(self.dtype), features))
+
+    def _forward(
+        self, x: Tensor, features: Tensor | None, *, sample: bool, generator: torch.Generator | None
+    ) -> VAEOutput:
+        posterior = self._encode(x, features)
+        z = posterior.sample(generator) if sample else posterior.mode()
+        output = self.decoder(z, features)
+        distortion = self._likelihood.distortion(output, x)
+        return VAEOutput(self._likelihood.mean(output), posterior, z, posterior.kl(), distortion)
+
+    def _check_x(self, x: Tensor) -> None:
+        """Shape and kind always; the values where looking at them does not make a GPU or a compiler wait."""
+        if not isinstance(x, Tensor):
+            raise ValueError(f"x is a {type(x).__name__}; pass a tensor, for example model.preprocess(images)")
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.input_shape:
+            expected = ", ".join(map(str, self.input_shape))
+            raise ValueError(f"x has shape {tuple(x.shape)}; this model takes (B, {expected})")
+        if not x.is_floating_point():
+            raise ValueError(f"x is {x.dtype}; pass floats, for example model.preprocess(images) or x / 255")
+        if self.config.data_range is None or not values_can_be_read(x) or x.numel() == 0:
+            return
+        low, high = self.config.data_range
+        smallest, largest = (end.item() for end in x.detach().aminmax())
+        if not (smallest >= low - TOLERANCE and largest <= high + TOLERANCE):
+            raise ValueError(
+                f"x lies in [{smallest:g}, {largest:g}]; this model takes values in [{low:g}, {high:g}], "
+                "for example model.preprocess(images)"
+            )
+
+    def _check_z(self, z: Tensor) -> None:
+        if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != self.latent_dim:
+            shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            raise ValueError(f"z is {shape}; this model takes a tensor (B, {self.latent_dim})")
+
+    def _prior(self, n: int, generator: torch.Generator | None) -> Tensor:
+        if n < 1:
+            raise ValueError(f"n={n} should be at least 1")
+        return _randn((n, self.latent_dim), like=next(self.parameters()), generator=generator)
+
+
+class MultiRateVAE(_VAE):
+    """A VAE whose β is an argument: `model(x, beta)` is the β-VAE of that β.
+
+    In every method beta is a number, a 0-d tensor, or a tensor (B,) with one β for each example, within
+    `beta_range` (ends inclusive).
+
+    Args:
+        config: what the model is.
+        encoder: `encoder(x, features) -> (mean, log_var)`, each (B, Z).
+        decoder: `decoder(z, features)` -> logits or mean, (B, C, H, W).
+
+    Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
+    """
+
+    def __init__(self, config: ModelConfig, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__(config, encoder, decoder)
+        self.gating = make_gating(config)
+
+    def forward(
+        self,
+        x: Tensor,
+        beta: float | Tensor,
+        *,
+        sample: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> VAEOutput:
+        """Encode x (B, C, H, W), draw z, decode.
+
+        Args:
+            x: images in the data range.
+            beta: see the class.
+            sample: draw z from the posterior; False takes its mean (its distortion is not the D of L_β).
+            generator: makes the draw repeatable.
+
+        Raises:
+            ValueError: x or beta is not what the model takes.
+        """
+        self._check_x(x)
+        return self._forward(x, self._features(beta, x.shape[0]), sample=sample, generator=generator)
+
+    def encode(self, x: Tensor, beta: float | Tensor) -> Posterior:
+        """The posterior q(z|x) at β. Raises a ValueError as `forward` does."""
+        self._check_x(x)
+        return self._encode(x, self._features(beta, x.shape[0]))
+
+    def decode(self, z: Tensor, beta: float | Tensor) -> Tensor:
+        """The mean of p(x|z) at β, clamped to the data range: (B, Z) -> (B, C, H, W)."""
+        self._check_z(z)
+        return self._decode(z, self._features(beta, z.shape[0]))
+
+    def sample(self, n: int, beta: float | Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """`n` images decoded from draws of the prior: (n, C, H, W)."""
+        return self.decode(self._prior(n, generator), beta)
+
+    def at(self, beta: float) -> "FixedRateVAE":
+        """The plain network at one β: a copy with the gates folded into the weights.
+
+        Raises:
+            ValueError: β is outside `beta_range`, or a tensor with more than one value.
+        """
+        features = self._features(beta, batch_size=None)
+        config = replace(self.config, gating="none", beta=min(max(float(beta), self.beta_range[0]), self.beta_range[1]))
+        encoder, decoder = fold(self.encoder, features), fold(self.decoder, features)
+        return FixedRateVAE(config, encoder, decoder).train(self.training)
+
+    def _features(self, beta: float | Tensor, batch_size: int | None) -> Tensor:
+        like = next(self.parameters())
+        return self.gating.features(check_beta(beta, self.beta_range, batch_size, like=like))
+
+
+class FixedRateVAE(_VAE):
+    """A plain VAE at one β (`config.beta`), with the interface of `MultiRateVAE` less the argument beta."""
+
+    @property
+    def beta(self) -> float:
+        """The β of this model."""
+        assert self.config.beta is not None
+        return self.config.beta
+
+    def at(self, beta: float) -> "FixedRateVAE":
+        """This model itself, so that code for both kinds reads the same.
+
+        Raises:
+            ValueError: β is not the one that was folded in.
+        """
+        if not math.isclose(beta, self.beta, rel_tol=TOLERANCE):
+            raise ValueError(f"beta={beta}: this model was folded at β={self.beta} and has no other")
+        return self
+
+    def forward(self, x: Tensor, *, sample: bool = True, generator: torch.Generator | None = None) -> VAEOutput:
+        """Encode x (B, C, H, W), draw z, decode; see `MultiRateVAE.forward`."""
+        self._check_x(x)
+        return self._forward(x, None, sample=sample, generator=generator)
+
+    def encode(self, x: Tensor) -> Posterior:
+        """The posterior q(z|x)."""
+        self._check_x(x)
+        return self._encode(x, None)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(x|z), clamped to the data range: (B, Z) -> (B, C, H, W)."""
+        self._check_z(z)
+        return self._decode(z, None)
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """`n` images decoded from draws of the prior: (n, C, H, W)."""
+        return self.decode(self._prior(n, generator))
+
+
+def make_gating(config: ModelConfig) -> Gating:
+    """The gating that a config names."""
+    return Gating(kind=config.gating, beta_range=config.beta_range, degree=config.gating_degree)
+
+
+def check_beta(
+    beta: float | Tensor, beta_range: tuple[float, float], batch_size: int | None, *, like: Tensor
+) -> Tensor:
+    """β as a tensor () or (B,), within the range, on the device of `like` and at least in float32.
+
+    Args:
+        beta: a number, a tensor () or, where batch_size is given, a tensor (batch_size,).
+        beta_range: the ends, inclusive with a relative tolerance of 1e-6, then clamped.
+        batch_size: B, or None where only one β makes sense.
+        like: a parameter of the model.
+
+    Raises:
+        ValueError: naming the value and the range, or the shape.
+    """
+    low, high = beta_range
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    if isinstance(beta, (float, int, numbers.Real)) and not isinstance(beta, bool):
+        if not low * (1 - TOLERANCE) <= beta <= high * (1 + TOLERANCE):
+            raise ValueError(_outside(float(beta), beta_range))
+        return torch.full((), beta, dtype=dtype, device=like.device).clamp(low, high)
+    if not isinstance(beta, Tensor) or beta.dtype in (torch.bool, torch.complex64, torch.complex128):
+        raise ValueError(f"beta={beta!r} should be a number, or a tensor () or (B,) of numbers")
+    if beta.ndim and beta.shape != (batch_size,):
+        expected = "()" if batch_size is None else f"() or ({batch_size},)"
+        raise ValueError(f"beta has shape {tuple(beta.shape)}; expected {expected}: one β, or one an example")
+    if values_can_be_read(beta):
+        wrong = beta[~((beta >= low * (1 - TOLERANCE)) & (beta <= high * (1 + TOLERANCE)))]
+        if wrong.numel():
+            raise ValueError(_outside(wrong.flatten()[0].item(), beta_range))
+    return beta.to(like.device, dtype).clamp(low, high)
+
+
+def values_can_be_read(x: Tensor) -> bool:
+    """Whether looking at the values costs nothing: on the CPU and in eager mode."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _outside(beta: float, beta_range: tuple[float, float]) -> str:
+    low, high = beta_range
+    if math.isfinite(beta) and beta > 0:
+        remedy = "a model covers the range that it was trained on"
+    else:
+        remedy = "β is a positive number"
+    return f"beta={beta} is outside this model's range [{low}, {high}]; {remedy}"
+
+
+def _randn(shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal noise in the dtype of `like` (drawn in float32 for half precision), from `generator`'s device."""
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    device = like.device if generator is None else generator.device
+    return torch.randn(shape, generator=generator, dtype=dtype, device=device).to(like.device, like.dtype)
