@@ -1,0 +1,179 @@
+"""recipe.toml, typed: what a model is and how it is trained."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mrvae_zoo.config import ModelConfig
+from mrvae_zoo.errors import MissingExtraError, nearest
+from mrvae_zoo.factory import config_from_options
+from mrvae_zoo.typed import from_mapping, to_plain
+
+Binarization = Literal["none", "static", "dynamic"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRecipe:
+    """[data]: which set, and how it is prepared.
+
+    Attributes:
+        name: of the set, see `mrvae_zoo.data`.
+        binarize: "none"; "static", each pixel drawn once; "dynamic", drawn anew in every step of training and once for
+            evaluation.
+        limit: use only so many of the training images.
+    """
+
+    name: str
+    binarize: Binarization = "none"
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        _at_least("limit", self.limit, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveRecipe:
+    """[objective]: what is minimised.
+
+    Attributes:
+        name: "beta_vae".
+        beta_sampling: "stratified", log-uniform, one β an example.
+        beta_weighting: w, for a loss weighted by β^-w.
+    """
+
+    name: Literal["beta_vae"] = "beta_vae"
+    beta_sampling: Literal["stratified"] = "stratified"
+    beta_weighting: float = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecipe:
+    """[training]: how it is minimised, with Adam.
+
+    Attributes:
+        epochs: passes over the training images.
+        max_steps: stop after so many steps at the latest.
+        batch_size: of all processes together.
+        learning_rate: the highest of the schedule.
+        schedule: "cosine" to zero, or "constant".
+        warmup_steps: of a linear rise at the start.
+        clip_norm: gradients of a larger norm are scaled down to it; leave it out for none.
+        ema: decay of the average of weights that is kept as the model; 0 keeps the last weights.
+        precision: of the arithmetic, "fp32" or "bf16".
+        weights_dtype: what the weights are stored in; the curve is measured on them as stored.
+        seed: of everything that is drawn.
+    """
+
+    epochs: int
+    max_steps: int | None = None
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = 0
+    clip_norm: float | None = None
+    ema: float = 0.999
+    precision: Literal["fp32", "bf16"] = "fp32"
+    weights_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low in (
+            ("epochs", 1),
+            ("max_steps", 1),
+            ("batch_size", 1),
+            ("warmup_steps", 0),
+            ("seed", 0),
+        ):
+            _at_least(name, getattr(self, name), low)
+        if not 0 < self.learning_rate <= 1:
+            raise ValueError(f"learning_rate={self.learning_rate} should be above 0 and at most 1")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm={self.clip_norm} should be above 0")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema={self.ema} should be at least 0 and below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A whole recipe."""
+
+    model: ModelConfig
+    data: DataRecipe
+    training: TrainingRecipe
+    objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a file, with `overrides` such as "training.epochs=2" (a TOML value, or a bare string).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: naming the file and the key: not TOML, an unknown key (with the nearest right one), a wrong type
+            or value.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ValueError(f"{path} is not TOML: {error}") from None
+    for section, key, value in map(parse_override, overrides):
+        sections = Recipe.__dataclass_fields__
+        if section not in sections:
+            raise ValueError(f"--set {section}.{key}: unknown section; {nearest(section, sections)}")
+        table.setdefault(section, {})[key] = value
+    return recipe_from_table(table, where=str(path))
+
+
+def recipe_from_table(table: dict[str, Any], *, where: str) -> Recipe:
+    """The recipe in the tables of a TOML file; `where` names the file in messages."""
+    model = table.get("model")
+    if not isinstance(model, dict):
+        raise ValueError(f"{where}: the table [model] is missing")
+    config = config_from_options(model, where=f"{where}: [model]")
+    rest = {key: value for key, value in table.items() if key != "model"}
+    return from_mapping(Recipe, {**rest, "model": config}, where=where)
+
+
+def parse_override(text: str) -> tuple[str, str, Any]:
+    """Text such as "training.epochs=2" -> ("training", "epochs", 2); what is no TOML value is a string.
+
+    Raises:
+        ValueError: the text has not that form.
+    """
+    name, equals, literal = text.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise ValueError(f"--set {text}: should be section.key=value, such as training.epochs=2")
+    try:
+        return section, key, tomllib.loads(f"value = {literal}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, literal.strip()
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as the text of a recipe.toml, every key written out.
+
+    Raises:
+        MissingExtraError: tomli-w is not installed.
+    """
+    try:
+        import tomli_w
+    except ImportError:
+        raise MissingExtraError("tomli-w", "train") from None
+    table = to_plain(recipe)
+    model = table.pop("model")
+    arguments = model.pop("arguments")
+    table = {"model": model | arguments, **table}
+    return tomli_w.dumps({section: _without_none(keys) for section, keys in table.items()})
+
+
+def _without_none(keys: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if value is not None}
+
+
+def _at_least(name: str, value: int | None, low: int) -> None:
+    if value is not None and value < low:
+        raise ValueError(f"{name}={value} should be at least {low}")

@@ -1,0 +1,107 @@
+import tomllib
+
+import pytest
+from conftest import CHECKOUT
+
+from mrvae_zoo.recipes import parse_override, read_recipe, recipe_from_table, to_toml
+
+MINIMAL = """
+[model]
+architecture = "mrvae_mlp"
+input_shape = [1, 28, 28]
+widths = [16]
+[data]
+name = "mnist"
+[training]
+epochs = 3
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text(MINIMAL, encoding="utf-8")
+    return file
+
+
+def test_a_minimal_recipe_has_the_defaults(path):
+    recipe = read_recipe(path)
+    assert recipe.model.arguments == {"widths": (16,), "activation": "silu"}
+    assert recipe.model.gating == "affine"
+    assert (recipe.data.binarize, recipe.training.batch_size, recipe.objective.name) == ("none", 128, "beta_vae")
+
+
+def test_overrides_are_toml_values_or_strings(path):
+    sets = ["training.epochs=7", "training.learning_rate=2e-3", "data.binarize=static", "model.widths=[3, 4]"]
+    recipe = read_recipe(path, [*sets, "objective.beta_weighting = 0"])
+    assert recipe.training.epochs == 7
+    assert recipe.training.learning_rate == 2e-3
+    assert recipe.data.binarize == "static"
+    assert recipe.model.arguments["widths"] == (3, 4)
+    assert recipe.objective.beta_weighting == 0.0
+    assert parse_override("a.b=x=y") == ("a", "b", "x=y")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epoch=3", "unknown key training.epoch; did you mean epochs"),
+        ("trainings.epochs=3", "unknown section; did you mean training"),
+        ("training.epochs=many", "training.epochs='many' should be an integer"),
+        ("training.epochs=0", "epochs=0 should be at least 1"),
+        ("training.learning_rate=0", "learning_rate=0.0 should be above 0"),
+        ("training.learning_rate=nan", "learning_rate=nan should be above 0"),
+        ("training.ema=1", "ema=1.0 should be at least 0 and below 1"),
+        ("training.clip_norm=0", "clip_norm=0.0 should be above 0"),
+        ("training.schedule=linear", "training.schedule='linear' is not one of"),
+        ("data.binarize=sometimes", "data.binarize='sometimes' is not one of"),
+        ("data.limit=0", "limit=0 should be at least 1"),
+        ("model.widht=[3]", "unknown key widht for mrvae_mlp; did you mean widths"),
+        ("model.architecture=mrvae_mpl", "did you mean mrvae_mlp"),
+        ("model.beta=1.0", "unknown key beta"),
+        ("epochs=3", "should be section.key=value"),
+        ("training.epochs", "should be section.key=value"),
+    ],
+)
+def test_what_is_wrong_is_named(path, override, message):
+    with pytest.raises(ValueError, match=message):
+        read_recipe(path, [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model", "is not TOML"),
+        ("[data]\nname = 'mnist'", r"table \[model\] is missing"),
+        ("model = 3", r"table \[model\] is missing"),
+        (MINIMAL + "[extra]\nx = 1", "unknown key extra"),
+        (MINIMAL.replace("[data]", "[dat]"), "unknown key dat; did you mean data"),
+        (MINIMAL.replace("epochs = 3", ""), "training.epochs is missing"),
+        (MINIMAL.replace("architecture", "arch"), "architecture is missing"),
+    ],
+)
+def test_a_wrong_file_is_an_error_that_names_it(path, text, message):
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as error:
+        read_recipe(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_or_binary_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_recipe(tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="is not TOML"):
+        read_recipe(tmp_path / "binary.toml")
+
+
+def test_a_recipe_is_written_whole_and_read_again(path):
+    recipe = read_recipe(path, ["training.max_steps=5"])
+    text = to_toml(recipe)
+    assert recipe_from_table(tomllib.loads(text), where="again") == recipe
+    assert "activation" in text
+
+
+@pytest.mark.parametrize("recipe", sorted(CHECKOUT.glob("registry/*/recipe.toml")), ids=lambda path: path.parent.name)
+def test_every_recipe_of_the_catalogue_is_right(recipe):
+    assert read_recipe(recipe).model.architecture == recipe.parent.name.split(".")[0]
