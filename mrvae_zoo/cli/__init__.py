@@ -1,0 +1,76 @@
+"""The command line `mrvae`: one command a file, nothing heavy imported before the command runs.
+
+Results go to stdout, everything else to stderr. An error is one line; the exit status is 1, or 2 for wrong usage.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from mrvae_zoo.cli.curve import curve
+from mrvae_zoo.cli.decode import decode
+from mrvae_zoo.cli.encode import encode
+from mrvae_zoo.cli.info import info
+from mrvae_zoo.cli.list_ import list_command
+from mrvae_zoo.cli.reconstruct import reconstruct
+from mrvae_zoo.cli.sample import sample
+from mrvae_zoo.cli.train import train
+from mrvae_zoo.cli.verify import verify
+from mrvae_zoo.errors import MissingExtraError
+
+app = typer.Typer(
+    name="mrvae",
+    help="Multi-Rate VAEs: one model, every β.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("list")(list_command)
+for command in (info, reconstruct, sample, encode, decode, curve, verify, train):
+    app.command()(command)
+
+# Typer raises errors of its own copy of click; their common class is not exported under a name of its own.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit status."""
+    _log_to_stderr()
+    try:
+        status = app(list(arguments), prog_name="mrvae", standalone_mode=False)
+        sys.stdout.flush()
+    except UsageError as error:
+        return _fail(f"{error.format_message()} See: mrvae --help", 2)  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # whoever read stdout has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        named = error.filename is not None and error.strerror is not None
+        return _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
+    except (ValueError, FloatingPointError, MissingExtraError) as error:
+        return _fail(str(error), 1)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    typer.echo(f"mrvae: {' '.join(message.split())}", err=True)
+    return status
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("mrvae_zoo")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

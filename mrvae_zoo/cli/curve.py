@@ -1,0 +1,36 @@
+"""mrvae curve."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrvae_zoo.cli.common import DataName, Json, Name, measuring, print_curve, print_json
+
+
+def curve(
+    name: Name,
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", help="Measure it again on the data sets in this folder.")
+    ] = None,
+    data: DataName = None,
+    json: Json = False,
+) -> None:
+    """Print the rate-distortion curve of a model: the published one, or measured again with --data-root."""
+    from mrvae_zoo.evaluation import measure_again
+    from mrvae_zoo.hub import load_pretrained
+    from mrvae_zoo.typed import to_plain
+
+    if data is not None and data_root is None:
+        raise typer.BadParameter("--data needs --data-root.")
+    model = load_pretrained(name)
+    if model.curve is None:
+        raise ValueError(f"{name} has no published curve")
+    curve = model.curve
+    if data_root is not None:
+        with measuring() as progress:
+            curve = measure_again(model, data_root, data_name=data, progress=progress)
+    if json:
+        print_json(to_plain(curve))
+    else:
+        print_curve(curve)

@@ -1,0 +1,35 @@
+"""mrvae decode."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrvae_zoo.cli.common import Force, Output, say
+
+
+def decode(
+    latents: Annotated[Path, typer.Argument(metavar="LATENTS", help="A file that `mrvae encode` wrote.")],
+    output: Output,
+    force: Force = False,
+) -> None:
+    """Decode latents into a folder of PNG images."""
+    import torch
+
+    from mrvae_zoo.checkpoint import read_config
+    from mrvae_zoo.files import atomic_path, check_output
+    from mrvae_zoo.grids import to_pil
+    from mrvae_zoo.hub import load_pretrained, locate_checkpoint
+    from mrvae_zoo.latents import load_latents, unique_stems
+
+    check_output(output, force=force)
+    mean, info = load_latents(latents)
+    if read_config(locate_checkpoint(info.source)).weights.sha256 != info.revision:
+        raise ValueError(f"{latents} was encoded by other weights of {info.source} than those here; encode again")
+    with torch.no_grad():
+        pictures = [to_pil(image) for image in load_pretrained(info.source).at(info.beta).decode(mean)]
+    output.mkdir(exist_ok=True)
+    for stem, picture in zip(unique_stems(info.files), pictures, strict=True):
+        with atomic_path(output / f"{stem}.png") as path:
+            picture.save(path, format="PNG")
+    say(f"wrote {len(pictures)} images to {output}")

@@ -1,0 +1,59 @@
+"""mrvae reconstruct."""
+
+from typing import Annotated
+
+import typer
+
+from mrvae_zoo.cli.common import Force, Images, Json, Name, Output, Seed, print_curve, print_json, say
+
+DEFAULT_COUNT = 7
+
+
+def reconstruct(
+    name: Name,
+    images: Images,
+    output: Output,
+    beta: Annotated[
+        list[float] | None,
+        typer.Option("--beta", help="One row of the picture; give several. Default: seven."),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+    force: Force = False,
+) -> None:
+    """Draw images and their reconstructions at several β, a row each, and print rate and distortion in nats.
+
+    The picture shows the reconstruction from the mean of the posterior; the distortion is that of a draw from it.
+    """
+    import torch
+
+    from mrvae_zoo.evaluation import log_spaced
+    from mrvae_zoo.files import atomic_path, check_output
+    from mrvae_zoo.grids import grid
+    from mrvae_zoo.hub import load_pretrained
+    from mrvae_zoo.rd_curve import RDCurve, RDPoint
+    from mrvae_zoo.typed import to_plain
+    from mrvae_zoo.vae import FixedRateVAE
+
+    check_output(output, force=force)
+    model = load_pretrained(name)
+    if beta is None:
+        beta = [model.beta] if isinstance(model, FixedRateVAE) else log_spaced(model.beta_range, DEFAULT_COUNT)
+    x = model.preprocess(images)
+    rows, labels, points = [x], [("input", "")], []
+    with torch.no_grad():
+        for one in sorted(set(beta)):
+            plain = model.at(one)
+            drawn = plain(x, generator=torch.Generator().manual_seed(seed))
+            point = RDPoint(beta=one, rate=drawn.rate.mean().item(), distortion=drawn.distortion.mean().item())
+            rows.append(plain(x, sample=False).reconstruction)
+            labels.append((f"beta {one:g}", f"{point.rate:.1f} nats"))  # Pillow's own font has no β
+            points.append(point)
+    with atomic_path(output) as path:
+        grid(rows, labels).save(path, format="PNG")
+    curve = RDCurve(points=tuple(points), data={"images": [str(image) for image in images]}, seed=seed)
+    if json:
+        print_json(to_plain(curve))
+    else:
+        print_curve(curve)
+    say(f"wrote {output}")

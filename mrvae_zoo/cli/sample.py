@@ -1,0 +1,33 @@
+"""mrvae sample."""
+
+from typing import Annotated
+
+import typer
+
+from mrvae_zoo.cli.common import Force, Name, Output, Seed, say
+
+COLUMNS = 8
+
+
+def sample(
+    name: Name,
+    output: Output,
+    beta: Annotated[float, typer.Option("--beta", help="The β of the decoder.")] = 1.0,
+    n: Annotated[int, typer.Option("-n", help="How many images.", min=1, max=4096)] = 64,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Draw images decoded from the prior."""
+    import torch
+
+    from mrvae_zoo.files import atomic_path, check_output
+    from mrvae_zoo.grids import grid
+    from mrvae_zoo.hub import load_pretrained
+
+    check_output(output, force=force)
+    plain = load_pretrained(name).at(beta)
+    with torch.no_grad():
+        images = plain.sample(n, generator=torch.Generator().manual_seed(seed))
+    with atomic_path(output) as path:
+        grid(images.split(COLUMNS)).save(path, format="PNG")
+    say(f"wrote {output}")

@@ -1,0 +1,44 @@
+"""mrvae train."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrvae_zoo.cli.common import DataRoot, Force, Output, print_curve, progress_bar, say
+
+
+def train(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH or a recipe.toml.")],
+    data_root: DataRoot,
+    output: Output,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as training.epochs=2.")
+    ] = None,
+    init: Annotated[str | None, typer.Option("--init", metavar="SOURCE", help="Start from these weights.")] = None,
+    force: Force = False,
+) -> None:
+    """Train a model as its recipe says, and measure its curve."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+
+    from mrvae_zoo.files import check_output
+    from mrvae_zoo.hub import locate
+    from mrvae_zoo.recipes import read_recipe
+    from mrvae_zoo.training import Progress
+    from mrvae_zoo.training import train as run_training
+
+    check_output(output, force=force)
+    path = Path(name) if name.endswith(".toml") else locate(name) / "recipe.toml"
+    recipe = read_recipe(path, overrides or ())
+    fields = "rate {task.fields[rate]:.1f}  distortion {task.fields[distortion]:.1f} nats"
+    with progress_bar(
+        "training", BarColumn(), MofNCompleteColumn(), fields, TimeRemainingColumn(), keep=True
+    ) as update:
+
+        def report(at: Progress) -> None:
+            update(completed=at.step, total=at.steps, rate=at.rate, distortion=at.distortion)
+
+        model = run_training(recipe, data_root, output, init=init, report=report)
+    assert model.curve is not None
+    print_curve(model.curve)
+    say(f"wrote {output}")

@@ -1,0 +1,122 @@
+"""Wrong input, given to the real command: one line, the right exit status, nothing left behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from conftest import DEFAULT_MODEL
+from PIL import Image
+
+
+@pytest.fixture
+def folder(tmp_path, digits):
+    """A folder with a digit, and with things that are none."""
+    (tmp_path / "digit.png").write_bytes(digits[0].read_bytes())
+    (tmp_path / "text.png").write_text("not an image", encoding="utf-8")
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:5000])
+    (tmp_path / "exists.png").write_text("precious", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bad.toml").write_text("[model]\narchitecture = 'mrvae_mpl'\n", encoding="utf-8")
+    safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+RECONSTRUCT = ("reconstruct", DEFAULT_MODEL)
+ENCODE = ("encode", DEFAULT_MODEL, "digit.png")
+TRAIN = ("train", DEFAULT_MODEL, "-o", "run", "--data-root")
+CASES = [
+    # what the image is
+    ((*RECONSTRUCT, "none.png", "-o", "g.png"), 1, "none.png: no such file"),
+    ((*RECONSTRUCT, "text.png", "-o", "g.png"), 1, "text.png is not an image"),
+    ((*RECONSTRUCT, "cut.png", "-o", "g.png"), 1, "cut.png is damaged"),
+    ((*RECONSTRUCT, "folder", "-o", "g.png"), 1, "folder cannot be read: Is a directory"),
+    ((*RECONSTRUCT, "digit.png", "cut.png", "-o", "g.png"), 1, "cut.png is damaged"),
+    ((*RECONSTRUCT, "-o", "g.png"), 2, "Missing argument"),
+    # what β is
+    ((*RECONSTRUCT, "digit.png", "--beta", "abc", "-o", "g.png"), 2, "--beta"),
+    ((*RECONSTRUCT, "digit.png", "--beta", "0", "-o", "g.png"), 1, "beta=0.0 is outside this model's range"),
+    ((*RECONSTRUCT, "digit.png", "--beta", "nan", "-o", "g.png"), 1, "beta=nan is outside this model's range"),
+    (
+        (*RECONSTRUCT, "digit.png", "--beta", "99", "-o", "g.png"),
+        1,
+        "beta=99.0 is outside this model's range [0.01, 10",
+    ),
+    (("sample", DEFAULT_MODEL, "--beta", "-1", "-o", "g.png"), 1, "beta=-1.0 is outside this model's range"),
+    ((*ENCODE, "--beta", "inf", "-o", "l"), 1, "beta=inf is outside this model's range"),
+    ((*ENCODE, "-o", "l"), 2, "give --beta or --rate"),
+    ((*ENCODE, "--beta", "1", "--rate", "20", "-o", "l"), 2, "give --beta or --rate"),
+    ((*ENCODE, "--rate", "9999", "-o", "l"), 1, "rate=9999.0 is outside the curve's"),
+    ((*ENCODE, "--rate", "nan", "-o", "l"), 1, "rate=nan is outside the curve's"),
+    # what the model is
+    (("info", "mrvae_mpl.mnist"), 1, f"unknown model 'mrvae_mpl.mnist'; did you mean {DEFAULT_MODEL}"),
+    (("info", "org/name"), 1, "for a folder write local-dir:path, for the Hub hf-hub:org/name"),
+    (("info", "local-dir:none"), 1, "none: no such folder"),
+    (("info", "local-dir:folder"), 1, "config.json is missing; folder is not a checkpoint"),
+    (("info",), 2, "Missing argument"),
+    # where the output goes
+    ((*RECONSTRUCT, "digit.png", "-o", "exists.png"), 1, "exists.png exists; pass --force"),
+    ((*RECONSTRUCT, "digit.png", "-o", "none/g.png"), 1, "none: no such folder; make it first"),
+    ((*RECONSTRUCT, "digit.png", "-o", "folder", "--force"), 1, "folder is a folder; name a file"),
+    ((*RECONSTRUCT, "digit.png", "-o", "/proc/g.png"), 1, "/proc/g.png: No such file"),
+    ((*ENCODE, "--beta", "1", "-o", "exists.png"), 1, "exists.png exists; pass --force"),
+    ((*ENCODE, "--beta", "1", "-o", "none/l"), 1, "none: no such folder"),
+    ((*ENCODE, "--beta", "1", "-o", "/proc/l"), 1, "/proc/l: No such file"),
+    (("sample", DEFAULT_MODEL, "-o", "exists.png"), 1, "exists.png exists; pass --force"),
+    (("sample", DEFAULT_MODEL, "-n", "0", "-o", "g.png"), 2, "'-n'"),
+    (("sample", DEFAULT_MODEL), 2, "Missing option"),
+    ((*RECONSTRUCT, "digit.png", "--bate", "1", "-o", "g.png"), 2, "No such option: --bate"),
+    (("reconstrct",), 2, "No such command 'reconstrct'"),
+    # latents that are none
+    (("decode", "none", "-o", "out"), 1, "none: no such file"),
+    (("decode", "text.png", "-o", "out"), 1, "text.png is not a latents file"),
+    (("decode", "other.safetensors", "-o", "out"), 1, "other.safetensors is not a latents file"),
+    (("decode", "other.safetensors", "-o", "folder"), 1, "folder exists; pass --force"),
+    # training and measuring
+    ((*TRAIN, "none"), 1, "none: no such folder; --data-root is the folder that holds the data sets"),
+    ((*TRAIN, ".", "--set", "training.epoch=1"), 1, "unknown key training.epoch; did you mean epochs"),
+    ((*TRAIN, ".", "--set", "training.epochs=x"), 1, "training.epochs='x' should be an integer"),
+    ((*TRAIN, ".", "--set", "data.name=binarized_mnist"), 1, "train.npz is missing"),
+    (("train", "bad.toml", "-o", "run", "--data-root", "."), 1, "did you mean mrvae_mlp"),
+    (("train", "none.toml", "-o", "run", "--data-root", "."), 1, "none.toml: no such file"),
+    (("train", "mrvae_mpl.mnist", "-o", "run", "--data-root", "."), 1, "did you mean mrvae_mlp.mnist"),
+    (("train", DEFAULT_MODEL, "-o", "folder", "--data-root", "."), 1, "folder exists; pass --force"),
+    (("train", DEFAULT_MODEL, "-o", "none/run", "--data-root", "."), 1, "none: no such folder"),
+    (("verify", DEFAULT_MODEL, "--data-root", "none"), 1, "none: no such folder"),
+    (("curve", DEFAULT_MODEL, "--data", "mnist"), 2, "--data needs --data-root"),
+    (("curve", DEFAULT_MODEL, "--data-root", ".", "--data", "mnst"), 1, "unknown data set 'mnst'; did you mean"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "message"), CASES, ids=lambda case: None)
+def test_wrong_input(mrvae, folder, arguments, status, message):
+    before = contents(folder)
+    done = mrvae(*arguments)
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert done.stderr.startswith("mrvae: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert contents(folder) == before
+
+
+def test_force_overwrites(mrvae, folder):
+    done = mrvae(*RECONSTRUCT, "digit.png", "--beta", 1, "-o", "exists.png", "--force")
+    assert done.returncode == 0
+    with Image.open(folder / "exists.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_a_reader_that_has_had_enough_is_no_error(folder):
+    command = f"{sys.executable} -m mrvae_zoo info {DEFAULT_MODEL} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
