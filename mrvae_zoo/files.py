@@ -38,6 +38,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)  # what the user asked for, not where it was to be made
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 TOLERANCE = 1e-6
+LOG_VAR_RANGE = (-30.0, 20.0)  # beyond it one odd example in training overflows the rate of the whole batch
 
 
 class Posterior(NamedTuple):
@@ -127,7 +128,8 @@ class _VAE(nn.Module):
         return x.to(self.device, self.dtype)
 
     def _encode(self, x: Tensor, features: Tensor | None) -> Posterior:
-        return Posterior(*self.encoder(x.to(self.dtype), features))
+        mean, log_var = self.encoder(x.to(self.dtype), features)
+        return Posterior(mean, log_var.clamp(*LOG_VAR_RANGE))
 
     def _decode(self, z: Tensor, features: Tensor | None) -> Tensor:
         return self._likelihood.mean(self.decoder(z.to(self.dtype), features))

@@ -1,3 +1,4 @@
+import itertools
 import math
 import threading
 
@@ -58,7 +59,7 @@ def test_a_trained_model_uses_its_beta(default_model, digits):
         outs = [default_model(x, beta, generator=torch.Generator().manual_seed(0)) for beta in (0.01, 0.1, 1.0, 10.0)]
     rates = [out.rate.mean() for out in outs]
     distortions = [out.distortion.mean() for out in outs]
-    assert all(low > 1.5 * high for low, high in zip(rates, rates[1:], strict=False))
+    assert all(low > 1.5 * high for low, high in itertools.pairwise(rates))
     assert distortions == sorted(distortions)
     assert off_by(outs[0].reconstruction, outs[-1].reconstruction) > 0.1
 
