@@ -20,8 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mrvae_zoo.config import GatingName
-
 Side = Literal["encoder", "decoder"]
 Gates = tuple[Tensor, Tensor | None]
 M = TypeVar("M", bound=nn.Module)
@@ -41,7 +39,7 @@ class Gating:
         degree: of the polynomial of "affine".
     """
 
-    kind: GatingName
+    kind: str
     beta_range: tuple[float, float]
     degree: int = 3
 
@@ -108,10 +106,12 @@ def legendre_basis(position: Tensor, degree: int) -> Tensor:
 
 
 def open_root(exponent: Tensor) -> Tensor:
-    """sqrt(relu(1 − exp(·))), with gradient 0 where it is 0, and finite everywhere."""
-    inside = 1 - exponent.clamp(max=0).exp()
-    is_open = inside > 0
-    return torch.where(is_open, torch.where(is_open, inside, 1.0).sqrt(), 0.0)
+    """sqrt(relu(1 − exp(·))), with gradient 0 where it is 0.
+
+    The gradient of relu masks the infinite one of the root at 0; the clamp keeps exp from overflowing, which would make
+    it NaN.
+    """
+    return (1 - exponent.clamp(max=0).exp()).relu().sqrt()
 
 
 class Gate(nn.Module):

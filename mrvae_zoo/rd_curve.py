@@ -60,10 +60,11 @@ class RDCurve:
     def beta_for(self, *, rate: float | None = None, distortion: float | None = None) -> float:
         """The β at which the model has this rate (or this distortion), in nats per example.
 
-        The curve between two measured points is a straight line in log β.
+        The curve between two measured points is a straight line in log β. A point that a higher β beats (with a
+        distortion as low, or a rate as high) is left out, so that the answer is unique.
 
         Raises:
-            ValueError: neither or both are given, the curve does not reach the value, or is not monotone.
+            ValueError: neither or both are given, or the curve does not reach the value.
         """
         if (rate is None) == (distortion is None):
             raise ValueError("beta_for takes rate= or distortion=, and one of them")
@@ -72,19 +73,22 @@ class RDCurve:
         assert distortion is not None
         return self._invert("distortion", [point.distortion for point in self.points], distortion)
 
-    def _invert(self, name: str, rising: Sequence[float], target: float) -> float:
-        if any(low >= high for low, high in itertools.pairwise(rising)):
-            raise ValueError(f"the {name} of this curve is not monotone in beta, so no beta can be found for it")
+    def _invert(self, name: str, values: Sequence[float], target: float) -> float:
+        """The log-β position of `target` on the part of `values` that rises with β."""
+        log_betas: list[float] = []
+        rising: list[float] = []
+        for value, beta in zip(reversed(values), reversed(self.betas), strict=True):
+            if not rising or value < rising[0]:
+                rising.insert(0, value)
+                log_betas.insert(0, math.log(beta))
         if not rising[0] <= target <= rising[-1]:
             ends = sorted((abs(rising[0]), abs(rising[-1])))
             raise ValueError(f"{name}={abs(target)} is outside the curve's [{ends[0]:.2f}, {ends[1]:.2f}] nats")
-        right = min(max(bisect.bisect_left(rising, target), 1), len(rising) - 1)
-        left = right - 1
-        if right == left or target == rising[right]:
-            return self.points[right].beta
-        share = (target - rising[left]) / (rising[right] - rising[left])
-        logs = math.log(self.points[left].beta), math.log(self.points[right].beta)
-        return math.exp(logs[0] + share * (logs[1] - logs[0]))
+        right = bisect.bisect_left(rising, target)
+        if target == rising[right]:
+            return math.exp(log_betas[right])
+        share = (target - rising[right - 1]) / (rising[right] - rising[right - 1])
+        return math.exp(log_betas[right - 1] + share * (log_betas[right] - log_betas[right - 1]))
 
     def to_json(self) -> str:
         """The text of rd_curve.json."""

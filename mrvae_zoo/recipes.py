@@ -87,6 +87,8 @@ class TrainingRecipe:
             ("seed", 0),
         ):
             _at_least(name, getattr(self, name), low)
+        if self.seed >= 1 << 31:
+            raise ValueError(f"seed={self.seed} should be below 2^31")
         if not 0 < self.learning_rate <= 1:
             raise ValueError(f"learning_rate={self.learning_rate} should be above 0 and at most 1")
         if self.clip_norm is not None and not self.clip_norm > 0:

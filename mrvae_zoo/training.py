@@ -34,7 +34,10 @@ CURVE_POINTS = 13
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a training stands; means over the steps of an epoch so far, in nats."""
+    """Where a training stands.
+
+    Means over the steps of the epoch so far: rate and distortion in nats, the loss as the objective weights it.
+    """
 
     step: int
     steps: int

@@ -221,7 +221,7 @@ def test_a_damaged_curve_is_an_error(folder):
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("widths", [[10**12], [10**12, 10**12], [2**63], [10**30], [24] * 5000])
+@pytest.mark.parametrize("widths", [[10**12], [10**12, 10**12], [2**63], [10**30], [4 * 10**6], [24] * 5000])
 def test_a_config_that_asks_for_too_much_allocates_nothing(folder, widths):
     """In a process whose memory would not hold a fraction of it."""
     edit_config(folder, model__arguments={"widths": widths})

@@ -13,6 +13,15 @@ def test_a_file_is_written_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_whoever_reads_meanwhile_sees_the_old_file_whole(tmp_path):
+    path = tmp_path / "out.json"
+    write_atomically(path, "old")
+    with path.open(encoding="utf-8") as reader:
+        write_atomically(path, "new")
+        assert reader.read() == "old"
+    assert path.read_text(encoding="utf-8") == "new"
+
+
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "out.json"
     path.write_text("old", encoding="utf-8")

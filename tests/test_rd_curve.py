@@ -55,12 +55,22 @@ def test_what_the_curve_cannot_answer_is_an_error(question, message):
         CURVE.beta_for(**question)
 
 
-def test_a_curve_that_is_not_monotone_has_no_inverse():
-    points = (RDPoint(beta=0.1, rate=5.0, distortion=1.0), RDPoint(beta=1.0, rate=6.0, distortion=2.0))
+def test_a_point_that_a_higher_beta_beats_is_left_out():
+    """Here β = 0.01 spends more than 0.1 for a worse picture: the answer lies between 0.1 and 1."""
+    points = (RDPoint(beta=0.01, rate=110.0, distortion=53.0), *CURVE.points[1:])
     curve = RDCurve(points=points)
-    with pytest.raises(ValueError, match="not monotone"):
-        curve.beta_for(rate=5.5)
-    assert 0.1 < curve.beta_for(distortion=1.5) < 1.0
+    assert curve.beta_for(distortion=60.0) == CURVE.beta_for(distortion=60.0)
+    assert curve.beta_for(distortion=52.0) == pytest.approx(0.1)
+    assert curve.beta_for(rate=110.0) == pytest.approx(0.01)
+    with pytest.raises(ValueError, match=r"distortion=51.0 is outside the curve's \[52.00, 145.00\]"):
+        curve.beta_for(distortion=51.0)
+
+
+def test_a_curve_of_one_point_answers_for_it_alone():
+    curve = RDCurve(points=CURVE.points[1:2])
+    assert curve.beta_for(rate=60.0) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="outside"):
+        curve.beta_for(rate=59.0)
 
 
 def test_json_goes_both_ways_and_is_plain():

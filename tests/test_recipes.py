@@ -49,6 +49,7 @@ def test_overrides_are_toml_values_or_strings(path):
         ("trainings.epochs=3", "unknown section; did you mean training"),
         ("training.epochs=many", "training.epochs='many' should be an integer"),
         ("training.epochs=0", "epochs=0 should be at least 1"),
+        ("training.seed=4294967296", "seed=4294967296 should be below 2"),
         ("training.learning_rate=0", "learning_rate=0.0 should be above 0"),
         ("training.learning_rate=nan", "learning_rate=nan should be above 0"),
         ("training.ema=1", "ema=1.0 should be at least 0 and below 1"),

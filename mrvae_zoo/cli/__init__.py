@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from mrvae_zoo import __version__
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
 from mrvae_zoo.cli.encode import encode
@@ -23,11 +25,28 @@ from mrvae_zoo.errors import MissingExtraError
 
 app = typer.Typer(
     name="mrvae",
-    help="Multi-Rate VAEs: one model, every β.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def print_version(wanted: bool) -> None:
+    """What --version does."""
+    if wanted:
+        typer.echo(f"mrvae_zoo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Multi-Rate VAEs: one model, every β."""
+
+
 app.command("list")(list_command)
 for command in (info, reconstruct, sample, encode, decode, curve, verify, train):
     app.command()(command)
@@ -48,7 +67,8 @@ def run(arguments: Sequence[str]) -> int:
         status = app(list(arguments), prog_name="mrvae", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
-        return _fail(f"{error.format_message()} See: mrvae --help", 2)  # type: ignore[attr-defined]
+        message = error.format_message()  # type: ignore[attr-defined]
+        return _fail(f"{message} See: mrvae --help", 2) if message else 2  # without one, help was shown
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except BrokenPipeError:  # whoever read stdout has had enough

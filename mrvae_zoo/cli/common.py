@@ -18,7 +18,7 @@ Images = Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of what is drawn.", min=0)]
+Seed = Annotated[int, typer.Option("--seed", help="Of what is drawn.", min=0, max=2**31 - 1)]
 DataRoot = Annotated[Path, typer.Option("--data-root", help="The folder that holds the data sets.")]
 DataName = Annotated[str | None, typer.Option("--data", help="Another data set than that of the published curve.")]
 

@@ -23,6 +23,13 @@ def pixels(path) -> np.ndarray:
         return np.asarray(image.convert("L"), dtype=float) / 255
 
 
+def test_version_and_help(mrvae):
+    assert ok(mrvae("--version")).stdout == f"mrvae_zoo {mrvae_zoo.__version__}\n"
+    text = ok(mrvae("--help")).stdout
+    for command in ("list", "info", "reconstruct", "sample", "encode", "decode", "curve", "verify", "train"):
+        assert command in text
+
+
 def test_list(mrvae):
     lines = ok(mrvae("list")).stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == mrvae_zoo.list_models()

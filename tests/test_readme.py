@@ -1,0 +1,70 @@
+"""What the README shows is what a reader gets."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import CHECKOUT, DEFAULT_MODEL
+from PIL import Image
+
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for line in re.findall(r"^mrvae .*$", README, re.MULTILINE) if "push" not in line]
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder in which the README's relative paths lead somewhere."""
+    (tmp_path / "examples").symlink_to(CHECKOUT / "examples")
+    return tmp_path
+
+
+def test_the_python_runs_as_written(clone):
+    assert len(PYTHON) == 2
+    code = "\n".join(PYTHON) + "\nprint(x.shape[0], images[0])\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=clone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("10 examples/digits/0.png")
+
+
+def test_the_table_is_what_the_command_prints(mrvae):
+    assert mrvae("curve", DEFAULT_MODEL).stdout in README
+
+
+def test_the_picture_is_what_the_demo_draws(mrvae, digits, tmp_path):
+    (line,) = re.findall(r"\$\(BIN\)/mrvae reconstruct (\S+) examples", (CHECKOUT / "Makefile").read_text("utf-8"))
+    assert mrvae("reconstruct", line, *digits, "-o", "demo.png").returncode == 0
+    with Image.open(tmp_path / "demo.png") as new, Image.open(CHECKOUT / "examples" / "demo.png") as shown:
+        assert new.size == shown.size
+        difference = np.abs(np.asarray(new, dtype=float) - np.asarray(shown, dtype=float))
+    assert difference.mean() < 0.5  # letters may differ from one Pillow to the next, digits not
+
+
+def test_the_figures_are_those_of_the_benchmarks():
+    results = CHECKOUT / "benchmarks" / "results"
+    linear = json.loads((results / "linear_optimum.json").read_text(encoding="utf-8"))["gatings"]["linear"]["worst"]
+    assert linear <= 0.005
+    assert f"comes within {linear:.2%} of it" in README
+    startup = json.loads((results / "startup.json").read_text(encoding="utf-8"))["median_seconds_beyond_empty"]
+    assert max(startup.values()) <= 0.6
+    assert f"{startup['mrvae --help']:.2f} s and {startup['mrvae list']:.2f} s more" in README
+    curve = json.loads((results / "mlp_binarized_mnist.json").read_text(encoding="utf-8"))
+    for point in curve["points"]:
+        if point["beta"] in (0.01, 0.1, 1.0, 10.0):
+            loss = point["distortion"] + point["beta"] * point["rate"]
+            row = f"| {point['beta']:g} | {point['rate']:.2f} | {point['distortion']:.2f} | {loss:.2f} |"
+            assert row in README
+
+
+@pytest.mark.long
+def test_the_commands_run_as_written(clone, data_root):
+    (clone / "data").symlink_to(data_root)
+    for command in COMMANDS:
+        line = f"{shlex.quote(sys.executable)} -m mrvae_zoo {command.removeprefix('mrvae ')}"
+        done = subprocess.run(["bash", "-c", line], cwd=clone, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+    assert len(list((clone / "decoded").iterdir())) == 10
