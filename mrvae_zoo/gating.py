@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 Side = Literal["encoder", "decoder"]
 Gates = tuple[Tensor, Tensor | None]
+Size = int | tuple[int, int]
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -58,13 +59,22 @@ class Gating:
         return nn.Linear(inputs, outputs) if gate is None else GatedLinear(inputs, outputs, gate=gate)
 
     def conv2d(
-        self, inputs: int, outputs: int, kernel_size: int, *, side: Side, head: bool = False, **options: Any
+        self, inputs: int, outputs: int, kernel_size: Size, *, side: Side, head: bool = False, **options: Any
     ) -> nn.Conv2d:
         """A Conv2d layer, gated as this gating says; `options` are those of `nn.Conv2d`."""
         gate = self.gate(outputs, side=side, head=head)
         if gate is None:
             return nn.Conv2d(inputs, outputs, kernel_size, **options)
         return GatedConv2d(inputs, outputs, kernel_size, gate=gate, **options)
+
+    def conv_transpose2d(
+        self, inputs: int, outputs: int, kernel_size: Size, *, side: Side, head: bool = False, **options: Any
+    ) -> nn.ConvTranspose2d:
+        """A ConvTranspose2d layer, gated as this gating says; `options` are stride and padding."""
+        gate = self.gate(outputs, side=side, head=head)
+        if gate is None:
+            return nn.ConvTranspose2d(inputs, outputs, kernel_size, **options)
+        return GatedConvTranspose2d(inputs, outputs, kernel_size, gate=gate, **options)
 
     def batch_norm(self, channels: int, *, side: Side) -> nn.BatchNorm2d:
         """A BatchNorm2d layer, gated as this gating says: the place to gate a convolution that feeds a norm."""
@@ -180,8 +190,12 @@ class ThresholdGate(Gate):
         return open_root(features + at_least_float32(self.offset)), None
 
 
-class GatedLayer(nn.Module):
-    """A layer that takes the features of β beside its input, and folds into a plain layer at one β."""
+class TakesFeatures(nn.Module):
+    """A module whose forward takes the features of β (None in a network without gates) beside its input."""
+
+
+class GatedLayer(TakesFeatures):
+    """A layer that is gated, and folds into a plain layer at one β."""
 
     gate: Gate
 
@@ -213,7 +227,7 @@ class GatedLinear(nn.Linear, GatedLayer):
 class GatedConv2d(nn.Conv2d, GatedLayer):
     """Convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
 
-    def __init__(self, inputs: int, outputs: int, kernel_size: int, *, gate: Gate, **options: Any) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel_size: Size, *, gate: Gate, **options: Any) -> None:
         super().__init__(inputs, outputs, kernel_size, **options)
         self.gate = gate
 
@@ -239,6 +253,37 @@ class GatedConv2d(nn.Conv2d, GatedLayer):
             device="meta",
         )
         return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
+
+
+class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
+    """Transposed convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel_size: Size, *, gate: Gate, stride: Size = 1, padding: Size = 0
+    ) -> None:
+        super().__init__(inputs, outputs, kernel_size, stride=stride, padding=padding)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        gates = self.gate(features)
+        positions = x.shape[0] * x.shape[-2] * self.stride[0] * x.shape[-1] * self.stride[1]
+        if gate_the_weight(features, rows=positions, fan_in=self.weight[:, 0].numel()):
+            weight, bias = gated_parameters(self, gates, channel_dim=1)
+            return F.conv_transpose2d(x, weight, bias, self.stride, self.padding)  # type: ignore[arg-type]
+        return gated_activations(super().forward(x), gates, channel_dim=1)
+
+    def folded(self, features: Tensor) -> nn.ConvTranspose2d:
+        """See `GatedLayer`."""
+        plain = nn.ConvTranspose2d(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,  # type: ignore[arg-type]
+            stride=self.stride,  # type: ignore[arg-type]
+            padding=self.padding,  # type: ignore[arg-type]
+            device="meta",
+        )
+        return with_parameters(plain, *gated_parameters(self, self.gate(features), channel_dim=1), like=self)
 
 
 class GatedBatchNorm2d(nn.BatchNorm2d, GatedLayer):
@@ -284,7 +329,7 @@ class GatedGroupNorm(nn.GroupNorm, GatedLayer):
         return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
 
 
-class GatedSequential(nn.Sequential):
+class GatedSequential(nn.Sequential, TakesFeatures):
     """A Sequential that hands the features of β to the layers that take them."""
 
     def forward(self, x: Tensor, features: Tensor | None) -> Tensor:  # type: ignore[override]
@@ -296,7 +341,7 @@ class GatedSequential(nn.Sequential):
 
 def call(layer: nn.Module, x: Tensor, features: Tensor | None) -> Tensor:
     """`layer(x)`, with the features of β where the layer takes them."""
-    y: Tensor = layer(x, features) if isinstance(layer, GatedLayer | GatedSequential) else layer(x)
+    y: Tensor = layer(x, features) if isinstance(layer, TakesFeatures) else layer(x)
     return y
 
 
@@ -317,12 +362,12 @@ def gate_the_weight(features: Tensor, *, rows: int, fan_in: int) -> bool:
     return features.ndim == 1 and rows > fan_in and not torch.compiler.is_compiling()
 
 
-def gated_parameters(layer: nn.Module, gates: Gates) -> tuple[Tensor, Tensor]:
+def gated_parameters(layer: nn.Module, gates: Gates, *, channel_dim: int = 0) -> tuple[Tensor, Tensor]:
     """The weight and bias of `layer` with gates (C,) written into them, in the layer's dtype."""
     scale, shift = gates
     weight, bias = at_least_float32(layer.weight), at_least_float32(layer.bias)  # type: ignore[arg-type]
     gated_bias = bias * scale if shift is None else torch.addcmul(shift, bias, scale)
-    gated_weight = weight * scale.view(-1, *[1] * (weight.ndim - 1))
+    gated_weight = weight * expand(scale, weight.ndim, channel_dim)
     return gated_weight.to(layer.weight.dtype), gated_bias.to(layer.weight.dtype)  # type: ignore[arg-type]
 
 

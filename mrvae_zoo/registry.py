@@ -99,6 +99,8 @@ architectures: Registry[Architecture] = Registry(
             gatings=("linear", "affine", "paper", "none"),
         ),
         Architecture(name="mrvae_mlp", build="mrvae_zoo.architectures.mlp:build"),
+        Architecture(name="mrvae_conv", build="mrvae_zoo.architectures.conv:build"),
+        Architecture(name="mrvae_resnet", build="mrvae_zoo.architectures.resnet:build"),
     ),
 )
 

@@ -14,8 +14,18 @@ from mrvae_zoo import FixedRateVAE, MultiRateVAE
 
 CHECKOUT = Path(__file__).parents[1]
 DEFAULT_MODEL = "mrvae_mlp.mnist"
-SHAPES = {"mrvae_linear": (1, 5, 4), "mrvae_mlp": (2, 5, 4)}
-OPTIONS = {"mrvae_linear": {}, "mrvae_mlp": {"widths": (24, 16)}}
+SHAPES = {
+    "mrvae_linear": (1, 5, 4),
+    "mrvae_mlp": (2, 5, 4),
+    "mrvae_conv": (3, 13, 10),
+    "mrvae_resnet": (1, 12, 9),
+}
+OPTIONS = {
+    "mrvae_linear": {},
+    "mrvae_mlp": {"widths": (24, 16)},
+    "mrvae_conv": {"widths": (6, 8), "depth": 1, "norm": "batch"},
+    "mrvae_resnet": {"widths": (8, 12), "depth": 2, "bottleneck": 4},
+}
 KINDS = [
     (name, gating)
     for name in mrvae_zoo.list_architectures()

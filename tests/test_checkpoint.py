@@ -65,7 +65,7 @@ def test_a_model_comes_back_bit_for_bit(tmp_path, kind, folded, dtype):
     assert not again.training
     assert list(again.state_dict()) == list(model.state_dict())
     for name, tensor in model.state_dict().items():
-        assert again.state_dict()[name].dtype == dtype
+        assert again.state_dict()[name].dtype == (dtype if tensor.is_floating_point() else tensor.dtype)
         assert torch.equal(again.state_dict()[name], tensor), name
     assert all(parameter.requires_grad for parameter in again.parameters())
 

@@ -29,6 +29,7 @@ LAYERS = {
     "linear on sequences": (lambda g: g.linear(7, 5, side="encoder"), (6, 3, 7)),
     "conv2d": (lambda g: g.conv2d(3, 5, 3, side="encoder", stride=2, padding=1), (6, 3, 8, 9)),
     "grouped conv2d": (lambda g: g.conv2d(4, 6, 3, side="decoder", groups=2), (6, 4, 8, 9)),
+    "conv_transpose2d": (lambda g: g.conv_transpose2d(3, 5, (4, 3), side="decoder", stride=2, padding=1), (6, 3, 8, 9)),
     "batch norm": (lambda g: g.batch_norm(4, side="encoder"), (6, 4, 5, 3)),
     "group norm": (lambda g: g.group_norm(2, 4, side="decoder"), (6, 4, 5, 3)),
 }
@@ -58,18 +59,18 @@ def test_folded_gated_and_per_example_are_equal(kind, layer, dtype, tolerance):
         features = gating.features(beta)
         gated = module(x[i : i + 1], features)
         plain = module.folded(features)
-        assert type(plain) in (nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
+        assert type(plain) in (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm)
         assert off_by(plain(x[i : i + 1]), gated) <= tolerance
         assert off_by(per_example[i : i + 1], gated) <= tolerance
 
 
-@pytest.mark.parametrize("layer", ["linear", "conv2d"])
+@pytest.mark.parametrize("layer", ["linear", "conv2d", "conv_transpose2d"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_sides_of_a_layer_give_the_same(kind, layer):
     gating, module, x = make(kind, layer, torch.float64)
     features = gating.features(torch.tensor(0.3, dtype=torch.float64))
     gates, plain = module.gate(features), module.folded(features)
-    ungated = nn.Linear.forward(module, x) if layer == "linear" else nn.Conv2d.forward(module, x)
+    ungated = type(plain).forward(module, x)
     channel_dim = -1 if layer == "linear" else 1
     assert off_by(gated_activations(ungated, gates, channel_dim=channel_dim), plain(x)) < 1e-12
 
