@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mrvae_zoo.objectives import sample_beta
     from mrvae_zoo.rd_curve import RDCurve, RDPoint
     from mrvae_zoo.registry import list_architectures, register_architecture
+    from mrvae_zoo.tiling import decode_tiled, encode_tiled
     from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE, Posterior, VAEOutput
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "VAEOutput",
     "__version__",
     "create_model",
+    "decode_tiled",
+    "encode_tiled",
     "list_architectures",
     "list_models",
     "load_pretrained",
@@ -54,6 +57,7 @@ _HOME = {
     "objectives": ("sample_beta",),
     "rd_curve": ("RDCurve", "RDPoint"),
     "registry": ("list_architectures", "register_architecture"),
+    "tiling": ("decode_tiled", "encode_tiled"),
     "vae": ("FixedRateVAE", "MultiRateVAE", "Posterior", "VAEOutput"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -8,6 +8,7 @@ LikelihoodName = Literal["bernoulli", "gaussian"]
 GatingName = Literal["none", "paper", "affine", "linear"]
 
 MAX_GATING_DEGREE = 16
+SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +17,8 @@ class ModelConfig:
 
     Attributes:
         architecture: a registered name, such as "mrvae_mlp".
-        input_shape: (C, H, W).
-        latent_dim: Z, the number of latents.
+        input_shape: (C, H, W), or (C, None, None) for a spatial model, which takes any size.
+        latent_dim: Z, the number of latents (of a spatial model: at each of its H/8 × W/8 places).
         beta_range: (β_min, β_max), both ends inclusive.
         likelihood: p(x|z), "bernoulli" or "gaussian".
         sigma: standard deviation of the Gaussian likelihood; None for Bernoulli.
@@ -29,7 +30,7 @@ class ModelConfig:
     """
 
     architecture: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, int | None, int | None]
     latent_dim: int = 32
     beta_range: tuple[float, float] = (0.01, 10.0)
     likelihood: LikelihoodName = "bernoulli"
@@ -41,7 +42,9 @@ class ModelConfig:
     beta: float | None = None
 
     def __post_init__(self) -> None:
-        if any(size < 1 for size in self.input_shape):
+        if (self.input_shape[1] is None) != (self.input_shape[2] is None):
+            raise ValueError(f"input_shape={self.input_shape} should be (C, H, W), or (C, None, None) for any size")
+        if any(size is not None and size < 1 for size in self.input_shape):
             raise ValueError(f"input_shape={self.input_shape} should be (C, H, W), each at least 1")
         if self.latent_dim < 1:
             raise ValueError(f"latent_dim={self.latent_dim} should be at least 1")
@@ -56,6 +59,11 @@ class ModelConfig:
                 raise ValueError(f"beta={self.beta} is outside beta_range={self.beta_range}")
             if self.gating != "none":
                 raise ValueError(f"beta={self.beta} says that the gates are folded, but gating={self.gating!r}")
+
+    @property
+    def spatial(self) -> bool:
+        """Whether the model takes images of any size, and its latents have places."""
+        return self.input_shape[1] is None
 
     def _check_likelihood(self) -> None:
         if self.likelihood == "bernoulli":

@@ -13,6 +13,7 @@ from mrvae_zoo.typed import check_value, from_mapping
 if TYPE_CHECKING:
     from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE
 
+ANY_SIZE = "any"
 CONFIG_KEYS = frozenset(field.name for field in fields(ModelConfig)) - {"arguments", "beta"}
 
 
@@ -21,9 +22,9 @@ def create_model(architecture: str, **options: Any) -> "MultiRateVAE":
 
     Args:
         architecture: a registered name; see `list_architectures()`.
-        options: input_shape=(C, H, W), required; latent_dim=32, beta_range=(0.01, 10.0), likelihood="bernoulli" or
-            "gaussian" (with sigma=), data_range=(0, 1), gating= (the architecture's own default), gating_degree=3,
-            and the architecture's own arguments.
+        options: input_shape=(C, H, W), required ((C, None, None) for a spatial architecture); latent_dim=32,
+            beta_range=(0.01, 10.0), likelihood="bernoulli" or "gaussian" (with sigma=), data_range=(0, 1), gating= (the
+            architecture's own default), gating_degree=3, and the architecture's own arguments.
 
     Raises:
         ValueError: an unknown architecture or option, or a value that is not right; the message names it.
@@ -49,6 +50,8 @@ def config_from_options(options: Mapping[str, Any], *, where: str) -> ModelConfi
         if key not in known:
             raise ValueError(f"{where}: unknown key {key} for {record.name}; {nearest(key, known)}")
     table = {"gating": record.gatings[0], **{key: options[key] for key in options if key in CONFIG_KEYS}}
+    if isinstance(table.get("input_shape"), (list, tuple)):  # TOML has no null
+        table["input_shape"] = [None if size == ANY_SIZE else size for size in table["input_shape"]]
     arguments = {key: options[key] for key in options if key not in CONFIG_KEYS}
     return complete(from_mapping(ModelConfig, {**table, "arguments": arguments}, where=where), where=where)
 
@@ -58,6 +61,9 @@ def complete(config: ModelConfig, *, where: str) -> ModelConfig:
     record = _find(config.architecture, where)
     if config.gating not in record.gatings:
         raise ValueError(f"{where}: gating={config.gating!r} is not one of {', '.join(record.gatings)}")
+    if config.spatial != record.spatial:
+        expected = "(C, None, None), any size" if record.spatial else "(C, H, W)"
+        raise ValueError(f"{where}: input_shape={config.input_shape} should be {expected} for {record.name}")
     parameters = _parameters(record)
     arguments = {}
     for key in config.arguments:

@@ -22,15 +22,15 @@ logger = logging.getLogger(__name__)
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
 
-def to_tensor(images: Any, shape: tuple[int, int, int]) -> Tensor:
+def to_tensor(images: Any, shape: tuple[int, int | None, int | None]) -> Tensor:
     """Images -> (B, C, H, W) float32 in [0, 1], converted and resized to `shape` (C, H, W); a change is logged.
 
     Args:
         images: one or several of: paths, PIL images, arrays (H, W) or (H, W, C), uint8 or float in [0, 1].
-        shape: (C, H, W).
+        shape: (C, H, W); an image keeps its own size where H and W are None.
 
     Raises:
-        ValueError: something is not an image, or has channels that cannot become C.
+        ValueError: something is not an image, has channels that cannot become C, or a size of its own.
         FileNotFoundError: a path does not exist.
     """
     several = isinstance(images, Sequence) and not isinstance(images, str)
@@ -38,7 +38,11 @@ def to_tensor(images: Any, shape: tuple[int, int, int]) -> Tensor:
         images = [images]
     if len(images) == 0:
         raise ValueError("no images given")
-    return torch.stack([_fit(*_read(image), shape) for image in images])
+    tensors = [_fit(*_read(image), shape) for image in images]
+    sizes = {tuple(tensor.shape) for tensor in tensors}
+    if len(sizes) > 1:
+        raise ValueError(f"images of one size only, not {' and '.join(sorted(map(_describe, sizes)))}; one at a time")
+    return torch.stack(tensors)
 
 
 def _read(image: Any) -> tuple[Tensor, str]:
@@ -118,10 +122,10 @@ def _channels_first(array: "np.ndarray") -> Tensor:
     return tensor.unsqueeze(0) if tensor.ndim == 2 else tensor.permute(2, 0, 1)
 
 
-def _fit(image: Tensor, name: str, shape: tuple[int, int, int]) -> Tensor:
+def _fit(image: Tensor, name: str, shape: tuple[int, int | None, int | None]) -> Tensor:
     """(C', H', W') -> (C, H, W)."""
-    channels, height, width = shape
     before = tuple(image.shape)
+    channels, height, width = (have if want is None else want for want, have in zip(shape, before, strict=True))
     if image.shape[0] == 3 and channels == 1:
         image = (image * torch.tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
     elif image.shape[0] == 1 and channels == 3:
@@ -130,8 +134,8 @@ def _fit(image: Tensor, name: str, shape: tuple[int, int, int]) -> Tensor:
         raise ValueError(f"{name} has {image.shape[0]} channels; this model takes {channels}")
     if image.shape[1:] != (height, width):
         image = F.interpolate(image[None], size=(height, width), mode="bicubic", antialias=True)[0].clamp(0, 1)
-    if before != shape:
-        logger.info("%s: %s converted to %s", name, _describe(before), _describe(shape))
+    if before != image.shape:
+        logger.info("%s: %s converted to %s", name, _describe(before), _describe(tuple(image.shape)))
     return image
 
 

@@ -23,7 +23,7 @@ class LatentsInfo:
         source: of the model.
         revision: SHA-256 of its weights.
         beta: that they were encoded at.
-        input_shape: (C, H, W) of an image.
+        input_shape: (C, H, W) of an image, as decoded.
         files: the name of each image.
     """
 
@@ -35,14 +35,14 @@ class LatentsInfo:
 
 
 def save_latents(path: Path, mean: Tensor, log_var: Tensor, info: LatentsInfo) -> None:
-    """Write mean and log_var, each (N, Z), atomically."""
+    """Write mean and log_var, each (N, Z) or (N, Z, h, w), atomically."""
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "info": json.dumps(to_plain(info))}
     tensors = {"mean": mean.contiguous(), "log_var": log_var.contiguous()}
     write_atomically(path, safetensors.torch.save(tensors, metadata=metadata))
 
 
 def load_latents(path: Path) -> tuple[Tensor, LatentsInfo]:
-    """The means (N, Z) in a file, and where they come from.
+    """The means, (N, Z) or (N, Z, h, w), in a file, and where they come from.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -65,7 +65,7 @@ def load_latents(path: Path) -> tuple[Tensor, LatentsInfo]:
         info = from_mapping(LatentsInfo, json.loads(metadata["info"]), where=str(path))
     except (KeyError, json.JSONDecodeError):
         raise ValueError(wrong) from None
-    if mean.ndim != 2 or len(mean) != len(info.files):
+    if mean.ndim not in (2, 4) or len(mean) != len(info.files):
         raise ValueError(f"{path}: {len(info.files)} file names for latents of shape {tuple(mean.shape)}")
     return mean, info
 

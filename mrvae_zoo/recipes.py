@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mrvae_zoo.config import ModelConfig
 from mrvae_zoo.errors import MissingExtraError, nearest
-from mrvae_zoo.factory import config_from_options
+from mrvae_zoo.factory import ANY_SIZE, config_from_options
 from mrvae_zoo.typed import from_mapping, to_plain
 
 Binarization = Literal["none", "static", "dynamic"]
@@ -168,6 +168,7 @@ def to_toml(recipe: Recipe) -> str:
     table = to_plain(recipe)
     model = table.pop("model")
     arguments = model.pop("arguments")
+    model["input_shape"] = [ANY_SIZE if size is None else size for size in model["input_shape"]]
     table = {"model": model | arguments, **table}
     return tomli_w.dumps({section: _without_none(keys) for section, keys in table.items()})
 

@@ -75,11 +75,13 @@ class Architecture:
         build: builds (encoder, decoder) from input_shape, latent_dim and gating, and by keyword the
             architecture's own arguments; or "module:function", imported when first used.
         gatings: the kinds of gating it supports, its default first.
+        spatial: whether it takes images of any size, and input_shape is (C, None, None).
     """
 
     name: str
     build: Callable[..., Any] | str
     gatings: tuple[GatingName, ...] = ("affine", "paper", "none")
+    spatial: bool = False
 
     def builder(self) -> Callable[..., Any]:
         """The function that builds it."""
@@ -101,6 +103,7 @@ architectures: Registry[Architecture] = Registry(
         Architecture(name="mrvae_mlp", build="mrvae_zoo.architectures.mlp:build"),
         Architecture(name="mrvae_conv", build="mrvae_zoo.architectures.conv:build"),
         Architecture(name="mrvae_resnet", build="mrvae_zoo.architectures.resnet:build"),
+        Architecture(name="mrvae_resnet_spatial", build="mrvae_zoo.architectures.resnet_spatial:build", spatial=True),
     ),
 )
 

@@ -196,7 +196,7 @@ def batches(examples: int, training: TrainingRecipe, steps: int) -> Iterator[tup
 def check_shape(data: ImageData, recipe: Recipe) -> None:
     """A ValueError where the images are not of the shape that the recipe's model takes."""
     shape = tuple(data.images.shape[1:])
-    if shape != recipe.model.input_shape:
+    if any(want not in (None, have) for want, have in zip(recipe.model.input_shape, shape, strict=True)):
         raise ValueError(
             f"{data.name} has images {shape}; the recipe says model.input_shape = {list(recipe.model.input_shape)}"
         )

@@ -110,5 +110,7 @@ def _describe(annotation: Any) -> str:
         return f"a list of {len(arguments)} ({', '.join(map(_describe, arguments))})"
     if dataclasses.is_dataclass(annotation) or get_origin(annotation) is dict:
         return "a table"
-    names = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " or ".join(map(_describe, arguments))
+    names = {int: "an integer", float: "a number", str: "a string", bool: "true or false", type(None): "nothing"}
     return names.get(annotation, str(annotation))

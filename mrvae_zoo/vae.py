@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mrvae_zoo.config import ModelConfig
+from mrvae_zoo.config import SPATIAL_STRIDE, ModelConfig
 from mrvae_zoo.gating import Gating, fold
 from mrvae_zoo.images import to_tensor
 from mrvae_zoo.likelihoods import make_likelihood
@@ -31,7 +32,7 @@ LOG_VAR_RANGE = (-30.0, 20.0)  # beyond it one odd example in training overflows
 
 
 class Posterior(NamedTuple):
-    """A diagonal Gaussian q(z|x): mean and log-variance, each (B, Z)."""
+    """A diagonal Gaussian q(z|x): mean and log-variance, each (B, Z), or (B, Z, h, w) of a spatial model."""
 
     mean: Tensor
     log_var: Tensor
@@ -47,10 +48,17 @@ class Posterior(NamedTuple):
 
     def kl(self) -> Tensor:
         """KL(q(z|x) ‖ N(0, I)) in nats, summed over latents: (B,), at least float32."""
+        return self._kl().flatten(1).sum(1)
+
+    def kl_map(self) -> Tensor:
+        """The same for each place of a spatial model: (B, h, w), which `kl` sums."""
+        return self._kl().sum(1)
+
+    def _kl(self) -> Tensor:
         dtype = torch.promote_types(self.mean.dtype, torch.float32)
         mean, log_var = self.mean.to(dtype), self.log_var.to(dtype)
         # expm1(s) − s instead of exp(s) − 1 − s: exact near the prior, where latents that are not used lie.
-        return 0.5 * (mean.square() + torch.expm1(log_var) - log_var).flatten(1).sum(1)
+        return 0.5 * (mean.square() + torch.expm1(log_var) - log_var)
 
 
 class VAEOutput(NamedTuple):
@@ -88,8 +96,8 @@ class _VAE(nn.Module):
         return self.config.beta_range
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+    def input_shape(self) -> tuple[int, int | None, int | None]:
+        """(C, H, W), or (C, None, None) where any size will do."""
         return self.config.input_shape
 
     @property
@@ -128,6 +136,7 @@ class _VAE(nn.Module):
         return x.to(self.device, self.dtype)
 
     def _encode(self, x: Tensor, features: Tensor | None) -> Posterior:
+        x = pad_to_stride(x) if self.config.spatial else x
         mean, log_var = self.encoder(x.to(self.dtype), features)
         return Posterior(mean, log_var.clamp(*LOG_VAR_RANGE))
 
@@ -139,7 +148,7 @@ class _VAE(nn.Module):
     ) -> VAEOutput:
         posterior = self._encode(x, features)
         z = posterior.sample(generator) if sample else posterior.mode()
-        output = self.decoder(z, features)
+        output = self.decoder(z, features)[..., : x.shape[-2], : x.shape[-1]]  # what was padded is cut off
         distortion = self._likelihood.distortion(output, x)
         return VAEOutput(self._likelihood.mean(output), posterior, z, posterior.kl(), distortion)
 
@@ -147,8 +156,9 @@ class _VAE(nn.Module):
         """Shape and kind always; the values where looking at them does not make a GPU or a compiler wait."""
         if not isinstance(x, Tensor):
             raise ValueError(f"x is a {type(x).__name__}; pass a tensor, for example model.preprocess(images)")
-        if x.ndim != 4 or tuple(x.shape[1:]) != self.input_shape:
-            expected = ", ".join(map(str, self.input_shape))
+        wanted = zip(x.shape[1:], self.input_shape, strict=False)
+        if x.ndim != 4 or 0 in x.shape[1:] or any(want not in (None, size) for size, want in wanted):
+            expected = ", ".join("any" if size is None else str(size) for size in self.input_shape)
             raise ValueError(f"x has shape {tuple(x.shape)}; this model takes (B, {expected})")
         if not x.is_floating_point():
             raise ValueError(f"x is {x.dtype}; pass floats, for example model.preprocess(images) or x / 255")
@@ -163,14 +173,22 @@ class _VAE(nn.Module):
             )
 
     def _check_z(self, z: Tensor) -> None:
-        if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != self.latent_dim:
+        ndim = 4 if self.config.spatial else 2
+        if not isinstance(z, Tensor) or z.ndim != ndim or z.shape[1] != self.latent_dim:
             shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-            raise ValueError(f"z is {shape}; this model takes a tensor (B, {self.latent_dim})")
+            expected = f"(B, {self.latent_dim}, h, w)" if self.config.spatial else f"(B, {self.latent_dim})"
+            raise ValueError(f"z is {shape}; this model takes a tensor {expected}")
 
-    def _prior(self, n: int, generator: torch.Generator | None) -> Tensor:
+    def _prior(self, n: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
+        """Draws of the prior for `n` images of this size: (n, Z), or (n, Z, h, w)."""
         if n < 1:
             raise ValueError(f"n={n} should be at least 1")
-        return _randn((n, self.latent_dim), like=next(self.parameters()), generator=generator)
+        if (size is not None) != self.config.spatial:
+            raise ValueError(f"size={size}: a spatial model draws images of size=(H, W), another of its own size only")
+        if size is not None and min(size) < 1:
+            raise ValueError(f"size={size} should be (H, W), each at least 1")
+        places = () if size is None else tuple(-(-side // SPATIAL_STRIDE) for side in size)
+        return _randn((n, self.latent_dim, *places), like=next(self.parameters()), generator=generator)
 
 
 class MultiRateVAE(_VAE):
@@ -223,9 +241,16 @@ class MultiRateVAE(_VAE):
         self._check_z(z)
         return self._decode(z, self._features(beta, z.shape[0]))
 
-    def sample(self, n: int, beta: float | Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """`n` images decoded from draws of the prior: (n, C, H, W)."""
-        return self.decode(self._prior(n, generator), beta)
+    def sample(
+        self,
+        n: int,
+        beta: float | Tensor,
+        *,
+        size: tuple[int, int] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """`n` images decoded from draws of the prior: (n, C, H, W); of `size` (H, W) for a spatial model."""
+        return crop(self.decode(self._prior(n, size, generator), beta), size)
 
     def at(self, beta: float) -> "FixedRateVAE":
         """The plain network at one β: a copy with the gates folded into the weights.
@@ -277,9 +302,22 @@ class FixedRateVAE(_VAE):
         self._check_z(z)
         return self._decode(z, None)
 
-    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """`n` images decoded from draws of the prior: (n, C, H, W)."""
-        return self.decode(self._prior(n, generator))
+    def sample(
+        self, n: int, *, size: tuple[int, int] | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """`n` images decoded from draws of the prior: (n, C, H, W); of `size` (H, W) for a spatial model."""
+        return crop(self.decode(self._prior(n, size, generator)), size)
+
+
+def pad_to_stride(x: Tensor) -> Tensor:
+    """Images (B, C, H, W) with their last row and column repeated up to the next multiple of the stride."""
+    down, right = (-side % SPATIAL_STRIDE for side in x.shape[-2:])
+    return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+
+
+def crop(x: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """The upper left part of `x` of that size, or all of it."""
+    return x if size is None else x[..., : size[0], : size[1]]
 
 
 def make_gating(config: ModelConfig) -> Gating:

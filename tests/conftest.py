@@ -19,12 +19,15 @@ SHAPES = {
     "mrvae_mlp": (2, 5, 4),
     "mrvae_conv": (3, 13, 10),
     "mrvae_resnet": (1, 12, 9),
+    "mrvae_resnet_spatial": (3, None, None),
 }
+ANY_SIZE = (19, 13)  # what stands for H and W where any will do
 OPTIONS = {
     "mrvae_linear": {},
     "mrvae_mlp": {"widths": (24, 16)},
     "mrvae_conv": {"widths": (6, 8), "depth": 1, "norm": "batch"},
     "mrvae_resnet": {"widths": (8, 12), "depth": 2, "bottleneck": 4},
+    "mrvae_resnet_spatial": {"widths": (6, 8, 8), "depth": 1, "bottleneck": 4},
 }
 KINDS = [
     (name, gating)
@@ -86,7 +89,9 @@ def make_model(architecture: str, gating: str, *, seed: int = 0, dtype: torch.dt
 def make_images(model: MultiRateVAE | FixedRateVAE, n: int, *, seed: int = 1) -> torch.Tensor:
     """n random images as the model takes them."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(n, *model.input_shape, generator=generator).to(model.dtype)
+    channels, *size = model.input_shape
+    size = [any_size if side is None else side for side, any_size in zip(size, ANY_SIZE, strict=True)]
+    return torch.rand(n, channels, *size, generator=generator).to(model.dtype)
 
 
 def off_by(value: torch.Tensor, reference: torch.Tensor) -> float:

@@ -31,7 +31,7 @@ def test_a_model_is_built_again_from_its_config(kind):
     [
         ({"architecture": "mrvae_mpl"}, "unknown architecture 'mrvae_mpl'; did you mean mrvae_mlp"),
         ({"input_shape": None}, "input_shape=None should be a list of 3"),
-        ({"input_shape": (1, 28)}, r"input_shape=\(1, 28\) should be a list of 3"),
+        ({"input_shape": (1, 28)}, r"input_shape=\[1, 28\] should be a list of 3"),
         ({"input_shape": (1, 0, 28)}, "each at least 1"),
         ({"latent_dim": 0}, "latent_dim=0 should be at least 1"),
         ({"latent": 3}, "unknown key latent for mrvae_mlp; did you mean latent_dim"),

@@ -21,13 +21,16 @@ def decode(
     from mrvae_zoo.grids import to_pil
     from mrvae_zoo.hub import load_pretrained, locate_checkpoint
     from mrvae_zoo.latents import load_latents, unique_stems
+    from mrvae_zoo.tiling import decode_tiled
 
     check_output(output, force=force)
     mean, info = load_latents(latents)
     if read_config(locate_checkpoint(info.source)).weights.sha256 != info.revision:
         raise ValueError(f"{latents} was encoded by other weights of {info.source} than those here; encode again")
+    plain = load_pretrained(info.source).at(info.beta)
     with torch.no_grad():
-        pictures = [to_pil(image) for image in load_pretrained(info.source).at(info.beta).decode(mean)]
+        images = decode_tiled(plain, mean, info.input_shape[1:]) if plain.config.spatial else plain.decode(mean)
+    pictures = [to_pil(image) for image in images]
     output.mkdir(exist_ok=True)
     for stem, picture in zip(unique_stems(info.files), pictures, strict=True):
         with atomic_path(output / f"{stem}.png") as path:

@@ -22,6 +22,7 @@ def encode(
     from mrvae_zoo.files import check_output
     from mrvae_zoo.hub import LOCAL, load_pretrained, locate_checkpoint
     from mrvae_zoo.latents import LatentsInfo, save_latents
+    from mrvae_zoo.tiling import encode_tiled
 
     if (beta is None) == (rate is None):
         raise typer.BadParameter("give --beta or --rate, and one of them.")
@@ -34,13 +35,14 @@ def encode(
         beta = model.curve.beta_for(rate=rate)
         say(f"rate {rate:g} nats: β = {beta:.4g}")
     plain = model.at(beta)
+    x = plain.preprocess(images)
     with torch.no_grad():
-        posterior = plain.encode(plain.preprocess(images))
+        posterior = encode_tiled(plain, x) if plain.config.spatial else plain.encode(x)
     info = LatentsInfo(
         source=f"{LOCAL}{folder.resolve()}" if name.startswith(LOCAL) else name,
         revision=read_config(folder).weights.sha256,
         beta=plain.beta,
-        input_shape=plain.input_shape,
+        input_shape=(x.shape[1], x.shape[2], x.shape[3]),
         files=tuple(str(image) for image in images),
     )
     save_latents(output, posterior.mean, posterior.log_var, info)

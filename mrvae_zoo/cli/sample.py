@@ -14,6 +14,9 @@ def sample(
     output: Output,
     beta: Annotated[float, typer.Option("--beta", help="The β of the decoder.")] = 1.0,
     n: Annotated[int, typer.Option("-n", help="How many images.", min=1, max=4096)] = 64,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option("--size", metavar="HEIGHT WIDTH", help="For a model of any size.")
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
@@ -27,7 +30,7 @@ def sample(
     check_output(output, force=force)
     plain = load_pretrained(name).at(beta)
     with torch.no_grad():
-        images = plain.sample(n, generator=torch.Generator().manual_seed(seed))
+        images = plain.sample(n, size=size, generator=torch.Generator().manual_seed(seed))
     with atomic_path(output) as path:
         grid(images.split(COLUMNS)).save(path, format="PNG")
     say(f"wrote {output}")
