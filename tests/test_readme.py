@@ -49,6 +49,11 @@ def test_the_figures_are_those_of_the_benchmarks():
     linear = json.loads((results / "linear_optimum.json").read_text(encoding="utf-8"))["gatings"]["linear"]["worst"]
     assert linear <= 0.005
     assert f"comes within {linear:.2%} of it" in README
+    tiling = json.loads((results / "tiling.json").read_text(encoding="utf-8"))
+    for peaks in tiling["peak_MiB_beyond_idle"].values():
+        assert f"{peaks['whole']:.0f} MiB" in README
+        assert f"{peaks['tiled']:.0f} MiB" in README
+    assert f"{tiling['seam_error_512x768']:.1e}" in README
     startup = json.loads((results / "startup.json").read_text(encoding="utf-8"))["median_seconds_beyond_empty"]
     assert max(startup.values()) <= 0.6
     assert f"{startup['mrvae --help']:.2f} s and {startup['mrvae list']:.2f} s more" in README
