@@ -7,13 +7,14 @@ Letters: B batch, C, H, W image, Z latents. Rates and distortions are in nats pe
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from mrvae_zoo.config import SPATIAL_STRIDE, ModelConfig
 from mrvae_zoo.gating import Gating, fold
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 TOLERANCE = 1e-6
+COMPILED = ("_call", "_encode", "_decode", "_complete")
+CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
 LOG_VAR_RANGE = (-30.0, 20.0)  # beyond it one odd example in training overflows the rate of the whole batch
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Posterior(NamedTuple):
@@ -87,6 +93,7 @@ class _VAE(nn.Module):
         self.config = config
         self.encoder = encoder
         self.decoder = decoder
+        self.gating = make_gating(config)
         self.curve: RDCurve | None = None
         self._likelihood = make_likelihood(config)
 
@@ -135,22 +142,61 @@ class _VAE(nn.Module):
             x = low + (high - low) * x
         return x.to(self.device, self.dtype)
 
-    def _encode(self, x: Tensor, features: Tensor | None) -> Posterior:
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile call, encode and decode in place.
+
+        The arguments are those of `torch.compile`; fullgraph is True where it is not given. Checks of the input
+        and draws from a `generator` stay outside the graphs; copies of the model are not compiled. With CUDA graphs
+        (mode="reduce-overhead" or "max-autotune") outputs are copied out of the memory that the next call overwrites.
+        """
+        options = {"fullgraph": True, **options}
+        reused = options.get("mode") in CUDA_GRAPH_MODES
+        for name in COMPILED:
+            compiled = torch.compile(getattr(type(self), name).__get__(self), *args, **options)
+            setattr(self, name, _with_outputs_of_its_own(compiled) if reused else compiled)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is compiled: it is bound to this model, and a copy would go on calling this one."""
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {key: value for key, value in state.items() if key not in COMPILED}
+
+    # What is compiled: functions of checked tensors. β is () or (B,), and None in a model without gates.
+
+    def _call(self, x: Tensor, beta: Tensor | None, *, sample: bool) -> VAEOutput:
+        features = self._response(beta)
+        posterior = self._posterior(x, features)
+        return self._output(x, posterior, posterior.sample() if sample else posterior.mode(), features)
+
+    def _encode(self, x: Tensor, beta: Tensor | None) -> Posterior:
+        return self._posterior(x, self._response(beta))
+
+    def _decode(self, z: Tensor, beta: Tensor | None) -> Tensor:
+        return self._likelihood.mean(self.decoder(z.to(self.dtype), self._response(beta)))
+
+    def _complete(self, x: Tensor, posterior: Posterior, z: Tensor, beta: Tensor | None) -> VAEOutput:
+        return self._output(x, posterior, z, self._response(beta))
+
+    def _response(self, beta: Tensor | None) -> Tensor | None:
+        return None if beta is None else self.gating.features(beta)
+
+    def _posterior(self, x: Tensor, features: Tensor | None) -> Posterior:
         x = pad_to_stride(x) if self.config.spatial else x
         mean, log_var = self.encoder(x.to(self.dtype), features)
         return Posterior(mean, log_var.clamp(*LOG_VAR_RANGE))
 
-    def _decode(self, z: Tensor, features: Tensor | None) -> Tensor:
-        return self._likelihood.mean(self.decoder(z.to(self.dtype), features))
-
-    def _forward(
-        self, x: Tensor, features: Tensor | None, *, sample: bool, generator: torch.Generator | None
-    ) -> VAEOutput:
-        posterior = self._encode(x, features)
-        z = posterior.sample(generator) if sample else posterior.mode()
-        output = self.decoder(z, features)[..., : x.shape[-2], : x.shape[-1]]  # what was padded is cut off
+    def _output(self, x: Tensor, posterior: Posterior, z: Tensor, features: Tensor | None) -> VAEOutput:
+        output = self.decoder(z, features)
+        if self.config.spatial:
+            output = crop(output, (x.shape[-2], x.shape[-1]))  # what was padded
         distortion = self._likelihood.distortion(output, x)
         return VAEOutput(self._likelihood.mean(output), posterior, z, posterior.kl(), distortion)
+
+    def _forward(self, x: Tensor, beta: Tensor | None, *, sample: bool, generator: torch.Generator | None) -> VAEOutput:
+        if generator is None or not sample:
+            return self._call(x, beta, sample=sample)
+        # No compiler takes a generator into its graph.
+        posterior = self._encode(x, beta)
+        return self._complete(x, posterior, posterior.sample(generator), beta)
 
     def _check_x(self, x: Tensor) -> None:
         """Shape and kind always; the values where looking at them does not make a GPU or a compiler wait."""
@@ -205,10 +251,6 @@ class MultiRateVAE(_VAE):
     Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
     """
 
-    def __init__(self, config: ModelConfig, encoder: nn.Module, decoder: nn.Module) -> None:
-        super().__init__(config, encoder, decoder)
-        self.gating = make_gating(config)
-
     def forward(
         self,
         x: Tensor,
@@ -229,17 +271,17 @@ class MultiRateVAE(_VAE):
             ValueError: x or beta is not what the model takes.
         """
         self._check_x(x)
-        return self._forward(x, self._features(beta, x.shape[0]), sample=sample, generator=generator)
+        return self._forward(x, self._check_beta(beta, x.shape[0]), sample=sample, generator=generator)
 
     def encode(self, x: Tensor, beta: float | Tensor) -> Posterior:
         """The posterior q(z|x) at β. Raises a ValueError as `forward` does."""
         self._check_x(x)
-        return self._encode(x, self._features(beta, x.shape[0]))
+        return self._encode(x, self._check_beta(beta, x.shape[0]))
 
     def decode(self, z: Tensor, beta: float | Tensor) -> Tensor:
         """The mean of p(x|z) at β, clamped to the data range: (B, Z) -> (B, C, H, W)."""
         self._check_z(z)
-        return self._decode(z, self._features(beta, z.shape[0]))
+        return self._decode(z, self._check_beta(beta, z.shape[0]))
 
     def sample(
         self,
@@ -264,8 +306,10 @@ class MultiRateVAE(_VAE):
         return FixedRateVAE(config, encoder, decoder).train(self.training)
 
     def _features(self, beta: float | Tensor, batch_size: int | None) -> Tensor:
-        like = next(self.parameters())
-        return self.gating.features(check_beta(beta, self.beta_range, batch_size, like=like))
+        return self.gating.features(self._check_beta(beta, batch_size))
+
+    def _check_beta(self, beta: float | Tensor, batch_size: int | None) -> Tensor:
+        return check_beta(beta, self.beta_range, batch_size, like=next(self.parameters()))
 
 
 class FixedRateVAE(_VAE):
@@ -374,5 +418,18 @@ def _outside(beta: float, beta_range: tuple[float, float]) -> str:
 def _randn(shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Standard normal noise in the dtype of `like` (drawn in float32 for half precision), from `generator`'s device."""
     dtype = torch.promote_types(like.dtype, torch.float32)
-    device = like.device if generator is None else generator.device
-    return torch.randn(shape, generator=generator, dtype=dtype, device=device).to(like.device, like.dtype)
+    if generator is None:  # a keyword of its own: with generator=None the batch size could not vary in a graph
+        return torch.randn(shape, dtype=dtype, device=like.device).to(like.dtype)
+    noise = torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
+    return noise.to(like.device, like.dtype)
+
+
+def _with_outputs_of_its_own(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, compiled with CUDA graphs, giving copies of its outputs: its own lie where the next call writes."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        torch.compiler.cudagraph_mark_step_begin()
+        output: R = pytree.tree_map_only(Tensor, torch.clone, function(*args, **kwargs))
+        return output
+
+    return call
