@@ -5,8 +5,10 @@
     "data_set.NAME" = "module:attribute"        a `DataSet` of that name
     "catalogue.NAME" = "package:folder"         a folder inside the package: MODEL/recipe.toml, and what belongs to it
 
-What is seen to be broken is logged once and left out of lists; asking for it by name is a ValueError that names the
-package. What only an import can show is that ValueError too, once it is asked for.
+What can be seen to be broken is logged once and left out of lists; asking for it by name is a ValueError that names
+the package. What only an import can show is such an error as well, once it is asked for. A name that two packages
+bring is an error that names both where it is asked for, and in no list: whoever does not use it is not held up, and
+nothing is silently replaced.
 """
 
 import functools
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
     from importlib.metadata import Distribution
 
 GROUP = "mrvae_zoo.plugins"
@@ -64,9 +67,9 @@ class Contribution:
 
     def folder(self) -> Path:
         """The folder of a catalogue; it is there where `fault` is None."""
-        package, _, folder = self.target.partition(":")
-        candidates = [path / folder for path in package_folders(package)]
-        return next(path for path in candidates if path.is_dir())
+        folder = find_folder(self.target)
+        assert folder is not None
+        return folder
 
     def __str__(self) -> str:
         return f"{self.kind.replace('_', ' ')} {self.name!r} of the plug-in {self.package}"
@@ -97,20 +100,26 @@ def warn_once(message: str) -> None:
     logger.warning("%s", message)
 
 
-def package_folders(package: str) -> list[Path]:
-    """Where a package, dotted or not, would lie; found without importing it, as find_spec of a dotted name would."""
-    top, *inner = package.split(".")
+def find_top(module: str) -> "ModuleSpec | None":
+    """The spec of a module's top-level package, not imported, as find_spec of a dotted name would import it."""
     try:
-        spec = importlib.util.find_spec(top)
+        return importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):
-        spec = None
-    locations = None if spec is None else spec.submodule_search_locations
-    return [Path(location, *inner) for location in locations or ()]
+        return None
+
+
+def find_folder(target: str) -> Path | None:
+    """The folder that "package:folder" names, or None."""
+    package, _, folder = target.partition(":")
+    top = find_top(package)
+    locations = None if top is None else top.submodule_search_locations
+    candidates = (Path(location, *package.split(".")[1:], folder) for location in locations or ())
+    return next((path for path in candidates if path.is_dir()), None)
 
 
 @functools.cache
 def _read() -> tuple[Contribution, ...]:
-    from importlib.metadata import distributions  # 20 ms that `mrvae --help` does without
+    from importlib.metadata import distributions  # slow to import, and `mrvae --help` does without
 
     found: list[Contribution] = []
     seen: set[str] = set()
@@ -149,7 +158,9 @@ def _fault(kind: str, target: str) -> str | None:
     module, _, attribute = target.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), attribute)):
         return f"{target!r} should be {'package:folder' if kind == 'catalogue' else 'module:attribute'}"
-    if kind == "catalogue" and not any((path / attribute).is_dir() for path in package_folders(module)):
+    if find_top(module) is None:
+        return f"there is no module {module}"
+    if kind == "catalogue" and find_folder(target) is None:
         return f"{target} is no folder"
     return None
 

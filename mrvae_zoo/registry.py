@@ -29,8 +29,7 @@ R = TypeVar("R", bound=Named)
 class Registry(Generic[R]):
     """Records by name. A duplicate is an error, and an error leaves the registry as it was.
 
-    A name that two packages bring is an error where it is asked for, and in no list: whoever does not use it is not
-    held up, and no package silently replaces what another one brings.
+    What becomes of plug-ins that are broken, or bring a name that is taken: see `mrvae_zoo.plugins`.
     """
 
     def __init__(self, kind: str, records: Iterable[R] = (), *, plugins: type[R] | None = None) -> None:
@@ -87,13 +86,18 @@ class Registry(Generic[R]):
 
     @cached_property
     def _brought(self) -> dict[str, Contribution]:
-        """What plug-ins bring; a name that is taken stays among it, with that as its fault."""
-        brought: dict[str, Contribution] = {}
-        for one in contributions(self.kind.replace(" ", "_")) if self._plugins is not None else ():
-            taken = brought[one.name].package if one.name in brought else self._packages.get(one.name)
-            if taken is not None:
-                one = replace(one, fault=f"{taken} brings that name too; uninstall one of them, or rename it there")
-                warn_once(f"{one}: {one.fault}")
+        """What plug-ins bring, by name: where it is broken, and where the name is taken, with that as its fault."""
+        found = contributions(self.kind.replace(" ", "_")) if self._plugins is not None else ()
+        brought = {one.name: one for one in found if one.fault is not None and one.name not in self._records}
+        packages = dict(self._packages)
+        for one in found:
+            if one.fault is not None:
+                continue
+            if one.name in packages:
+                fault = f"{packages[one.name]} brings that name too; uninstall one of them, or rename it there"
+                one = replace(one, fault=fault)
+                warn_once(f"{one}: {fault}")
+            packages.setdefault(one.name, one.package)
             brought[one.name] = one
         return brought
 
@@ -182,7 +186,7 @@ def register_architecture(
 
 
 def list_architectures() -> list[str]:
-    """The names of all architectures, sorted."""
+    """The names of all architectures, those of plug-ins included, sorted."""
     return list(architectures)
 
 

@@ -5,7 +5,8 @@
 
 A step of an LSTM has one layer, of the row r_t beside the last state, and its pre-activations are what β gates:
 
-    [r_t, s_{t-1}] (B, I+S) ─gated Linear─► i, f, o, u (B, S) each;  c_t = σ(f)·c_{t-1} + σ(i)·tanh(u);  s_t = σ(o)·tanh(c_t)
+    [r_t, s_{t-1}] (B, I+S) ─gated Linear─► i, f, o, u, each (B, S)
+    c_t = σ(f)·c_{t-1} + σ(i)·tanh(u),  s_t = σ(o)·tanh(c_t)
 
 Letters: B batch, C, H, W image, Z latents, S size of the state, I inputs of an LSTM.
 Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997.
