@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def python(tmp_path) -> Run:
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch) -> Path:
+def site(tmp_path, monkeypatch) -> Iterator[Path]:
     """A folder on the path to put made-up packages into."""
     folder = tmp_path / "site"
     folder.mkdir()
