@@ -1,11 +1,17 @@
-"""The catalogue: one folder a model, in a checkout (registry/, cards/) or in an installed wheel. Needs no torch."""
+"""The catalogue: one folder a model, in a checkout (registry/, cards/) or in an installed wheel. Needs no torch.
+
+A plug-in may bring a folder of such folders (see `mrvae_zoo.plugins`).
+"""
 
 from pathlib import Path
 
 from mrvae_zoo.errors import UnknownNameError, nearest
+from mrvae_zoo.plugins import contributions, warn_once
 from mrvae_zoo.registry import matching
 
 DEFAULT_MODEL = "mrvae_mlp.mnist"
+
+Source = tuple[str, Path]  # the package that brings a model, and the folder of the model in it
 
 
 def root() -> Path:
@@ -16,16 +22,19 @@ def root() -> Path:
 
 
 def list_models(pattern: str | list[str] = "*", *, pretrained: bool = False) -> list[str]:
-    """The names of the catalogue, sorted.
+    """The names of the catalogue and of the catalogues of plug-ins, sorted.
 
     Args:
         pattern: an fnmatch pattern, such as "*mnist*", or several.
         pretrained: only those whose weights are at hand.
     """
-    folders = [path.parent for path in (root() / "registry").glob("*/recipe.toml")]
-    if pretrained:
-        folders = [folder for folder in folders if has_weights(folder)]
-    return matching((folder.name for folder in folders), pattern)
+    names = []
+    for name, sources in _entries().items():
+        if len(sources) > 1:
+            warn_once(_ambiguous(name, sources))
+        elif not pretrained or has_weights(sources[0][1]):
+            names.append(name)
+    return matching(names, pattern)
 
 
 def model_folder(name: str) -> Path:
@@ -33,13 +42,31 @@ def model_folder(name: str) -> Path:
 
     Raises:
         UnknownNameError: with the nearest names.
+        ValueError: two packages bring a model of that name; the message names both.
     """
-    names = list_models()
-    if name not in names:
-        raise UnknownNameError(f"unknown model {name!r}; {nearest(name, names)}")
-    return root() / "registry" / name
+    sources = _entries().get(name)
+    if sources is None:
+        raise UnknownNameError(f"unknown model {name!r}; {nearest(name, list_models())}")
+    if len(sources) > 1:
+        raise ValueError(_ambiguous(name, sources))
+    return sources[0][1]
 
 
 def has_weights(folder: Path) -> bool:
     """Whether a folder of the catalogue holds a trained model."""
     return (folder / "model.safetensors").is_file() and (folder / "config.json").is_file()
+
+
+def _entries() -> dict[str, list[Source]]:
+    """Every model by name, from each package that brings it: one, unless by mistake."""
+    brought = [(one.package, one.folder()) for one in contributions("catalogue") if one.fault is None]
+    entries: dict[str, list[Source]] = {}
+    for package, folder in [("mrvae_zoo", root() / "registry"), *brought]:
+        for path in folder.glob("*/recipe.toml"):
+            entries.setdefault(path.parent.name, []).append((package, path.parent))
+    return entries
+
+
+def _ambiguous(name: str, sources: list[Source]) -> str:
+    packages = " and ".join(package for package, _ in sources)
+    return f"the model {name!r} is brought by {packages}; uninstall one of them, or rename it there"

@@ -85,6 +85,9 @@ def load_data(recipe: DataRecipe, split: Split, root: Path) -> ImageData:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --data-root is the folder that holds the data sets")
     images = data_sets[recipe.name].load(root, split)
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or len(images) == 0:
+        given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"the data set {recipe.name} gave {given}; expected a uint8 tensor (N, C, H, W)")
     if split == "train" and recipe.limit is not None:
         images = images[: recipe.limit]
     data = ImageData(name=recipe.name, split=split, images=images, binarize=recipe.binarize)
@@ -146,4 +149,5 @@ data_sets: Registry[DataSet] = Registry(
         DataSet(name="mnist", load=load_mnist),
         DataSet(name="binarized_mnist", load=load_binarized_mnist),
     ),
+    plugins=DataSet,
 )

@@ -1,16 +1,18 @@
 """The Registry object, and the one that holds the architectures.
 
-A record may name its function as "module:function": names are known before any architecture is imported.
+A record may name its function as "module:function", and one that a plug-in brings is an entry point until it is asked
+for: names are known before any architecture is imported.
 """
 
 import fnmatch
-import importlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 from mrvae_zoo.config import GatingName
 from mrvae_zoo.errors import UnknownNameError, nearest
+from mrvae_zoo.plugins import Contribution, contributions, import_target, warn_once
 
 
 class Named(Protocol):
@@ -25,45 +27,90 @@ R = TypeVar("R", bound=Named)
 
 
 class Registry(Generic[R]):
-    """Records by name. A duplicate is an error, and an error leaves the registry as it was."""
+    """Records by name. A duplicate is an error, and an error leaves the registry as it was.
 
-    def __init__(self, kind: str, records: Iterable[R] = ()) -> None:
-        """`kind` is the word for a record in messages, such as "architecture"."""
+    What becomes of plug-ins that are broken, or bring a name that is taken: see `mrvae_zoo.plugins`.
+    """
+
+    def __init__(self, kind: str, records: Iterable[R] = (), *, plugins: type[R] | None = None) -> None:
+        """An object with those records.
+
+        Args:
+            kind: the word for a record in messages, such as "architecture".
+            records: what the zoo brings.
+            plugins: the class of the records that plug-ins bring too, read when the registry is first used.
+        """
         self.kind = kind
+        self._plugins = plugins
         self._records: dict[str, R] = {}
-        self.add(*records)
+        self._packages: dict[str, str] = {}
+        self._insert(records, "mrvae_zoo")
 
-    def add(self, *records: R) -> None:
-        """Register all of `records`, or none of them.
+    def add(self, *records: R, package: str = "mrvae_zoo") -> None:
+        """Register all of `records`, or none of them; `package` is who brings them.
 
         Raises:
-            ValueError: a name is taken already, or twice among `records`.
+            ValueError: a name is taken already, or twice among `records`; the message names both packages.
         """
-        added = dict(self._records)
         for record in records:
-            if record.name in added:
-                raise ValueError(f"{self.kind} {record.name!r} is registered already")
-            added[record.name] = record
-        self._records = added
+            if record.name in self._brought:
+                raise ValueError(self._taken(record.name, self._brought[record.name].package, package))
+        self._insert(records, package)
 
     def __getitem__(self, name: str) -> R:
-        """The record of that name.
+        """The record of that name; one of a plug-in is imported now.
 
         Raises:
             UnknownNameError: with the nearest names.
+            ValueError: the plug-in that brings it is broken, or two packages bring it; the message names them.
         """
+        if name in self._brought:
+            assert self._plugins is not None
+            return self._brought[name].load(self._plugins)
         if name not in self._records:
-            raise UnknownNameError(f"unknown {self.kind} {name!r}; {nearest(name, self._records)}")
+            raise UnknownNameError(f"unknown {self.kind} {name!r}; {nearest(name, self)}")
         return self._records[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._records
+        return name in self._names()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._records))
+        return iter(sorted(self._names()))
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._names())
+
+    def _names(self) -> set[str]:
+        broken = {name for name, one in self._brought.items() if one.fault is not None}
+        return (self._records.keys() | self._brought.keys()) - broken
+
+    @cached_property
+    def _brought(self) -> dict[str, Contribution]:
+        """What plug-ins bring, by name: where it is broken, and where the name is taken, with that as its fault."""
+        found = contributions(self.kind.replace(" ", "_")) if self._plugins is not None else ()
+        brought = {one.name: one for one in found if one.fault is not None and one.name not in self._records}
+        packages = dict(self._packages)
+        for one in found:
+            if one.fault is not None:
+                continue
+            if one.name in packages:
+                fault = f"{packages[one.name]} brings that name too; uninstall one of them, or rename it there"
+                one = replace(one, fault=fault)
+                warn_once(f"{one}: {fault}")
+            packages.setdefault(one.name, one.package)
+            brought[one.name] = one
+        return brought
+
+    def _insert(self, records: Iterable[R], package: str) -> None:
+        added, packages = dict(self._records), dict(self._packages)
+        for record in records:
+            if record.name in added:
+                raise ValueError(self._taken(record.name, packages[record.name], package))
+            added[record.name], packages[record.name] = record, package
+        self._records, self._packages = added, packages
+
+    def _taken(self, name: str, by: str, package: str) -> str:
+        return f"{self.kind} {name!r} is registered already by {by}; {package} should choose another name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +131,14 @@ class Architecture:
     spatial: bool = False
 
     def builder(self) -> Callable[..., Any]:
-        """The function that builds it."""
+        """The function that builds it.
+
+        Raises:
+            ValueError: it cannot be imported.
+        """
         if not isinstance(self.build, str):
             return self.build
-        module, _, function = self.build.partition(":")
-        builder: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        builder: Callable[..., Any] = import_target(self.build)
         return builder
 
 
@@ -105,6 +155,7 @@ architectures: Registry[Architecture] = Registry(
         Architecture(name="mrvae_resnet", build="mrvae_zoo.architectures.resnet:build"),
         Architecture(name="mrvae_resnet_spatial", build="mrvae_zoo.architectures.resnet_spatial:build", spatial=True),
     ),
+    plugins=Architecture,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -121,20 +172,21 @@ def register_architecture(
     likelihood takes: logits or the mean, (B, C, H, W).
 
     Raises:
-        ValueError: the name is taken, or holds a dot (names of models are `architecture.tag`).
+        ValueError: the name is taken, also by a plug-in, or holds a dot (names of models are `architecture.tag`).
     """
     if "." in name or not name:
         raise ValueError(f"architecture name {name!r} should not be empty nor hold a dot")
 
     def register(build: F) -> F:
-        architectures.add(Architecture(name=name, build=build, gatings=gatings))
+        package = build.__module__.partition(".")[0]
+        architectures.add(Architecture(name=name, build=build, gatings=gatings), package=package)
         return build
 
     return register
 
 
 def list_architectures() -> list[str]:
-    """The names of all architectures, sorted."""
+    """The names of all architectures, those of plug-ins included, sorted."""
     return list(architectures)
 
 

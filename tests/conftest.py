@@ -14,12 +14,14 @@ from mrvae_zoo import FixedRateVAE, MultiRateVAE
 
 CHECKOUT = Path(__file__).parents[1]
 DEFAULT_MODEL = "mrvae_mlp.mnist"
+PLUGIN = "mrvae_lstm"  # of examples/plugin; test_plugins.py runs the tests of every architecture where it is installed
 SHAPES = {
     "mrvae_linear": (1, 5, 4),
     "mrvae_mlp": (2, 5, 4),
     "mrvae_conv": (3, 13, 10),
     "mrvae_resnet": (1, 12, 9),
     "mrvae_resnet_spatial": (3, None, None),
+    PLUGIN: (2, 5, 4),
 }
 ANY_SIZE = (19, 13)  # what stands for H and W where any will do
 OPTIONS = {
@@ -28,6 +30,7 @@ OPTIONS = {
     "mrvae_conv": {"widths": (6, 8), "depth": 1, "norm": "batch"},
     "mrvae_resnet": {"widths": (8, 12), "depth": 2, "bottleneck": 4},
     "mrvae_resnet_spatial": {"widths": (6, 8, 8), "depth": 1, "bottleneck": 4},
+    PLUGIN: {"state_size": 16},
 }
 KINDS = [
     (name, gating)

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from conftest import SHAPES
+from conftest import PLUGIN, SHAPES
 
 import mrvae_zoo
 from mrvae_zoo import registry
@@ -27,8 +27,8 @@ def test_a_record_is_found_under_its_name():
 def test_a_duplicate_is_an_error_and_leaves_the_registry_unchanged():
     things = Registry("thing", [Thing("a", 1)])
     for added in ([Thing("new"), Thing("a", 2)], [Thing("new"), Thing("new")]):
-        with pytest.raises(ValueError, match="is registered already"):
-            things.add(*added)
+        with pytest.raises(ValueError, match=r"thing '\w+' is registered already by \w+; theirs should choose another"):
+            things.add(*added, package="theirs")
         assert list(things) == ["a"]
         assert things["a"].value == 1
 
@@ -50,7 +50,7 @@ def test_patterns_are_a_str_or_a_list():
 
 def test_every_architecture_has_a_shape_in_these_tests():
     """So that a new one is not left out of the tests of every architecture."""
-    assert set(SHAPES) == set(mrvae_zoo.list_architectures())
+    assert set(SHAPES) == {*mrvae_zoo.list_architectures(), PLUGIN}
 
 
 def test_an_architecture_of_ones_own(monkeypatch):
