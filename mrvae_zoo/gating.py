@@ -142,8 +142,7 @@ class AffineGate(Gate):
     def forward(self, features: Tensor) -> Gates:
         """See `Gate`."""
         coefficients = at_least_float32(self.coefficients)
-        with torch.autocast(features.device.type, enabled=False):
-            scale, shift = (features.to(coefficients.dtype) @ coefficients).unbind()
+        scale, shift = float_matmul(features.to(coefficients.dtype), coefficients).unbind()
         return 1 + scale, shift
 
 
@@ -392,6 +391,14 @@ def with_parameters(plain: M, weight: Tensor, bias: Tensor, *, like: nn.Module) 
     """`plain` holding this weight and bias, in the mode (training or not) of `like`."""
     plain.weight, plain.bias = nn.Parameter(weight), nn.Parameter(bias)
     return plain.train(like.training)
+
+
+def float_matmul(a: Tensor, b: Tensor) -> Tensor:
+    """The product in the dtype of its factors, under autocast too; without it, no context that a graph would keep."""
+    if not torch.is_autocast_enabled(a.device.type):
+        return a @ b
+    with torch.autocast(a.device.type, enabled=False):
+        return a @ b
 
 
 def at_least_float32(parameter: Tensor) -> Tensor:

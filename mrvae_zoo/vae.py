@@ -45,7 +45,10 @@ class Posterior(NamedTuple):
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw (B, Z) by the reparametrisation, so that gradients reach mean and log_var."""
-        noise = _randn(self.mean.shape, like=self.mean, generator=generator)
+        return self.displaced(_randn(self.mean.shape, like=self.mean, generator=generator))
+
+    def displaced(self, noise: Tensor) -> Tensor:
+        """The mean, moved by noise (B, Z) in units of the standard deviation: (B, Z)."""
         return self.mean + (0.5 * self.log_var).exp() * noise
 
     def mode(self) -> Tensor:

@@ -15,6 +15,7 @@ from mrvae_zoo import __version__
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
 from mrvae_zoo.cli.encode import encode
+from mrvae_zoo.cli.export import export
 from mrvae_zoo.cli.info import info
 from mrvae_zoo.cli.list_ import list_command
 from mrvae_zoo.cli.reconstruct import reconstruct
@@ -48,7 +49,7 @@ def options(
 
 
 app.command("list")(list_command)
-for command in (info, reconstruct, sample, encode, decode, curve, verify, train):
+for command in (info, reconstruct, sample, encode, decode, curve, verify, train, export):
     app.command()(command)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.

@@ -26,7 +26,7 @@ def pixels(path) -> np.ndarray:
 def test_version_and_help(mrvae):
     assert ok(mrvae("--version")).stdout == f"mrvae_zoo {mrvae_zoo.__version__}\n"
     text = ok(mrvae("--help")).stdout
-    for command in ("list", "info", "reconstruct", "sample", "encode", "decode", "curve", "verify", "train"):
+    for command in ("list", "info", "reconstruct", "sample", "encode", "decode", "curve", "verify", "train", "export"):
         assert command in text
 
 
@@ -124,6 +124,30 @@ def test_decode_with_force_keeps_other_files(mrvae, digits, tmp_path):
     (tmp_path / "out" / "mine.txt").touch()
     ok(mrvae("decode", "l.safetensors", "-o", "out", "--force"))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "mine.txt"]
+
+
+def test_export_to_onnx(mrvae, digits, tmp_path, default_model):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    done = ok(mrvae("export", DEFAULT_MODEL, "--format", "onnx", "-o", "m.onnx"))
+    assert done.stdout == ""
+    assert done.stderr == f"wrote m.onnx: {(tmp_path / 'm.onnx').stat().st_size / 1e6:.1f} MB\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    x, beta = default_model.preprocess(digits), np.geomspace(0.01, 10, 10).astype(np.float32)
+    noise = np.zeros((10, 32), dtype=np.float32)
+    (got,) = session.run(["reconstruction"], {"x": x.numpy(), "beta": beta, "noise": noise})
+    with torch.no_grad():
+        expected = default_model(x, torch.from_numpy(beta), sample=False).reconstruction
+    assert np.abs(got - expected.numpy()).max() < 1e-4
+
+
+def test_export_of_a_folded_decoder_to_pt2(mrvae, tmp_path, default_model):
+    (tmp_path / "d.pt2").touch()
+    ok(mrvae("export", DEFAULT_MODEL, "--format", "pt2", "--part", "decoder", "--beta", 0.5, "-o", "d.pt2", "--force"))
+    z = torch.randn(3, 32)
+    with torch.no_grad():
+        got = torch.export.load(tmp_path / "d.pt2").module()(z=z)["reconstruction"]
+        assert (got - default_model.decode(z, 0.5)).abs().max() < 1e-4
 
 
 def test_a_folded_model_is_a_source(mrvae, digits, tmp_path, default_model):

@@ -33,6 +33,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 RECONSTRUCT = ("reconstruct", DEFAULT_MODEL)
 ENCODE = ("encode", DEFAULT_MODEL, "digit.png")
+EXPORT = ("export", DEFAULT_MODEL, "--format", "pt2")
 TRAIN = ("train", DEFAULT_MODEL, "-o", "run", "--data-root")
 CASES = [
     # what the image is
@@ -81,6 +82,17 @@ CASES = [
     (("decode", "text.png", "-o", "out"), 1, "text.png is not a latents file"),
     (("decode", "other.safetensors", "-o", "out"), 1, "other.safetensors is not a latents file"),
     (("decode", "other.safetensors", "-o", "folder"), 1, "folder exists; pass --force"),
+    # export
+    (("export", DEFAULT_MODEL, "--format", "pb", "-o", "m"), 2, "'pb' is not one of 'onnx', 'pt2'"),
+    ((*EXPORT, "--part", "head", "-o", "m"), 2, "'head' is not one of 'model', 'encoder', 'decoder'"),
+    (("export", DEFAULT_MODEL, "-o", "m"), 2, "Missing option '--format'"),
+    (EXPORT, 2, "Missing option"),
+    ((*EXPORT, "-o", "exists.png"), 1, "exists.png exists; pass --force"),
+    ((*EXPORT, "-o", "none/m.pt2"), 1, "none: no such folder; make it first"),
+    ((*EXPORT, "-o", "folder", "--force"), 1, "folder is a folder; name a file"),
+    ((*EXPORT, "--beta", "99", "-o", "m.pt2"), 1, "beta=99.0 is outside this model's range"),
+    ((*EXPORT, "--beta", "x", "-o", "m.pt2"), 2, "--beta"),
+    (("export", "mrvae_mpl.mnist", "--format", "pt2", "-o", "m.pt2"), 1, "did you mean mrvae_mlp.mnist"),
     # training and measuring
     ((*TRAIN, "none"), 1, "none: no such folder; --data-root is the folder that holds the data sets"),
     ((*TRAIN, ".", "--set", "training.epoch=1"), 1, "unknown key training.epoch; did you mean epochs"),
@@ -114,6 +126,17 @@ def test_force_overwrites(mrvae, folder):
     assert done.returncode == 0
     with Image.open(folder / "exists.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_export_without_its_extra(folder):
+    """The package is hidden, as it is where the extra is not installed."""
+    code = "import sys; sys.modules['onnxscript'] = None; from mrvae_zoo.cli import run; sys.exit(run(sys.argv[1:]))"
+    before = contents(folder)
+    command = [sys.executable, "-c", code, "export", DEFAULT_MODEL, "--format", "onnx", "-o", "m.onnx"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "mrvae: onnxscript is not installed; install it with: pip install 'mrvae-zoo[export]'\n"
+    assert contents(folder) == before
 
 
 def test_a_reader_that_has_had_enough_is_no_error(folder):
