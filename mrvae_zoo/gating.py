@@ -76,10 +76,10 @@ class Gating:
         gate = self.gate(channels, side=side)
         return nn.GroupNorm(groups, channels) if gate is None else GatedGroupNorm(groups, channels, gate=gate)
 
-    def gate(self, channels: int, *, side: Side, head: bool = False) -> "Gate | None":
-        """The gate of one layer's `channels`, or None where this gating has none."""
+    def gate(self, channels: int, *, side: Side, head: bool = False, shift: bool = True) -> "Gate | None":
+        """The gate of one layer's `channels`, or None where this gating has none; `shift`: it may shift them too."""
         if self.kind == "affine":
-            return AffineGate(channels, self.degree)
+            return AffineGate(channels, self.degree, shift=shift)
         if self.kind == "linear":
             return ThresholdGate(channels, beta_max=self.beta_range[1])
         if self.kind == "paper" and not head:
@@ -123,18 +123,21 @@ class Gate(nn.Module):
 
 
 class AffineGate(Gate):
-    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k, the identity at initialisation."""
+    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k, the identity at initialisation.
 
-    def __init__(self, channels: int, degree: int) -> None:
+    Without a shift, for a layer that has no bias to fold it into, `coefficients` holds the a_k alone.
+    """
+
+    def __init__(self, channels: int, degree: int, *, shift: bool = True) -> None:
         super().__init__()
-        self.coefficients = nn.Parameter(torch.zeros(2, degree, channels))
+        self.coefficients = nn.Parameter(torch.zeros(2 if shift else 1, degree, channels))
 
     def forward(self, features: Tensor) -> Gates:
         """See `Gate`."""
         coefficients = at_least_float32(self.coefficients)
         with torch.autocast(features.device.type, enabled=False):
-            scale, shift = (features.to(coefficients.dtype) @ coefficients).unbind()
-        return 1 + scale, shift
+            scale, *shift = (features.to(coefficients.dtype) @ coefficients).unbind()
+        return 1 + scale, shift[0] if shift else None
 
 
 class SigmoidGate(Gate):
