@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mrvae_zoo.errors import CheckpointError, MissingExtraError, UnknownNameError
     from mrvae_zoo.evaluation import rate_distortion
     from mrvae_zoo.factory import create_model
+    from mrvae_zoo.gate_module import gate
     from mrvae_zoo.hub import load_pretrained
     from mrvae_zoo.objectives import sample_beta
     from mrvae_zoo.rd_curve import RDCurve, RDPoint
@@ -34,6 +35,7 @@ __all__ = [
     "VAEOutput",
     "__version__",
     "create_model",
+    "gate",
     "list_architectures",
     "list_models",
     "load_pretrained",
@@ -50,6 +52,7 @@ _HOME = {
     "errors": ("CheckpointError", "MissingExtraError", "UnknownNameError"),
     "evaluation": ("rate_distortion",),
     "factory": ("create_model",),
+    "gate_module": ("gate",),
     "hub": ("load_pretrained",),
     "objectives": ("sample_beta",),
     "rd_curve": ("RDCurve", "RDPoint"),

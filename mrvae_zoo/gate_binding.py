@@ -2,7 +2,7 @@
 
 Elsewhere β is an argument; this is the one exception, because a foreign `forward` hands nothing down.
 
-    call ──with──► Binding of this thread ──► foreign forward ──► hook of each gated layer ──► its gates from the Binding
+    call ──with──► Binding of this thread ──► foreign forward ──► hook of each gated layer ──► its gates at this β
 
 A binding ends with its call, also when the call raises, and calls may nest. A hook that finds no binding of its own
 module's call raises, so a layer that runs at another time (checkpointing in the backward pass, a direct call of the
@@ -13,7 +13,7 @@ Letters: B batch, C channels of a layer's output, K features of log β.
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class Binding:
     found: Shapes = field(default_factory=dict)
     mixed: Shapes = field(default_factory=dict)
 
-    def __enter__(self) -> "Binding":
+    def __enter__(self) -> Self:
         self.outer, self.backward = _current.binding, backward_pass()
         _current.binding = self
         return self
@@ -155,5 +155,3 @@ def check_batch_axis(binding: Binding, hook: Hook, y: Tensor) -> None:
             f"batch of {binding.features.shape[0]}, so it cannot take one β an example; pass one β for all, or leave "
             f"the layer plain with exclude={hook.name!r}"
         )
-
-

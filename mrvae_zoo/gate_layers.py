@@ -10,6 +10,7 @@ The rule, unless `include` names the layers:
 """
 
 import fnmatch
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -168,7 +169,7 @@ def left_to_a_norm(module: nn.Module, chosen: set[int]) -> set[int]:
     left = set()
     for parent in module.modules():
         following = [child for child in in_order(parent) if not isinstance(child, PASSED_OVER)]
-        for layer, norm in zip(following, following[1:], strict=False):
+        for layer, norm in itertools.pairwise(following):
             in_known_order = isinstance(parent, nn.Sequential) or not isinstance(layer, nn.Linear)
             feeds = isinstance(layer, tuple(LINEAR)) and isinstance(norm, tuple(NORMS)) and in_known_order
             if feeds and id(norm) in chosen and width(layer) == width(norm):

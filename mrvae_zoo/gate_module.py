@@ -70,8 +70,9 @@ class GatedModule(GatedLayer):
     """A module of any class with gated layers; see `gate`.
 
     Its parameters have the names that they have in the module; those of the gates hold "gate". Calls may run in
-    threads and nest, each with its own β. β is bound to the thread for the length of a call, so activation checkpointing
-    goes around the call, `checkpoint(gated, x, beta, use_reentrant=False)`: inside the module it is an error.
+    threads and nest, each with its own β. β is bound to the thread for the length of a call, so activation
+    checkpointing goes around the call, `checkpoint(gated, x, beta, use_reentrant=False)`: inside the module it is an
+    error.
 
     The first call with one β an example for each shape of its arguments verifies that the leading axis of every
     gated layer is the batch, and nothing but the batch: the module runs 2·⌈log₂ B⌉ times more (in eval mode, without
@@ -79,6 +80,8 @@ class GatedModule(GatedLayer):
     NaN in exactly these rows. The verdict holds for that shape; it depends on no β. A compiled or exported call
     compares sizes alone, and asks for one such call in eager mode before it.
     """
+
+    _plain: nn.Module
 
     def __init__(self, gating: Gating, module: nn.Module, layers: list[Site]) -> None:
         super().__init__()
@@ -89,6 +92,9 @@ class GatedModule(GatedLayer):
         self._verified = False
         for layer in layers:
             self._add_gate(layer)
+        # Nested tensors are for the fused path of `nn.TransformerEncoder`, which hooks on its layers turn off.
+        self._nesting = [name for name, part in module.named_modules() if getattr(part, "use_nested_tensor", False)]
+        set_nesting(module, self._nesting, enabled=False)
         # One set of parameters under two modules: the plain one computes, this one is what training and saving see,
         # so that no name gets a prefix. The tables themselves are shared, which copies and pickles keep.
         self.__dict__["_plain"] = module
@@ -104,7 +110,7 @@ class GatedModule(GatedLayer):
         layer.layer.gate = gate.to(parameter.device, parameter.dtype)
         if layer.with_activation:
             hook = InputHook(self._owner, layer.name, gate, layer.channel_dim)
-            layer.layer.drop.register_forward_pre_hook(hook)  # type: ignore[union-attr, arg-type]
+            layer.layer.drop.register_forward_pre_hook(hook)  # type: ignore[union-attr]
         else:
             layer.layer.register_forward_hook(Hook(self._owner, layer.name, gate, layer.channel_dim))
 
@@ -166,7 +172,9 @@ class GatedModule(GatedLayer):
         so a row that is NaN exactly with its own example in every trial depends on no other one.
         """
         if not x.is_floating_point():
-            raise ValueError(f"x is {x.dtype}: one β an example takes floats, to verify that layers keep the batch axis")
+            raise ValueError(
+                f"x is {x.dtype}: one β an example takes floats, to verify that layers keep the batch axis"
+            )
         kept = {id(part): part for part in (*self.parameters(), self._owner)}
         plain = copy.deepcopy(self._plain, memo=kept).eval()
         binding = Binding(self._owner, x.new_zeros(0))
@@ -195,6 +203,7 @@ class GatedModule(GatedLayer):
             with torch.no_grad():
                 write_gates(layer, layer.gate(features))  # type: ignore[operator]
             del layer.gate
+        set_nesting(plain, self._nesting, enabled=True)
         for part in plain.modules():
             for hooks in (part._forward_hooks, part._forward_pre_hooks):
                 for key in [key for key, hook in hooks.items() if isinstance(hook, Hook)]:
@@ -206,6 +215,12 @@ class GatedModule(GatedLayer):
         super().train(mode)
         self._plain.train(mode)
         return self
+
+
+def set_nesting(module: nn.Module, names: list[str], *, enabled: bool) -> None:
+    """Whether the `nn.TransformerEncoder`s of these names in `module` may turn padded sequences into nested tensors."""
+    for name in names:
+        module.get_submodule(name).use_nested_tensor = enabled  # type: ignore[assignment]
 
 
 def describe(value: Any) -> str:
