@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mrvae_zoo.gate_binding import Binding, Hook, InputHook, Owner, Shapes
 from mrvae_zoo.gate_layers import GATEABLE, Patterns, Site, sites, write_gates
-from mrvae_zoo.gating import GatedLayer, Gating
+from mrvae_zoo.gating import Foldable, Gating
 from mrvae_zoo.vae import check_beta
 
 
@@ -60,13 +60,13 @@ def gate_with(
     types: tuple[type[nn.Module], ...] = GATEABLE,
 ) -> "GatedModule":
     """As `gate`, with the gates of any gating but "none"; its layers are those of an encoder."""
-    if any(isinstance(part, GatedModule | GatedLayer) for part in module.modules()):
+    if any(isinstance(part, Foldable) for part in module.modules()):
         raise ValueError(f"this {type(module).__name__} holds gated layers already")
     module = copy.deepcopy(module)
     return GatedModule(gating, module, sites(module, include=include, exclude=exclude, types=types))
 
 
-class GatedModule(GatedLayer):
+class GatedModule(Foldable):
     """A module of any class with gated layers; see `gate`.
 
     Its parameters have the names that they have in the module; those of the gates hold "gate". Calls may run in
@@ -79,6 +79,11 @@ class GatedModule(GatedLayer):
     gradients, on a copy that shares its parameters), with some of the examples replaced by NaN, and each layer must be
     NaN in exactly these rows. The verdict holds for that shape; it depends on no β. A compiled or exported call
     compares sizes alone, and asks for one such call in eager mode before it.
+
+    Attributes:
+        gating: what β is to its gates.
+        layer_names: the layers that are gated.
+        verified: whether the leading axis of every gated layer was found to be the batch, at some shape.
     """
 
     _plain: nn.Module
@@ -89,7 +94,7 @@ class GatedModule(GatedLayer):
         self.layer_names = tuple(layer.name for layer in layers)
         self._owner = Owner()
         self._verdicts: dict[str, Shapes] = {}
-        self._verified = False
+        self.verified = False
         for layer in layers:
             self._add_gate(layer)
         # Nested tensors are for the fused path of `nn.TransformerEncoder`, which hooks on its layers turn off.
@@ -145,7 +150,7 @@ class GatedModule(GatedLayer):
                 features = features[0]  # one example is one β for all, however the module lays out its batch
             else:
                 known = self._verdict(x, args, kwargs)
-        if features.ndim > 1 and compiling and not self._verified:
+        if features.ndim > 1 and compiling and not self.verified:
             raise RuntimeError("one β an example: call this gated module once in eager mode before it is compiled")
         with Binding(self._owner, features, known) as binding:
             output = self._plain(x, *args, **kwargs)
@@ -159,14 +164,15 @@ class GatedModule(GatedLayer):
 
     def _verdict(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shapes:
         """Where the leading axis is the batch, for arguments of these shapes: cached."""
-        key = describe((self.training, x, args, kwargs))
+        key = describe((x, args, kwargs))
         if key not in self._verdicts:
-            self._verdicts[key] = self._find_batch_axis(x, args, kwargs)
-            self._verified = True
+            found, mixed = self._find_batch_axis(x, args, kwargs)
+            self._verdicts[key] = {name: shapes - mixed.get(name, set()) for name, shapes in found.items()}
+            self.verified = self.verified or not mixed
         return self._verdicts[key]
 
-    def _find_batch_axis(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shapes:
-        """The shapes of each layer's outputs whose row i depends on example i and on no other.
+    def _find_batch_axis(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Shapes, Shapes]:
+        """The shapes of each layer's outputs whose row i depends on example i and on no other; and the other shapes.
 
         Every pair of examples is told apart by some bit of their numbers, and each bit is tried with its complement,
         so a row that is NaN exactly with its own example in every trial depends on no other one.
@@ -185,7 +191,7 @@ class GatedModule(GatedLayer):
                 marked = torch.where(tagged.view(-1, *[1] * (x.ndim - 1)), math.nan, x.detach())
                 with torch.no_grad(), binding:
                     plain(marked, *args, **kwargs)
-        return {name: shapes - binding.mixed.get(name, set()) for name, shapes in binding.found.items()}
+        return binding.found, binding.mixed
 
     def at(self, beta: float) -> nn.Module:
         """The plain module at one β, of the class that was gated, the gates folded into a copy of its weights.

@@ -183,14 +183,18 @@ class ThresholdGate(Gate):
         return open_root(features + at_least_float32(self.offset)), None
 
 
-class GatedLayer(nn.Module):
+class Foldable(nn.Module):
+    """A module that is a plain one at each β."""
+
+    def folded(self, features: Tensor) -> nn.Module:
+        """The plain module that computes the same at `features` (K,)."""
+        raise NotImplementedError
+
+
+class GatedLayer(Foldable):
     """A layer that takes the features of β beside its input, and folds into a plain layer at one β."""
 
     gate: Gate
-
-    def folded(self, features: Tensor) -> nn.Module:
-        """The plain layer that computes the same at `features` (K,)."""
-        raise NotImplementedError
 
 
 class GatedLinear(nn.Linear, GatedLayer):
@@ -304,10 +308,10 @@ def call(layer: nn.Module, x: Tensor, features: Tensor | None) -> Tensor:
 
 
 def fold(module: M, features: Tensor) -> M:
-    """A copy of `module` in which every gated layer is the plain layer that computes the same at `features` (K,)."""
+    """A copy of `module` in which every gated part is the plain one that computes the same at `features` (K,)."""
     with torch.no_grad():
         plain: dict[int, Any] = {
-            id(layer): layer.folded(features) for layer in module.modules() if isinstance(layer, GatedLayer)
+            id(part): part.folded(features) for part in module.modules() if isinstance(part, Foldable)
         }
     return copy.deepcopy(module, memo=plain)
 

@@ -99,6 +99,7 @@ architectures: Registry[Architecture] = Registry(
             gatings=("linear", "affine", "paper", "none"),
         ),
         Architecture(name="mrvae_mlp", build="mrvae_zoo.architectures.mlp:build"),
+        Architecture(name="mrvae_timm", build="mrvae_zoo.architectures.timm_encoder:build"),
     ),
 )
 

@@ -14,8 +14,12 @@ from mrvae_zoo import FixedRateVAE, MultiRateVAE
 
 CHECKOUT = Path(__file__).parents[1]
 DEFAULT_MODEL = "mrvae_mlp.mnist"
-SHAPES = {"mrvae_linear": (1, 5, 4), "mrvae_mlp": (2, 5, 4)}
-OPTIONS = {"mrvae_linear": {}, "mrvae_mlp": {"widths": (24, 16)}}
+SHAPES = {"mrvae_linear": (1, 5, 4), "mrvae_mlp": (2, 5, 4), "mrvae_timm": (2, 32, 32)}
+OPTIONS = {
+    "mrvae_linear": {},
+    "mrvae_mlp": {"widths": (24, 16)},
+    "mrvae_timm": {"backbone": "test_convnext", "widths": (16,)},
+}
 KINDS = [
     (name, gating)
     for name in mrvae_zoo.list_architectures()
