@@ -150,8 +150,16 @@ def check_batch_axis(binding: Binding, hook: Hook, y: Tensor) -> None:
     else:
         fits = tuple(y.shape) in binding.known.get(hook.name, ())
     if not fits:
-        raise ValueError(
-            f"layer {hook.name!r} has an output of shape {tuple(y.shape)} whose leading axis is not known to be the "
-            f"batch of {binding.features.shape[0]}, so it cannot take one β an example; pass one β for all, or leave "
-            f"the layer plain with exclude={hook.name!r}"
-        )
+        raise no_batch_axis({hook.name: {tuple(y.shape)}}, size=binding.features.shape[0])
+
+
+def no_batch_axis(layers: Shapes, *, size: int) -> ValueError:
+    """The error for layers that cannot take one β an example."""
+    first, *others = layers
+    shape = min(layers[first])
+    too = f" (and so have {', '.join(map(repr, others))})" if others else ""
+    return ValueError(
+        f"layer {first!r} has an output of shape {shape} whose leading axis is not known to be the batch of {size}"
+        f"{too}, so it cannot take one β an example; pass one β for all, or gate without: "
+        f"exclude={[first, *others] if others else first!r}"
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mrvae_zoo.gate_binding import Binding, Hook, InputHook, Owner, Shapes
+from mrvae_zoo.gate_binding import Binding, Hook, InputHook, Owner, Shapes, no_batch_axis
 from mrvae_zoo.gate_layers import GATEABLE, Patterns, Site, sites, write_gates
 from mrvae_zoo.gating import Foldable, Gating
 from mrvae_zoo.vae import check_beta
@@ -93,7 +93,7 @@ class GatedModule(Foldable):
         self.gating = gating
         self.layer_names = tuple(layer.name for layer in layers)
         self._owner = Owner()
-        self._verdicts: dict[str, Shapes] = {}
+        self._verdicts: dict[str, tuple[Shapes, Shapes]] = {}
         self.verified = False
         for layer in layers:
             self._add_gate(layer)
@@ -134,9 +134,12 @@ class GatedModule(Foldable):
             kwargs: the module's keyword arguments.
 
         Raises:
-            ValueError: β is outside the range or of another shape, a layer cannot take one β an example.
+            ValueError: x is no tensor, β is outside the range or of another shape, or a layer cannot take one β an
+                example.
             RuntimeError: a gated layer was not reached, or runs again in a backward pass after the call.
         """
+        if not isinstance(x, Tensor):
+            raise ValueError(f"x is a {type(x).__name__}; the first argument of a gated module is a tensor")
         size = x.shape[0] if x.ndim else None
         features = self.gating.features(check_beta(beta, self.beta_range, size, like=next(self.parameters())))
         return self.with_features(features, x, *args, **kwargs)
@@ -149,7 +152,9 @@ class GatedModule(Foldable):
             if x.shape[0] == 1:
                 features = features[0]  # one example is one β for all, however the module lays out its batch
             else:
-                known = self._verdict(x, args, kwargs)
+                known, mixed = self._verdict(x, args, kwargs)
+                if mixed:
+                    raise no_batch_axis(mixed, size=x.shape[0])
         if features.ndim > 1 and compiling and not self.verified:
             raise RuntimeError("one β an example: call this gated module once in eager mode before it is compiled")
         with Binding(self._owner, features, known) as binding:
@@ -157,18 +162,17 @@ class GatedModule(Foldable):
         missing = [name for name in self.layer_names if name not in binding.reached]
         if missing:
             raise RuntimeError(
-                f"gated layers that forward did not reach: {', '.join(map(repr, missing))}; "
-                "β would not act on them: leave them plain with exclude="
+                f"gated layers that forward did not reach, so that β would not act on them: "
+                f"{', '.join(map(repr, missing))}; gate without: exclude={missing}"
             )
         return output
 
-    def _verdict(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shapes:
-        """Where the leading axis is the batch, for arguments of these shapes: cached."""
+    def _verdict(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Shapes, Shapes]:
+        """Where the leading axis is the batch, and where it is not, for arguments of these shapes: cached."""
         key = describe((x, args, kwargs))
         if key not in self._verdicts:
-            found, mixed = self._find_batch_axis(x, args, kwargs)
-            self._verdicts[key] = {name: shapes - mixed.get(name, set()) for name, shapes in found.items()}
-            self.verified = self.verified or not mixed
+            self._verdicts[key] = self._find_batch_axis(x, args, kwargs)
+            self.verified = self.verified or not self._verdicts[key][1]
         return self._verdicts[key]
 
     def _find_batch_axis(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Shapes, Shapes]:
@@ -195,6 +199,8 @@ class GatedModule(Foldable):
 
     def at(self, beta: float) -> nn.Module:
         """The plain module at one β, of the class that was gated, the gates folded into a copy of its weights.
+
+        It computes what the gated module does at β, provided that nothing but a gated layer itself reads its weight.
 
         Raises:
             ValueError: β is outside `beta_range`, or a tensor with more than one value.

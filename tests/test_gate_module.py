@@ -334,7 +334,9 @@ class Unreached(nn.Module):
 
 
 def test_a_layer_that_forward_does_not_reach_is_an_error():
-    with pytest.raises(RuntimeError, match="did not reach: 'read', 'idle'"):
+    with pytest.raises(
+        RuntimeError, match=r"did not reach, .*: 'read', 'idle'; gate without: exclude=\['read', 'idle'\]"
+    ):
         gate(Unreached())(torch.rand(2, 4), 0.3)
     assert gate(Unreached(), exclude=["read", "idle"])(torch.rand(2, 4), 0.3).shape == (2, 4)
     encoder, x = make("transformer")
@@ -411,7 +413,8 @@ def test_looking_for_the_batch_axis_happens_once_a_shape_and_leaves_nothing_behi
     state = copy.deepcopy(gated.state_dict())
     found = type(gated)._find_batch_axis
     monkeypatch.setattr(type(gated), "_find_batch_axis", lambda *a: calls.append(a[1].shape[0]) or found(*a))
-    verdict = gated._verdict(x, (), {})
+    verdict, mixed = gated._verdict(x, (), {})
+    assert not mixed
     assert all(torch.equal(value, state[key]) for key, value in gated.state_dict().items())
     assert all(part.training for part in gated.modules())
     assert set(verdict) == set(gated.layer_names)
@@ -443,6 +446,8 @@ def test_a_wrong_beta_is_an_error(beta, message):
         gated(torch.rand(2, 4), beta)
     with pytest.raises(ValueError, match="expected"):
         gated.at(torch.full((2,), 0.3))
+    with pytest.raises(ValueError, match="x is a list; the first argument"):
+        gated([[1.0]], 0.3)
 
 
 # ---- the binding

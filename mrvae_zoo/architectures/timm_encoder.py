@@ -68,8 +68,7 @@ def build(
     """
     if not widths or min(widths) < 1:
         raise ValueError(f"widths={widths} should hold at least one width, each at least 1")
-    network = make_backbone(backbone, input_shape, pretrained=pretrained_backbone)
-    size = feature_size(network, backbone, input_shape)
+    network, size = make_backbone(backbone, input_shape, pretrained=pretrained_backbone)
     if gating.kind != "none":
         network = gate_backbone(network, backbone, gating, input_shape, ungated)
     encoder = TimmEncoder(network, gating.linear(size, 2 * latent_dim, side="encoder", head=True))
@@ -77,11 +76,11 @@ def build(
     return encoder, MLPDecoder(decoder, input_shape)
 
 
-def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: bool) -> nn.Module:
-    """The timm model without its classifier, for images of this shape.
+def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: bool) -> tuple[nn.Module, int]:
+    """The timm model without its classifier, for images of this shape, and K, the number of its features.
 
     Under `torch.device("meta")` it takes no memory for weights, and none are downloaded: a checkpoint brings them. What
-    no checkpoint holds, buffers that are not persistent, is computed on the CPU.
+    no checkpoint holds, buffers that are not persistent, is then computed on the CPU, with a model that is dropped.
     """
     if not timm.is_model(name):  # which also keeps out the addresses that create_model takes beside names
         raise ValueError(f"backbone={name!r} is not a model of timm; {nearest(name, timm.list_models())}")
@@ -90,17 +89,18 @@ def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: b
     config = timm.get_pretrained_cfg(name)
     if config is not None and config.fixed_input_size:
         options["img_size"] = tuple(image)
-    if not on_meta():
-        return timm.create_model(name, pretrained=pretrained, **options)
-    network = timm.create_model(name, **options)
+    network = timm.create_model(name, pretrained=pretrained and not on_meta(), **options)
     unsaved = unsaved_buffers(network)
-    if unsaved:
-        with torch.random.fork_rng(devices=()), torch.device("cpu"):
-            computed = unsaved_buffers(timm.create_model(name, **options))
-        for buffer in unsaved:
-            parent, _, leaf = buffer.rpartition(".")
-            setattr(network.get_submodule(parent), leaf, computed[buffer])
-    return network
+    if not on_meta() or not unsaved:
+        return network, feature_size(network, name, input_shape)
+    with torch.random.fork_rng(devices=()), torch.device("cpu"):
+        computed = timm.create_model(name, **options)
+        size = feature_size(computed, name, input_shape)
+    values = unsaved_buffers(computed)
+    for buffer in unsaved:
+        parent, _, leaf = buffer.rpartition(".")
+        setattr(network.get_submodule(parent), leaf, values[buffer])
+    return network, size
 
 
 def unsaved_buffers(network: nn.Module) -> dict[str, Tensor]:
