@@ -319,9 +319,10 @@ def fold(module: M, features: Tensor) -> M:
 def gate_the_weight(features: Tensor, *, rows: int, fan_in: int) -> bool:
     """Whether one β for the batch is cheaper to write into the weight (fan_in × C) than onto `rows` outputs (rows × C).
 
-    A compiler fuses the gates into what follows the layer, so there the activations are always the cheaper side.
+    A compiler fuses the gates into what follows the layer, so there the activations are always the cheaper side; and it
+    must not see `rows` compared, or it compiles once for few and once for many.
     """
-    return features.ndim == 1 and rows > fan_in and not torch.compiler.is_compiling()
+    return not torch.compiler.is_compiling() and features.ndim == 1 and rows > fan_in
 
 
 def gated_parameters(layer: nn.Module, gates: Gates) -> tuple[Tensor, Tensor]:
