@@ -126,6 +126,8 @@ def site(name: str, layer: nn.Module) -> Site:
     remedy = f"leave it plain with exclude={name!r}"
     if any(is_lazy(parameter) for parameter in layer.parameters(recurse=False)):
         raise ValueError(f"{where} has no weights yet; call the module once before it is gated")
+    if hasattr(layer, "gate"):
+        raise ValueError(f"{where} has a 'gate' of its own, where its gate would go; {remedy}")
     if not is_affine(layer):
         raise ValueError(f"{where} has no weight that a gate can fold into; {remedy}")
     if isinstance(layer, nn.LayerNorm | nn.RMSNorm) and len(layer.normalized_shape) > 1:

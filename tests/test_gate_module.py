@@ -289,6 +289,12 @@ def patched() -> nn.Linear:
     return layer
 
 
+def with_a_gate() -> nn.Linear:
+    layer = nn.Linear(4, 4)
+    layer.gate = nn.Identity()
+    return layer
+
+
 def hooked() -> nn.Linear:
     layer = nn.Linear(4, 4)
     layer.register_forward_hook(lambda *_: None)
@@ -302,6 +308,7 @@ def hooked() -> nn.Linear:
         (lambda: OwnConvolution(4, 4, 1), r"layer '1' \(OwnConvolution\) has a forward of its own"),
         (patched, "layer '1' .* has a forward of its own"),
         (hooked, "layer '1' .* has hooks"),
+        (with_a_gate, "layer '1' .* has a 'gate' of its own"),
         (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), "layer '1' .* parametrisation"),
         (lambda: nn.LayerNorm((4, 4)), r"layer '1' \(LayerNorm\) normalises 2 axes"),
         (lambda: nn.LazyLinear(4), r"layer '1' \(LazyLinear\) has no weights yet"),
