@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mrvae_zoo.errors import CheckpointError, MissingExtraError, UnknownNameError
     from mrvae_zoo.evaluation import rate_distortion
     from mrvae_zoo.factory import create_model
+    from mrvae_zoo.gate_module import gate
     from mrvae_zoo.hub import load_pretrained
     from mrvae_zoo.objectives import sample_beta
     from mrvae_zoo.rd_curve import RDCurve, RDPoint
@@ -37,6 +38,7 @@ __all__ = [
     "create_model",
     "decode_tiled",
     "encode_tiled",
+    "gate",
     "list_architectures",
     "list_models",
     "load_pretrained",
@@ -53,6 +55,7 @@ _HOME = {
     "errors": ("CheckpointError", "MissingExtraError", "UnknownNameError"),
     "evaluation": ("rate_distortion",),
     "factory": ("create_model",),
+    "gate_module": ("gate",),
     "hub": ("load_pretrained",),
     "objectives": ("sample_beta",),
     "rd_curve": ("RDCurve", "RDPoint"),

@@ -177,7 +177,8 @@ def load_checkpoint(
             model.curve = RDCurve.read(folder / CURVE)
         except (ValueError, OSError) as error:
             raise CheckpointError(str(error)) from None
-    return model.eval()
+    # The buffers that no checkpoint holds are still where the skeleton made them.
+    return model.to(device, dtype).eval()
 
 
 def skeleton(folder: Path, config: CheckpointConfig) -> MultiRateVAE | FixedRateVAE:

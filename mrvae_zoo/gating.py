@@ -86,10 +86,10 @@ class Gating:
         gate = self.gate(channels, side=side)
         return nn.GroupNorm(groups, channels) if gate is None else GatedGroupNorm(groups, channels, gate=gate)
 
-    def gate(self, channels: int, *, side: Side, head: bool = False) -> "Gate | None":
-        """The gate of one layer's `channels`, or None where this gating has none."""
+    def gate(self, channels: int, *, side: Side, head: bool = False, shift: bool = True) -> "Gate | None":
+        """The gate of one layer's `channels`, or None where this gating has none; `shift`: it may shift them too."""
         if self.kind == "affine":
-            return AffineGate(channels, self.degree)
+            return AffineGate(channels, self.degree, shift=shift)
         if self.kind == "linear":
             return ThresholdGate(channels, beta_max=self.beta_range[1])
         if self.kind == "paper" and not head:
@@ -133,17 +133,20 @@ class Gate(nn.Module):
 
 
 class AffineGate(Gate):
-    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k, the identity at initialisation."""
+    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k, the identity at initialisation.
 
-    def __init__(self, channels: int, degree: int) -> None:
+    Without a shift, for a layer that has no bias to fold it into, `coefficients` holds the a_k alone.
+    """
+
+    def __init__(self, channels: int, degree: int, *, shift: bool = True) -> None:
         super().__init__()
-        self.coefficients = nn.Parameter(torch.zeros(2, degree, channels))
+        self.coefficients = nn.Parameter(torch.zeros(2 if shift else 1, degree, channels))
 
     def forward(self, features: Tensor) -> Gates:
         """See `Gate`."""
         coefficients = at_least_float32(self.coefficients)
-        scale, shift = float_matmul(features.to(coefficients.dtype), coefficients).unbind()
-        return 1 + scale, shift
+        scale, *shift = float_matmul(features.to(coefficients.dtype), coefficients).unbind()
+        return 1 + scale, shift[0] if shift else None
 
 
 class SigmoidGate(Gate):
@@ -193,14 +196,18 @@ class TakesFeatures(nn.Module):
     """A module whose forward takes the features of β (None in a network without gates) beside its input."""
 
 
-class GatedLayer(TakesFeatures):
+class Foldable(nn.Module):
+    """A module that is a plain one at each β."""
+
+    def folded(self, features: Tensor) -> nn.Module:
+        """The plain module that computes the same at `features` (K,)."""
+        raise NotImplementedError
+
+
+class GatedLayer(TakesFeatures, Foldable):
     """A layer that is gated, and folds into a plain layer at one β."""
 
     gate: Gate
-
-    def folded(self, features: Tensor) -> nn.Module:
-        """The plain layer that computes the same at `features` (K,)."""
-        raise NotImplementedError
 
 
 class GatedLinear(nn.Linear, GatedLayer):
@@ -345,10 +352,10 @@ def call(layer: nn.Module, x: Tensor, features: Tensor | None) -> Tensor:
 
 
 def fold(module: M, features: Tensor) -> M:
-    """A copy of `module` in which every gated layer is the plain layer that computes the same at `features` (K,)."""
+    """A copy of `module` in which every gated part is the plain one that computes the same at `features` (K,)."""
     with torch.no_grad():
         plain: dict[int, Any] = {
-            id(layer): layer.folded(features) for layer in module.modules() if isinstance(layer, GatedLayer)
+            id(part): part.folded(features) for part in module.modules() if isinstance(part, Foldable)
         }
     return copy.deepcopy(module, memo=plain)
 

@@ -154,6 +154,7 @@ architectures: Registry[Architecture] = Registry(
         Architecture(name="mrvae_conv", build="mrvae_zoo.architectures.conv:build"),
         Architecture(name="mrvae_resnet", build="mrvae_zoo.architectures.resnet:build"),
         Architecture(name="mrvae_resnet_spatial", build="mrvae_zoo.architectures.resnet_spatial:build", spatial=True),
+        Architecture(name="mrvae_timm", build="mrvae_zoo.architectures.timm_encoder:build"),
     ),
     plugins=Architecture,
 )

@@ -21,6 +21,7 @@ SHAPES = {
     "mrvae_conv": (3, 13, 10),
     "mrvae_resnet": (1, 12, 9),
     "mrvae_resnet_spatial": (3, None, None),
+    "mrvae_timm": (2, 32, 32),
     PLUGIN: (2, 5, 4),
 }
 ANY_SIZE = (19, 13)  # what stands for H and W where any will do
@@ -30,6 +31,7 @@ OPTIONS = {
     "mrvae_conv": {"widths": (6, 8), "depth": 1, "norm": "batch"},
     "mrvae_resnet": {"widths": (8, 12), "depth": 2, "bottleneck": 4},
     "mrvae_resnet_spatial": {"widths": (6, 8, 8), "depth": 1, "bottleneck": 4},
+    "mrvae_timm": {"backbone": "test_convnext", "widths": (16,)},
     PLUGIN: {"state_size": 16},
 }
 KINDS = [
