@@ -164,6 +164,10 @@ def onnx_bytes(program: torch.export.ExportedProgram, part: Part, config: str) -
         dynamic_shapes={first: {0: "batch"}, **{name: {} for name in others}},
     )
     assert exported is not None
+    for node in exported.model.graph:
+        for value in node.outputs:
+            if value.name in OUTPUTS[part] and not value.is_graph_output():
+                value.name += "_inside"  # the exporter names values after operations, torch.mean for one
     exported.model.metadata_props["mrvae_zoo.config"] = config
     content: bytes = exported.model_proto.SerializeToString()
     return content

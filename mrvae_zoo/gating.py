@@ -12,6 +12,7 @@ Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Cu
 """
 
 import copy
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -145,7 +146,11 @@ class AffineGate(Gate):
     def forward(self, features: Tensor) -> Gates:
         """See `Gate`."""
         coefficients = at_least_float32(self.coefficients)
-        scale, *shift = float_matmul(features.to(coefficients.dtype), coefficients).unbind()
+        features = features.to(coefficients.dtype)
+        if torch.compiler.is_dynamo_compiling():
+            scale, *shift = (pointwise_sum(features, part) for part in coefficients.unbind())
+        else:
+            scale, *shift = matmul_without_autocast(features, coefficients).unbind()
         return 1 + scale, shift[0] if shift else None
 
 
@@ -382,16 +387,21 @@ def gated_activations(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:
     """`y` scaled and shifted by gates (C,) or (B, C); its channels lie on `channel_dim`, its batch on 0."""
     scale, shift = (None if gate is None else expand(gate, y.ndim, channel_dim).to(y.dtype) for gate in gates)
     assert scale is not None
-    return y * scale if shift is None else torch.addcmul(shift, y, scale)
+    if shift is None:
+        return y * scale
+    if torch.compiler.is_dynamo_compiling():  # a compiler fuses the two, and would keep the result of an addcmul
+        return y * scale + shift
+    return torch.addcmul(shift, y, scale)
 
 
 def expand(gate: Tensor, ndim: int, channel_dim: int) -> Tensor:
     """A gate (C,) or (B, C) with the axes that make it broadcast over `ndim` axes."""
     channel_dim %= ndim
-    after = [1] * (ndim - channel_dim - 1)
-    if gate.ndim == 1:
-        return gate.view(-1, *after)
-    return gate.view(gate.shape[0], *[1] * (channel_dim - 1), gate.shape[1], *after)
+    for _ in range(channel_dim - 1 if gate.ndim > 1 else 0):
+        gate = gate.unsqueeze(1)
+    for _ in range(ndim - channel_dim - 1):
+        gate = gate.unsqueeze(-1)  # and not a view, which a compiler would keep in memory for the backward pass
+    return gate
 
 
 def with_parameters(plain: M, weight: Tensor, bias: Tensor, *, like: nn.Module) -> M:
@@ -400,7 +410,17 @@ def with_parameters(plain: M, weight: Tensor, bias: Tensor, *, like: nn.Module) 
     return plain.train(like.training)
 
 
-def float_matmul(a: Tensor, b: Tensor) -> Tensor:
+def pointwise_sum(features: Tensor, coefficients: Tensor) -> Tensor:
+    """Σ_k features_k · coefficients_k: (K,) or (B, K), and (K, C) -> (C,) or (B, C).
+
+    For a compiler, which fuses pointwise operations into what follows the layer and computes them again for the
+    backward pass. The result of a matrix product it keeps instead: as large as the activations of a Linear.
+    """
+    terms = zip(features.unbind(-1), coefficients.unbind(), strict=True)
+    return functools.reduce(torch.add, [feature.unsqueeze(-1) * one for feature, one in terms])
+
+
+def matmul_without_autocast(a: Tensor, b: Tensor) -> Tensor:
     """The product in the dtype of its factors, under autocast too; without it, no context that a graph would keep."""
     if not torch.is_autocast_enabled(a.device.type):
         return a @ b

@@ -19,6 +19,7 @@ def imported_by(code: str) -> str:
         "import mrvae_zoo; mrvae_zoo.list_models(); mrvae_zoo.list_architectures(); mrvae_zoo.RDCurve",
         "from mrvae_zoo.cli import run; assert run(['--help']) == 0",
         "from mrvae_zoo.cli import run; assert run(['train', '--help']) == 0",
+        "from mrvae_zoo.cli import run; assert run(['export', '--help']) == 0",
         "from mrvae_zoo.cli import run; assert run(['list']) == 0",
         "from mrvae_zoo.cli import run; assert run(['list', '*mlp*', '--json']) == 0",
     ],
