@@ -24,7 +24,7 @@ def clone(tmp_path):
 
 
 def test_the_python_runs_as_written(clone):
-    assert len(PYTHON) == 2
+    assert len(PYTHON) == 3
     code = "\n".join(PYTHON) + "\nprint(x.shape[0], images[0])\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=clone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
