@@ -18,7 +18,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from mrvae_zoo.gating import Gate, gated_activations
+from mrvae_zoo.gates import Gate
+from mrvae_zoo.gating import gated_activations
 
 Shapes = dict[str, set[tuple[int, ...]]]  # layer -> shapes of its outputs whose leading axis is known to be the batch
 

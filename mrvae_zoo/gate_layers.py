@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from mrvae_zoo.gating import Gates, at_least_float32
+from mrvae_zoo.gates import Gates, at_least_float32
 
 Patterns = str | Sequence[str]
 

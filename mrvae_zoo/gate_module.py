@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mrvae_zoo.beta import check_beta
 from mrvae_zoo.gate_binding import Binding, Hook, InputHook, Owner, Shapes, no_batch_axis
 from mrvae_zoo.gate_layers import GATEABLE, Patterns, Site, sites, write_gates
 from mrvae_zoo.gating import Foldable, Gating
-from mrvae_zoo.vae import check_beta
 
 
 def gate(

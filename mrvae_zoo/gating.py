@@ -5,14 +5,11 @@ gate is computed once a call (`Gating.features`) and handed down as an argument;
 
     β () or (B,) ──Gating.features──► features (K,) or (B, K) ──Gate──► scale, shift (C,) or (B, C)
 
-Gates are computed in float32 whatever the dtype of the model or of autocast (float64 in a float64 model).
-
 Letters: B batch, C channels of the layer's output, K features of log β.
 Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
 """
 
 import copy
-import functools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -21,8 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mrvae_zoo.gates import (
+    AffineGate,
+    Gate,
+    Gates,
+    RootGate,
+    SigmoidGate,
+    ThresholdGate,
+    at_least_float32,
+    legendre_basis,
+)
+
 Side = Literal["encoder", "decoder"]
-Gates = tuple[Tensor, Tensor | None]
 Size = int | tuple[int, int]
 M = TypeVar("M", bound=nn.Module)
 
@@ -96,105 +103,6 @@ class Gating:
         if self.kind == "paper" and not head:
             return SigmoidGate(channels) if side == "encoder" else RootGate(channels)
         return None
-
-
-def legendre_basis(position: Tensor, degree: int) -> Tensor:
-    """Legendre polynomials 1 to `degree`, orthonormal under the uniform distribution on [-1, 1].
-
-    The first is the standardised position itself; the constant is left out, a layer's own bias is one.
-
-    Args:
-        position: (...), within [-1, 1].
-        degree: at least 1.
-
-    Returns:
-        (..., degree).
-    """
-    polynomials = [torch.ones_like(position), position]
-    for n in range(1, degree):
-        polynomials.append(((2 * n + 1) * position * polynomials[n] - n * polynomials[n - 1]) / (n + 1))
-    return torch.stack([math.sqrt(2 * n + 1) * polynomials[n] for n in range(1, degree + 1)], dim=-1)
-
-
-def open_root(exponent: Tensor) -> Tensor:
-    """sqrt(relu(1 − exp(·))), with gradient 0 where it is 0.
-
-    The gradient of relu masks the infinite one of the root at 0; the clamp keeps exp from overflowing, which would make
-    it NaN.
-    """
-    return (1 - exponent.clamp(max=0).exp()).relu().sqrt()
-
-
-class Gate(nn.Module):
-    """features (K,) or (B, K) -> scale and shift, each (C,) or (B, C); a shift of None is no shift."""
-
-    def forward(self, features: Tensor) -> Gates:
-        """The gates, at least in float32."""
-        raise NotImplementedError
-
-
-class AffineGate(Gate):
-    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k, the identity at initialisation.
-
-    Without a shift, for a layer that has no bias to fold it into, `coefficients` holds the a_k alone.
-    """
-
-    def __init__(self, channels: int, degree: int, *, shift: bool = True) -> None:
-        super().__init__()
-        self.coefficients = nn.Parameter(torch.zeros(2 if shift else 1, degree, channels))
-
-    def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
-        coefficients = at_least_float32(self.coefficients)
-        features = features.to(coefficients.dtype)
-        if torch.compiler.is_dynamo_compiling():
-            scale, *shift = (pointwise_sum(features, part) for part in coefficients.unbind())
-        else:
-            scale, *shift = matmul_without_autocast(features, coefficients).unbind()
-        return 1 + scale, shift[0] if shift else None
-
-
-class SigmoidGate(Gate):
-    """The published encoder gate, sigmoid(w·t + b) with t the standardised log β; 0.88 at initialisation."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels))
-        self.bias = nn.Parameter(torch.full((channels,), 2.0))
-
-    def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
-        return torch.sigmoid(affine_exponent(self, features)), None
-
-
-class RootGate(Gate):
-    """The published decoder gate, sqrt(relu(1 − exp(w·t + b))); 0.93 at initialisation, so open at every β."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels))
-        self.bias = nn.Parameter(torch.full((channels,), -2.0))
-
-    def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
-        return open_root(affine_exponent(self, features)), None
-
-
-def affine_exponent(gate: SigmoidGate | RootGate, features: Tensor) -> Tensor:
-    """w·t + b of the published gates: (C,) or (B, C)."""
-    return features * at_least_float32(gate.weight) + at_least_float32(gate.bias)
-
-
-class ThresholdGate(Gate):
-    """sqrt(relu(1 − exp(a + log β))), the optimal linear VAE's use of a latent: closed from β = exp(−a) upwards."""
-
-    def __init__(self, channels: int, *, beta_max: float) -> None:
-        super().__init__()
-        self.offset = nn.Parameter(torch.full((channels,), math.log(0.5 / beta_max)))
-
-    def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
-        return open_root(features + at_least_float32(self.offset)), None
 
 
 class TakesFeatures(nn.Module):
@@ -408,26 +316,3 @@ def with_parameters(plain: M, weight: Tensor, bias: Tensor, *, like: nn.Module) 
     """`plain` holding this weight and bias, in the mode (training or not) of `like`."""
     plain.weight, plain.bias = nn.Parameter(weight), nn.Parameter(bias)
     return plain.train(like.training)
-
-
-def pointwise_sum(features: Tensor, coefficients: Tensor) -> Tensor:
-    """Σ_k features_k · coefficients_k: (K,) or (B, K), and (K, C) -> (C,) or (B, C).
-
-    For a compiler, which fuses pointwise operations into what follows the layer and computes them again for the
-    backward pass. The result of a matrix product it keeps instead: as large as the activations of a Linear.
-    """
-    terms = zip(features.unbind(-1), coefficients.unbind(), strict=True)
-    return functools.reduce(torch.add, [feature.unsqueeze(-1) * one for feature, one in terms])
-
-
-def matmul_without_autocast(a: Tensor, b: Tensor) -> Tensor:
-    """The product in the dtype of its factors, under autocast too; without it, no context that a graph would keep."""
-    if not torch.is_autocast_enabled(a.device.type):
-        return a @ b
-    with torch.autocast(a.device.type, enabled=False):
-        return a @ b
-
-
-def at_least_float32(parameter: Tensor) -> Tensor:
-    """`parameter` itself, or in float32 where it is stored in half precision."""
-    return parameter.to(torch.promote_types(parameter.dtype, torch.float32))

@@ -7,18 +7,15 @@ from conftest import off_by
 from torch import nn
 
 from mrvae_zoo import gating as gating_module
+from mrvae_zoo.gates import RootGate, SigmoidGate, legendre_basis, open_root
 from mrvae_zoo.gating import (
     GatedBatchNorm2d,
     GatedLayer,
     Gating,
-    RootGate,
-    SigmoidGate,
     fold,
     gate_the_weight,
     gated_activations,
     gated_parameters,
-    legendre_basis,
-    open_root,
 )
 
 BETA_RANGE = (0.01, 10.0)

@@ -18,12 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mrvae_zoo.gates import Gate, at_least_float32
 from mrvae_zoo.gating import (
-    Gate,
     GatedLayer,
     GatedLinear,
     Gating,
-    at_least_float32,
     call,
     gated_activations,
     with_parameters,
