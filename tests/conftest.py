@@ -39,6 +39,7 @@ KINDS = [
     for name in mrvae_zoo.list_architectures()
     for gating in mrvae_zoo.registry.architectures[name].gatings
 ]
+DEFAULT_KINDS = [kind for kind in KINDS if kind[1] == mrvae_zoo.registry.architectures[kind[0]].gatings[0]]
 GATED_KINDS = [kind for kind in KINDS if kind[1] != "none"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -77,6 +78,12 @@ def default_model() -> MultiRateVAE:
     model = mrvae_zoo.load_pretrained(DEFAULT_MODEL)
     assert isinstance(model, MultiRateVAE)
     return model
+
+
+def long_but(kinds: list[tuple[str, str]], *short: str) -> list[object]:
+    """Parameters for all kinds, marked long but for the default gating of the architectures `short` (none: of all)."""
+    quick = [kind for kind in DEFAULT_KINDS if not short or kind[0] in short]
+    return [pytest.param(kind, id="-".join(kind), marks=() if kind in quick else pytest.mark.long) for kind in kinds]
 
 
 def make_model(architecture: str, gating: str, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> MultiRateVAE:

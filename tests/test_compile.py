@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import DEFAULT_MODEL, KINDS, make_images, make_model, off_by
+from conftest import DEFAULT_KINDS, DEFAULT_MODEL, KINDS, long_but, make_images, make_model, off_by
 
 import mrvae_zoo
 from mrvae_zoo import FixedRateVAE, MultiRateVAE
@@ -23,7 +23,6 @@ FORMS = {
     "0-d": lambda beta, n: torch.tensor(beta),
     "one an example": lambda beta, n: torch.full((n,), beta),
 }
-DEFAULT_KINDS = [(name, mrvae_zoo.registry.architectures[name].gatings[0]) for name in mrvae_zoo.list_architectures()]
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 
 
@@ -63,11 +62,7 @@ def check_no_recompilation(call: Callable[[float, int], object], counter: Counte
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=() if kind in DEFAULT_KINDS else pytest.mark.long) for kind in KINDS],
-    ids="-".join,
-)
+@pytest.mark.parametrize("kind", long_but(KINDS, "mrvae_mlp", "mrvae_resnet"))
 def test_a_new_beta_or_batch_size_compiles_nothing(kind, form):
     model, counter = make_model(*kind), Counter()
     compiled = torch.compile(model, fullgraph=True, backend=counter)
@@ -83,11 +78,7 @@ def test_a_new_beta_or_batch_size_compiles_nothing(kind, form):
 
 
 @pytest.mark.parametrize("form", ["float", "one an example"])
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=() if kind[0] == "mrvae_mlp" else pytest.mark.long) for kind in DEFAULT_KINDS],
-    ids="-".join,
-)
+@pytest.mark.parametrize("kind", long_but(DEFAULT_KINDS, "mrvae_mlp"))
 def test_nor_does_any_method_of_a_model_compiled_in_place(kind, form):
     model, eager, counter = make_model(*kind), make_model(*kind), Counter()
     model.compile(backend=counter)
@@ -228,7 +219,7 @@ def test_eight_threads_call_one_compiled_model_at_different_betas():
 
 
 @pytest.mark.parametrize("how", ["autocast", "weights"])
-@pytest.mark.parametrize("kind", KINDS, ids="-".join)
+@pytest.mark.parametrize("kind", long_but(KINDS))
 def test_bfloat16(kind, how):
     """Close to float32, nats in float32, and gates no coarser than the rest: compiled as in eager mode."""
     reference, model = make_model(*kind), make_model(*kind)

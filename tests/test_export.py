@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import KINDS, make_images, make_model, off_by
+from conftest import DEFAULT_KINDS, KINDS, long_but, make_images, make_model, off_by
 
 import mrvae_zoo
 from mrvae_zoo import FixedRateVAE, MultiRateVAE
 from mrvae_zoo.export import INPUTS, OUTPUTS, export
-from mrvae_zoo.registry import architectures
 from mrvae_zoo.vae import pad_to_stride
 
 onnx = pytest.importorskip("onnx")
@@ -20,7 +19,6 @@ onnxruntime = pytest.importorskip("onnxruntime")
 FORMATS = ("onnx", "pt2")
 PARTS = ("model", "encoder", "decoder")
 BETAS = torch.tensor([0.01, 0.03, 0.5, 1.0, 2.0, 4.0, 10.0])
-DEFAULT_KINDS = [(name, architectures[name].gatings[0]) for name in mrvae_zoo.list_architectures()]
 
 Tensors = dict[str, torch.Tensor]
 
@@ -73,11 +71,7 @@ def check_parity(model: MultiRateVAE | FixedRateVAE, path: Path, part: str) -> N
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=() if kind in DEFAULT_KINDS else pytest.mark.long) for kind in KINDS],
-    ids="-".join,
-)
+@pytest.mark.parametrize("kind", long_but(KINDS))
 def test_the_whole_model(kind, suffix, tmp_path):
     model, path = make_model(*kind), tmp_path / f"m.{suffix}"
     export(model, path, format=suffix)
@@ -87,7 +81,7 @@ def test_the_whole_model(kind, suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("kind", DEFAULT_KINDS, ids="-".join)
+@pytest.mark.parametrize("kind", long_but(DEFAULT_KINDS, "mrvae_mlp", "mrvae_resnet_spatial"))
 def test_parts_and_folded_models(kind, part, suffix, tmp_path):
     model, path = make_model(*kind), tmp_path / f"m.{suffix}"
     models = [model.at(0.3)] if part == "model" else [model, model.at(0.3)]
