@@ -1,5 +1,6 @@
 """What the README shows is what a reader gets."""
 
+import itertools
 import json
 import re
 import shlex
@@ -54,6 +55,12 @@ def test_the_figures_are_those_of_the_benchmarks():
         assert f"{peaks['whole']:.0f} MiB" in README
         assert f"{peaks['tiled']:.0f} MiB" in README
     assert f"{tiling['seam_error_512x768']:.1e}" in README
+    figures = json.loads((results / "gating_overhead.json").read_text(encoding="utf-8"))["figures"]
+    for mode, case in itertools.product(("eager", "compiled"), ("mrvae_mlp", "mrvae_conv", "mrvae_resnet")):
+        found = [f for f in figures if (f["case"], f.get("batch"), f["mode"]) == (case, 256, mode) and "goal" in f]
+        ratios = {f["what"]: f"{f['ratio']:.2f}" for f in found}
+        columns = ("forward, one β", "forward, folded", "forward, β an example", "training step, β an example")
+        assert f"| `{case}` | {mode} | {' | '.join(ratios[one] for one in columns)} |" in README
     startup = json.loads((results / "startup.json").read_text(encoding="utf-8"))["median_seconds_beyond_empty"]
     assert max(startup.values()) <= 0.6
     assert f"{startup['mrvae --help']:.2f} s and {startup['mrvae list']:.2f} s more" in README
