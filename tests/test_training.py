@@ -88,6 +88,19 @@ def test_the_published_curve_is_that_of_the_stored_weights(root, recipe, tmp_pat
     assert measure_again(loaded, root) == loaded.curve
 
 
+def test_the_noise_of_a_step_depends_on_the_seed_and_the_step(root, recipe, tmp_path, monkeypatch):
+    seeds = {1: [], 2: []}
+
+    def spy(n, beta_range, generator, device):
+        seeds[seed].append(generator.initial_seed())
+        return mrvae_zoo.sample_beta(n, beta_range, generator, device)
+
+    monkeypatch.setattr("mrvae_zoo.training.sample_beta", spy)
+    for seed in seeds:
+        train(replace(recipe, training=replace(recipe.training, max_steps=6, seed=seed)), root, tmp_path / str(seed))
+    assert len({*seeds[1], *seeds[2]}) == 12
+
+
 @pytest.mark.parametrize("change", [{"schedule": "constant"}, {"ema": 0.0}, {"clip_norm": 0.1}, {"precision": "bf16"}])
 def test_each_key_of_the_training_has_an_effect(root, recipe, tmp_path, change):
     base = replace(recipe.training, max_steps=10)
