@@ -49,6 +49,7 @@ def load_pretrained(
     source: str,
     device: "str | torch.device" = "cpu",
     dtype: "torch.dtype | None" = None,
+    *,
     compile: bool | CompileMode = False,  # noqa: A002 (the word of torch)
 ) -> "MultiRateVAE | FixedRateVAE":
     """A trained model in eval mode, with its published curve as `model.curve`.

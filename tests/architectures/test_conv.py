@@ -6,8 +6,8 @@ from conftest import make_images, off_by
 from torch import nn
 
 import mrvae_zoo
-from mrvae_zoo.architectures.blocks import halving_kernel, halvings
-from mrvae_zoo.gating import GatedLayer
+from mrvae_zoo.architectures.blocks import ConvBlocks, halving_kernel, halvings
+from mrvae_zoo.gating import GatedLayer, Gating
 
 SIZES = [(28, 28), (32, 32), (64, 64), (96, 96), (45, 51), (1, 7)]
 SMALL = {"mrvae_conv": {"widths": (4, 6), "depth": 1}, "mrvae_resnet": {"widths": (4, 6, 6), "bottleneck": 3}}
@@ -37,6 +37,17 @@ def test_a_halving_is_undone_exactly(size):
         x = nn.Conv2d(1, 1, kernel, stride=2, padding=1)(torch.zeros(1, 1, *large))
         assert x.shape[2:] == small
         assert nn.ConvTranspose2d(1, 1, kernel, stride=2, padding=1)(x).shape[2:] == large
+
+
+def test_a_residual_block_adds_to_its_input():
+    """With a body that gives zeros it is the activation alone."""
+    blocks = ConvBlocks(Gating(kind="none", beta_range=(0.01, 10.0)), "encoder", "none", "silu")
+    block, x = blocks.residual(6, 3), torch.randn(2, 6, 5, 4)
+    assert not torch.equal(block(x, None), nn.functional.silu(x))
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.zero_()
+    assert torch.equal(block(x, None), nn.functional.silu(x))
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "group"])
