@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from mrvae_zoo.gate_module import gate
     from mrvae_zoo.hub import load_pretrained
     from mrvae_zoo.objectives import sample_beta
+    from mrvae_zoo.posterior import Posterior
     from mrvae_zoo.rd_curve import RDCurve, RDPoint
     from mrvae_zoo.registry import list_architectures, register_architecture
     from mrvae_zoo.tiling import decode_tiled, encode_tiled
-    from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE, Posterior, VAEOutput
+    from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE, VAEOutput
 
 __all__ = [
     "CheckpointError",
@@ -58,10 +59,11 @@ _HOME = {
     "gate_module": ("gate",),
     "hub": ("load_pretrained",),
     "objectives": ("sample_beta",),
+    "posterior": ("Posterior",),
     "rd_curve": ("RDCurve", "RDPoint"),
     "registry": ("list_architectures", "register_architecture"),
     "tiling": ("decode_tiled", "encode_tiled"),
-    "vae": ("FixedRateVAE", "MultiRateVAE", "Posterior", "VAEOutput"),
+    "vae": ("FixedRateVAE", "MultiRateVAE", "VAEOutput"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from mrvae_zoo.config import SPATIAL_STRIDE
-from mrvae_zoo.vae import FixedRateVAE, Posterior, crop, pad_to_stride
+from mrvae_zoo.posterior import Posterior
+from mrvae_zoo.vae import FixedRateVAE, crop, pad_to_stride
 
 Slices = tuple[slice, slice]
 

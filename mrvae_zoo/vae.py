@@ -20,6 +20,7 @@ from mrvae_zoo.config import SPATIAL_STRIDE, ModelConfig
 from mrvae_zoo.gating import Gating, fold
 from mrvae_zoo.images import to_tensor
 from mrvae_zoo.likelihoods import make_likelihood
+from mrvae_zoo.posterior import Posterior, standard_normal
 from mrvae_zoo.rd_curve import RDCurve
 
 if TYPE_CHECKING:
@@ -28,45 +29,12 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-COMPILED = ("_call", "_encode", "_decode", "_complete")
+COMPILED = ("_call", "_encode", "_decode")
 CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
 LOG_VAR_RANGE = (-30.0, 20.0)  # beyond it one odd example in training overflows the rate of the whole batch
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Posterior(NamedTuple):
-    """A diagonal Gaussian q(z|x): mean and log-variance, each (B, Z), or (B, Z, h, w) of a spatial model."""
-
-    mean: Tensor
-    log_var: Tensor
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """One draw (B, Z) by the reparametrisation, so that gradients reach mean and log_var."""
-        return self.displaced(_randn(self.mean.shape, like=self.mean, generator=generator))
-
-    def displaced(self, noise: Tensor) -> Tensor:
-        """The mean, moved by noise (B, Z) in units of the standard deviation: (B, Z)."""
-        return self.mean + (0.5 * self.log_var).exp() * noise
-
-    def mode(self) -> Tensor:
-        """The mean (B, Z)."""
-        return self.mean
-
-    def kl(self) -> Tensor:
-        """KL(q(z|x) ‖ N(0, I)) in nats, summed over latents: (B,), at least float32."""
-        return self._kl().flatten(1).sum(1)
-
-    def kl_map(self) -> Tensor:
-        """The same for each place of a spatial model: (B, h, w), which `kl` sums."""
-        return self._kl().sum(1)
-
-    def _kl(self) -> Tensor:
-        dtype = torch.promote_types(self.mean.dtype, torch.float32)
-        mean, log_var = self.mean.to(dtype), self.log_var.to(dtype)
-        # expm1(s) − s instead of exp(s) − 1 − s: exact near the prior, where latents that are not used lie.
-        return 0.5 * (mean.square() + torch.expm1(log_var) - log_var)
 
 
 class VAEOutput(NamedTuple):
@@ -129,6 +97,11 @@ class _VAE(nn.Module):
         """Of the weights."""
         return next(self.parameters()).device
 
+    def latent_shape(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """The shape of z for an image of `size` (H, W): (Z,), or (Z, h, w) of a spatial model."""
+        places = (-(-side // SPATIAL_STRIDE) for side in size) if self.config.spatial else ()
+        return (self.latent_dim, *places)
+
     def preprocess(self, images: "str | os.PathLike[str] | Image.Image | np.ndarray | Sequence[Any]") -> Tensor:
         """Images as the model takes them: (B, C, H, W) in the data range, on the model's device and in its dtype.
 
@@ -164,19 +137,21 @@ class _VAE(nn.Module):
 
     # What is compiled: functions of checked tensors. β is () or (B,), and None in a model without gates.
 
-    def _call(self, x: Tensor, beta: Tensor | None, *, sample: bool) -> VAEOutput:
+    def _call(self, x: Tensor, beta: Tensor | None, noise: Tensor | None) -> VAEOutput:
         features = self._response(beta)
         posterior = self._posterior(x, features)
-        return self._output(x, posterior, posterior.sample() if sample else posterior.mode(), features)
+        z = posterior.mode() if noise is None else posterior.displaced(noise)
+        output = self.decoder(z, features)
+        if self.config.spatial:
+            output = crop(output, (x.shape[-2], x.shape[-1]))  # what was padded
+        distortion = self._likelihood.distortion(output, x)
+        return VAEOutput(self._likelihood.mean(output), posterior, z, posterior.kl(), distortion)
 
     def _encode(self, x: Tensor, beta: Tensor | None) -> Posterior:
         return self._posterior(x, self._response(beta))
 
     def _decode(self, z: Tensor, beta: Tensor | None) -> Tensor:
         return self._likelihood.mean(self.decoder(z.to(self.dtype), self._response(beta)))
-
-    def _complete(self, x: Tensor, posterior: Posterior, z: Tensor, beta: Tensor | None) -> VAEOutput:
-        return self._output(x, posterior, z, self._response(beta))
 
     def _response(self, beta: Tensor | None) -> Tensor | None:
         return None if beta is None else self.gating.features(beta)
@@ -186,19 +161,24 @@ class _VAE(nn.Module):
         mean, log_var = self.encoder(x.to(self.dtype), features)
         return Posterior(mean, log_var.clamp(*LOG_VAR_RANGE))
 
-    def _output(self, x: Tensor, posterior: Posterior, z: Tensor, features: Tensor | None) -> VAEOutput:
-        output = self.decoder(z, features)
-        if self.config.spatial:
-            output = crop(output, (x.shape[-2], x.shape[-1]))  # what was padded
-        distortion = self._likelihood.distortion(output, x)
-        return VAEOutput(self._likelihood.mean(output), posterior, z, posterior.kl(), distortion)
-
-    def _forward(self, x: Tensor, beta: Tensor | None, *, sample: bool, generator: torch.Generator | None) -> VAEOutput:
-        if generator is None or not sample:
-            return self._call(x, beta, sample=sample)
-        # No compiler takes a generator into its graph.
-        posterior = self._encode(x, beta)
-        return self._complete(x, posterior, posterior.sample(generator), beta)
+    def _forward(
+        self,
+        x: Tensor,
+        beta: Tensor | None,
+        *,
+        sample: bool,
+        generator: torch.Generator | None,
+        noise: Tensor | None,
+    ) -> VAEOutput:
+        """The noise of z is drawn here, outside of the graphs: no compiler takes a generator into them."""
+        shape = (x.shape[0], *self.latent_shape((x.shape[2], x.shape[3])))
+        if noise is None:
+            noise = standard_normal(shape, like=next(self.parameters()), generator=generator) if sample else None
+        elif not sample or generator is not None:
+            raise ValueError("noise= is what z is drawn with; leave out sample= and generator=")
+        elif noise.shape != shape:
+            raise ValueError(f"noise has shape {tuple(noise.shape)}; for this x it is {shape}")
+        return self._call(x, beta, noise)
 
     def _check_x(self, x: Tensor) -> None:
         """Shape and kind always; the values where looking at them does not make a GPU or a compiler wait."""
@@ -235,8 +215,8 @@ class _VAE(nn.Module):
             raise ValueError(f"size={size}: a spatial model draws images of size=(H, W), another of its own size only")
         if size is not None and min(size) < 1:
             raise ValueError(f"size={size} should be (H, W), each at least 1")
-        places = () if size is None else tuple(-(-side // SPATIAL_STRIDE) for side in size)
-        return _randn((n, self.latent_dim, *places), like=next(self.parameters()), generator=generator)
+        shape = (self.latent_dim,) if size is None else self.latent_shape(size)
+        return standard_normal((n, *shape), like=next(self.parameters()), generator=generator)
 
 
 class MultiRateVAE(_VAE):
@@ -260,6 +240,7 @@ class MultiRateVAE(_VAE):
         *,
         sample: bool = True,
         generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
     ) -> VAEOutput:
         """Encode x (B, C, H, W), draw z, decode.
 
@@ -268,12 +249,14 @@ class MultiRateVAE(_VAE):
             beta: see the class.
             sample: draw z from the posterior; False takes its mean (its distortion is not the D of L_β).
             generator: makes the draw repeatable.
+            noise: (B, Z), or (B, Z, h, w) of a spatial model: draw z with this standard normal noise.
 
         Raises:
             ValueError: x or beta is not what the model takes.
         """
         self._check_x(x)
-        return self._forward(x, self._check_beta(beta, x.shape[0]), sample=sample, generator=generator)
+        beta = self._check_beta(beta, x.shape[0])
+        return self._forward(x, beta, sample=sample, generator=generator, noise=noise)
 
     def encode(self, x: Tensor, beta: float | Tensor) -> Posterior:
         """The posterior q(z|x) at β. Raises a ValueError as `forward` does."""
@@ -333,10 +316,17 @@ class FixedRateVAE(_VAE):
             raise ValueError(f"beta={beta}: this model was folded at β={self.beta} and has no other")
         return self
 
-    def forward(self, x: Tensor, *, sample: bool = True, generator: torch.Generator | None = None) -> VAEOutput:
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        sample: bool = True,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+    ) -> VAEOutput:
         """Encode x (B, C, H, W), draw z, decode; see `MultiRateVAE.forward`."""
         self._check_x(x)
-        return self._forward(x, None, sample=sample, generator=generator)
+        return self._forward(x, None, sample=sample, generator=generator, noise=noise)
 
     def encode(self, x: Tensor) -> Posterior:
         """The posterior q(z|x)."""
@@ -369,15 +359,6 @@ def crop(x: Tensor, size: tuple[int, int] | None) -> Tensor:
 def make_gating(config: ModelConfig) -> Gating:
     """The gating that a config names."""
     return Gating(kind=config.gating, beta_range=config.beta_range, degree=config.gating_degree)
-
-
-def _randn(shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal noise in the dtype of `like` (drawn in float32 for half precision), from `generator`'s device."""
-    dtype = torch.promote_types(like.dtype, torch.float32)
-    if generator is None:  # a keyword of its own: with generator=None the batch size could not vary in a graph
-        return torch.randn(shape, dtype=dtype, device=like.device).to(like.dtype)
-    noise = torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
-    return noise.to(like.device, like.dtype)
 
 
 def _with_outputs_of_its_own(function: Callable[P, R]) -> Callable[P, R]:

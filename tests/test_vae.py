@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from conftest import GATED_KINDS, KINDS, OPTIONS, SHAPES, make_images, make_model, off_by
+from conftest import DEFAULT_KINDS, GATED_KINDS, KINDS, OPTIONS, SHAPES, make_images, make_model, off_by
 from torch.distributions import Independent, Normal, kl_divergence
 
 import mrvae_zoo
@@ -169,6 +169,23 @@ def test_a_generator_makes_a_call_and_samples_repeatable():
     assert samples[0].shape == (4, *model.input_shape)
     assert torch.equal(samples[0], samples[1])
     assert not torch.equal(samples[0], samples[2])
+
+
+@pytest.mark.parametrize("kind", DEFAULT_KINDS, ids="-".join)
+def test_the_noise_of_z_may_be_given(kind):
+    model = make_model(*kind)
+    x = make_images(model, 2)
+    shape = (2, *model.latent_shape(x.shape[2:]))
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    for one, beta in ((model, (0.3,)), (model.at(0.3), ())):
+        given = one(x, *beta, noise=noise)
+        drawn = one(x, *beta, generator=torch.Generator().manual_seed(3))
+        assert all(torch.equal(a, b) for a, b in zip(given[2:], drawn[2:], strict=True))
+        assert torch.equal(given.z, one.encode(x, *beta).displaced(noise))
+    with pytest.raises(ValueError, match="noise has shape"):
+        model(x, 0.3, noise=noise[:1])
+    with pytest.raises(ValueError, match="leave out sample= and generator="):
+        model(x, 0.3, sample=False, noise=noise)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)

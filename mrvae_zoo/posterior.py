@@ -1,0 +1,52 @@
+"""q(z|x): what an encoder gives, and draws from it.
+
+Letters: B batch, Z latents, h, w places of a spatial model.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Posterior(NamedTuple):
+    """A diagonal Gaussian q(z|x): mean and log-variance, each (B, Z), or (B, Z, h, w) of a spatial model."""
+
+    mean: Tensor
+    log_var: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw (B, Z) by the reparametrisation, so that gradients reach mean and log_var."""
+        return self.displaced(standard_normal(self.mean.shape, like=self.mean, generator=generator))
+
+    def displaced(self, noise: Tensor) -> Tensor:
+        """The mean, moved by noise (B, Z) in units of the standard deviation: (B, Z)."""
+        return self.mean + (0.5 * self.log_var).exp() * noise
+
+    def mode(self) -> Tensor:
+        """The mean (B, Z)."""
+        return self.mean
+
+    def kl(self) -> Tensor:
+        """KL(q(z|x) ‖ N(0, I)) in nats, summed over latents: (B,), at least float32."""
+        return self._kl().flatten(1).sum(1)
+
+    def kl_map(self) -> Tensor:
+        """The same for each place of a spatial model: (B, h, w), which `kl` sums."""
+        return self._kl().sum(1)
+
+    def _kl(self) -> Tensor:
+        dtype = torch.promote_types(self.mean.dtype, torch.float32)
+        mean, log_var = self.mean.to(dtype), self.log_var.to(dtype)
+        # expm1(s) − s instead of exp(s) − 1 − s: exact near the prior, where latents that are not used lie.
+        return 0.5 * (mean.square() + torch.expm1(log_var) - log_var)
+
+
+def standard_normal(shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Noise in the dtype of `like` (drawn in float32 for half precision), from `generator`'s device."""
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    if generator is None:  # a keyword of its own: with generator=None the batch size could not vary in a graph
+        return torch.randn(shape, dtype=dtype, device=like.device).to(like.dtype)
+    noise = torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
+    return noise.to(like.device, like.dtype)
