@@ -50,39 +50,54 @@ class ObjectiveRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecipe:
-    """[training]: how it is minimised, with Adam.
+    """[training]: how it is minimised.
 
     Attributes:
         epochs: passes over the training images.
         max_steps: stop after so many steps at the latest.
         batch_size: of all processes together.
+        accumulate: parts that a process cuts its share of the batch into, to save memory; the result is the same.
+        optimizer: "adam" or "adamw".
+        weight_decay: of the optimiser.
         learning_rate: the highest of the schedule.
         schedule: "cosine" to zero, or "constant".
         warmup_steps: of a linear rise at the start.
         clip_norm: gradients of a larger norm are scaled down to it; leave it out for none.
         ema: decay of the average of weights that is kept as the model; 0 keeps the last weights.
         precision: of the arithmetic, "fp32" or "bf16".
+        compile: whether the network is compiled (torch.compile).
         weights_dtype: what the weights are stored in; the curve is measured on them as stored.
         seed: of everything that is drawn.
+        checkpoint_every: steps from one state to the next, from which a training that was killed goes on.
+        log_every: steps from one line of metrics.jsonl to the next.
     """
 
     epochs: int
     max_steps: int | None = None
     batch_size: int = 128
+    accumulate: int = 1
+    optimizer: Literal["adam", "adamw"] = "adam"
+    weight_decay: float = 0.0
     learning_rate: float = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_steps: int = 0
     clip_norm: float | None = None
     ema: float = 0.999
     precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
     weights_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     seed: int = 0
+    checkpoint_every: int = 1000
+    log_every: int = 10
 
     def __post_init__(self) -> None:
         for name, low in (
             ("epochs", 1),
             ("max_steps", 1),
             ("batch_size", 1),
+            ("accumulate", 1),
+            ("checkpoint_every", 1),
+            ("log_every", 1),
             ("warmup_steps", 0),
             ("seed", 0),
         ):
@@ -93,6 +108,8 @@ class TrainingRecipe:
             raise ValueError(f"learning_rate={self.learning_rate} should be above 0 and at most 1")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm={self.clip_norm} should be above 0")
+        if not 0 <= self.weight_decay < 1:
+            raise ValueError(f"weight_decay={self.weight_decay} should be at least 0 and below 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema} should be at least 0 and below 1")
 

@@ -73,6 +73,15 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def flat(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested tables as one: {"training": {"seed": 0}} -> {"training.seed": 0}."""
+    one: dict[str, Any] = {}
+    for key, value in table.items():
+        key = f"{path}{key}"
+        one |= flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return one
+
+
 def _record(cls: Any, data: Mapping[str, Any], *, where: str, path: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     hints = get_type_hints(cls)

@@ -1,6 +1,7 @@
 """What commands share: arguments, tables, progress."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of what is drawn.", min=0, max=2**31 - 1)]
 DataRoot = Annotated[Path, typer.Option("--data-root", help="The folder that holds the data sets.")]
 DataName = Annotated[str | None, typer.Option("--data", help="Another data set than that of the published curve.")]
+
+
+def is_main_process() -> bool:
+    """Whether this process speaks for all, as the variable says that torchrun and `accelerate launch` set."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import DataRoot, Force, Output, print_curve, progress_bar, say
+from mrvae_zoo.cli.common import DataRoot, Force, Output, is_main_process, print_curve, progress_bar, say
 
 
 def train(
@@ -16,6 +16,10 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as training.epochs=2.")
     ] = None,
     init: Annotated[str | None, typer.Option("--init", metavar="SOURCE", help="Start from these weights.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest state in RUN.")] = False,
+    track: Annotated[
+        list[str] | None, typer.Option("--track", metavar="TRACKER", help="tensorboard or wandb; may be repeated.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Train a model as its recipe says, and measure its curve."""
@@ -24,10 +28,12 @@ def train(
     from mrvae_zoo.files import check_output
     from mrvae_zoo.hub import locate
     from mrvae_zoo.recipes import read_recipe
-    from mrvae_zoo.training import Progress
+    from mrvae_zoo.run_folder import Progress
     from mrvae_zoo.training import train as run_training
 
-    check_output(output, force=force)
+    if resume and force:
+        raise typer.BadParameter("give --resume or --force, and not both.")
+    check_output(output, force=force or resume)
     path = Path(name) if name.endswith(".toml") else locate(name) / "recipe.toml"
     recipe = read_recipe(path, overrides or ())
     fields = "rate {task.fields[rate]:.1f}  distortion {task.fields[distortion]:.1f} nats"
@@ -38,7 +44,17 @@ def train(
         def report(at: Progress) -> None:
             update(completed=at.step, total=at.steps, rate=at.rate, distortion=at.distortion)
 
-        model = run_training(recipe, data_root, output, init=init, report=report)
+        model = run_training(
+            recipe,
+            data_root,
+            output,
+            init=init,
+            resume=resume,
+            force=force,
+            trackers=track or (),
+            report=report,
+        )
     assert model.curve is not None
-    print_curve(model.curve)
-    say(f"wrote {output}")
+    if is_main_process():
+        print_curve(model.curve)
+        say(f"wrote {output}")
