@@ -21,7 +21,7 @@ from mrvae_zoo.evaluation import log_spaced, rate_distortion
 from mrvae_zoo.factory import build_model
 from mrvae_zoo.files import write_atomically
 from mrvae_zoo.hub import load_pretrained
-from mrvae_zoo.objectives import beta_vae_loss, sample_beta
+from mrvae_zoo.objectives import GlobalBatch, draw_beta, objectives, weigh
 from mrvae_zoo.recipes import Recipe, TrainingRecipe, to_toml
 from mrvae_zoo.vae import MultiRateVAE
 
@@ -115,7 +115,8 @@ def optimise(
     from timm.scheduler.cosine_lr import CosineLRScheduler
     from timm.utils.model_ema import ModelEmaV3
 
-    training, objective = recipe.training, recipe.objective
+    training, objective = recipe.training, objectives[recipe.objective.name]
+    whole = GlobalBatch(examples=len(data))
     steps = count_steps(training, len(data))
     optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate)
     scheduler = CosineLRScheduler(
@@ -137,10 +138,10 @@ def optimise(
         generator.manual_seed((training.seed << 32) + step)
         scheduler.step_update(step)
         x = data.batch(index.to(accelerator.device), generator)
-        beta = sample_beta(len(x), plain.beta_range, generator, accelerator.device)
+        beta = draw_beta(len(x), plain.beta_range, recipe.objective.beta_sampling, generator, accelerator.device)
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=training.precision == "bf16"):
             output = model(x, beta, generator=generator)
-        loss = beta_vae_loss(output, beta, weighting=objective.beta_weighting)
+        loss = weigh(objective.loss(output, beta, whole), beta, recipe.objective.beta_weighting)
         optimizer.zero_grad()
         accelerator.backward(loss)
         if training.clip_norm is not None:

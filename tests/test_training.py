@@ -8,6 +8,7 @@ import torch
 
 import mrvae_zoo
 from mrvae_zoo.evaluation import measure_again
+from mrvae_zoo.objectives import draw_beta
 from mrvae_zoo.recipes import read_recipe, recipe_from_table
 from mrvae_zoo.training import batches, count_steps, train
 
@@ -91,11 +92,11 @@ def test_the_published_curve_is_that_of_the_stored_weights(root, recipe, tmp_pat
 def test_the_noise_of_a_step_depends_on_the_seed_and_the_step(root, recipe, tmp_path, monkeypatch):
     seeds = {1: [], 2: []}
 
-    def spy(n, beta_range, generator, device):
+    def spy(n, beta_range, sampling, generator, device):
         seeds[seed].append(generator.initial_seed())
-        return mrvae_zoo.sample_beta(n, beta_range, generator, device)
+        return draw_beta(n, beta_range, sampling, generator, device)
 
-    monkeypatch.setattr("mrvae_zoo.training.sample_beta", spy)
+    monkeypatch.setattr("mrvae_zoo.training.draw_beta", spy)
     for seed in seeds:
         train(replace(recipe, training=replace(recipe.training, max_steps=6, seed=seed)), root, tmp_path / str(seed))
     assert len({*seeds[1], *seeds[2]}) == 12
@@ -168,7 +169,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(root, recipe, tmp_path, monkeyp
     def broken(*_, **__):
         return torch.tensor(float("nan"), requires_grad=True)
 
-    monkeypatch.setattr("mrvae_zoo.training.beta_vae_loss", broken)
+    monkeypatch.setattr("mrvae_zoo.training.weigh", broken)
     with pytest.raises(FloatingPointError, match="the loss is nan at step 0; try a lower training.learning_rate"):
         train(recipe, root, tmp_path / "run")
 
