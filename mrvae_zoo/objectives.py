@@ -84,7 +84,12 @@ def weigh(loss: Tensor, beta: Tensor, weighting: float) -> Tensor:
     """Mean of β^-weighting · loss, (b,) -> ().
 
     A weighting above 0 gives the low end of the range more of the gradient; each β keeps its own optimum.
+
+    Raises:
+        ValueError: the objective gave something else than one loss an example.
     """
+    if loss.shape != beta.shape:
+        raise ValueError(f"the objective gave {tuple(loss.shape)}; expected {tuple(beta.shape)}, one loss an example")
     return (beta**-weighting * loss).mean()
 
 

@@ -76,6 +76,12 @@ def test_the_loss_is_weighted_by_a_power_of_beta():
     assert weigh(loss, beta, 0.25).item() == pytest.approx((60 + 193 / 2) / 2)
 
 
+@pytest.mark.parametrize("shape", [(), (4, 1), (2,)])
+def test_what_an_objective_gives_is_one_loss_an_example(shape):
+    with pytest.raises(ValueError, match=r"expected \(4,\), one loss an example"):
+        weigh(torch.zeros(shape), torch.ones(4), 0.0)
+
+
 # β-TCVAE
 
 
