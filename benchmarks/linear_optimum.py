@@ -22,7 +22,6 @@ from mrvae_zoo.architectures.linear_optimum import exact_loss, linear_maps, opti
 from mrvae_zoo.data import ImageData, load_data
 from mrvae_zoo.evaluation import log_spaced
 from mrvae_zoo.files import atomic_path, write_atomically
-from mrvae_zoo.objectives import beta_vae_loss
 from mrvae_zoo.recipes import DataRecipe
 
 LATENTS, SIGMA, POINTS = 32, math.sqrt(0.2), 10
@@ -87,7 +86,8 @@ def fit(data: ImageData, gating: str, options: argparse.Namespace) -> mrvae_zoo.
     for _ in range(options.steps):
         x = data.batch(torch.randint(len(data), (options.batch_size,)))
         beta = mrvae_zoo.sample_beta(len(x), model.beta_range)
-        loss = beta_vae_loss(model(x, beta), beta, weighting=0.0)
+        output = model(x, beta)
+        loss = (output.distortion + beta * output.rate).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

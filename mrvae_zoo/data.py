@@ -3,7 +3,7 @@
 Letters: N examples, B batch, C, H, W image.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrvae_zoo.noise import Noise
 from mrvae_zoo.recipes import Binarization, DataRecipe
 from mrvae_zoo.registry import Registry
 
@@ -42,15 +43,28 @@ class ImageData:
         """The same on another device."""
         return replace(self, images=self.images.to(device))
 
-    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The examples `index` (B,) as floats in [0, 1], (B, C, H, W); `generator` draws a dynamic binarisation."""
-        x = self.images[index].float() / 255
-        return torch.bernoulli(x, generator=generator) if self.binarize == "dynamic" else x
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def read(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
+        """For each index (b,) the images, uint8 (b, C, H, W)."""
+        for index in indices:
+            yield self.images[index.to(self.images.device)]
+
+    def prepare(self, images: Tensor, noise: Noise | None = None) -> Tensor:
+        """Images (b, C, H, W) as floats in [0, 1]; `noise` draws a dynamic binarisation."""
+        x = images.float() / 255
+        if noise is not None and self.binarize == "dynamic":
+            x = (noise.uniform(*self.shape) < x).float()
+        return x
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """All examples in order."""
-        for index in torch.arange(len(self), device=self.images.device).split(size):
-            yield self.batch(index)
+        for images in self.read(torch.arange(len(self)).split(size)):
+            yield self.prepare(images)
 
     def describe(self) -> dict[str, Any]:
         """What a curve that was measured on this says of it."""

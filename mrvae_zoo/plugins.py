@@ -3,6 +3,7 @@
     [project.entry-points."mrvae_zoo.plugins"]
     "architecture.NAME" = "module:attribute"    an `Architecture` of that name
     "data_set.NAME" = "module:attribute"        a `DataSet` of that name
+    "objective.NAME" = "module:attribute"       an `Objective` of that name
     "catalogue.NAME" = "package:folder"         a folder inside the package: MODEL/recipe.toml, and what belongs to it
 
 What can be seen to be broken is logged once and left out of lists; asking for it by name is a ValueError that names
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
 GROUP = "mrvae_zoo.plugins"
-KINDS = ("architecture", "data_set", "catalogue")
+KINDS = ("architecture", "data_set", "objective", "catalogue")
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,7 +38,8 @@ class Contribution:
 
     Attributes:
         kind: one of KINDS.
-        name: of the architecture or the data set; that of a catalogue tells two folders of one package apart.
+        name: of the architecture, the data set or the objective; that of a catalogue tells two folders of one package
+            apart.
         package: the distribution that brings it.
         target: "module:attribute", or "package:folder".
         fault: why it cannot be used, as far as is known without an import; None where nothing is wrong.

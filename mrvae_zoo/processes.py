@@ -62,7 +62,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
         (gradient,) = gradients
         gradient = gradient.contiguous()
         distributed.all_reduce(gradient)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mrvae_zoo.config import ModelConfig
-from mrvae_zoo.errors import MissingExtraError, nearest
+from mrvae_zoo.errors import MissingExtraError, UnknownNameError, nearest
 from mrvae_zoo.factory import ANY_SIZE, config_from_options
 from mrvae_zoo.typed import from_mapping, to_plain
 
 Binarization = Literal["none", "static", "dynamic"]
+BetaSampling = Literal["stratified", "batch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +39,13 @@ class ObjectiveRecipe:
     """[objective]: what is minimised.
 
     Attributes:
-        name: "beta_vae".
-        beta_sampling: "stratified", log-uniform, one β an example.
+        name: of the objective, "beta_vae", "beta_tcvae" or one of a plug-in, see `mrvae_zoo.objectives`.
+        beta_sampling: log-uniform, "stratified", one β an example, or "batch", one β for all of a batch.
         beta_weighting: w, for a loss weighted by β^-w.
     """
 
-    name: Literal["beta_vae"] = "beta_vae"
-    beta_sampling: Literal["stratified"] = "stratified"
+    name: str = "beta_vae"
+    beta_sampling: BetaSampling = "stratified"
     beta_weighting: float = 0.25
 
 
@@ -153,7 +154,39 @@ def recipe_from_table(table: dict[str, Any], *, where: str) -> Recipe:
         raise ValueError(f"{where}: the table [model] is missing")
     config = config_from_options(model, where=f"{where}: [model]")
     rest = {key: value for key, value in table.items() if key != "model"}
-    return from_mapping(Recipe, {**rest, "model": config}, where=where)
+    recipe = from_mapping(Recipe, {**rest, "model": config}, where=where)
+    check_objective(recipe, where=where)
+    return recipe
+
+
+def check_objective(recipe: Recipe, *, where: str) -> None:
+    """A ValueError naming `where` and the key, if the objective is unknown or does not go with the rest."""
+    from mrvae_zoo.objectives import objectives  # imports torch
+
+    name, low = recipe.objective.name, recipe.model.beta_range[0]
+    try:
+        objective = objectives[name]
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{where}: objective.name: {error}") from None
+    if objective.one_beta and recipe.objective.beta_sampling != "batch":
+        raise ValueError(
+            f'{where}: {name} needs objective.beta_sampling = "batch", one β for all of a batch; with '
+            f"{recipe.objective.beta_sampling!r}, one β an example, q(z) would be a mixture over β"
+        )
+    if low < objective.lowest_beta:
+        raise ValueError(
+            f"{where}: model.beta_range begins at {low}; it should not begin below {objective.lowest_beta} for {name}"
+        )
+    if objective.whole_batch and recipe.training.batch_size < 2:
+        raise ValueError(
+            f"{where}: training.batch_size={recipe.training.batch_size} should be at least 2 for {name}, "
+            "which compares the examples of a batch"
+        )
+    if objective.whole_batch and recipe.training.accumulate > 1:
+        raise ValueError(
+            f"{where}: training.accumulate={recipe.training.accumulate} should be 1 for {name}, which compares the "
+            "examples of a batch, all at once"
+        )
 
 
 def parse_override(text: str) -> tuple[str, str, Any]:

@@ -116,7 +116,8 @@ def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str) -
     table = "\n".join(f"  {name:<6}" + "".join(f"{value:>9}" for value in values) for name, values in rows)
     return (
         f"mrvae train recipe.toml --data-root DIR -o RUN\n\n"
-        f"{time} on {hardware}. Expect L = D + beta * R on the test set of {recipe.data.name}, in nats an image:\n{table}"
+        f"{time} on {hardware}. Expect L = D + beta * R on the test set of {recipe.data.name}, in nats an image:\n"
+        f"{table}"
     )
 
 

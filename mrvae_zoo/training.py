@@ -145,10 +145,9 @@ def _hardware(accelerator: "Accelerator") -> str:
 
 def check_shape(data: ImageData, recipe: Recipe) -> None:
     """A ValueError where the images are not of the shape that the recipe's model takes."""
-    shape = tuple(data.images.shape[1:])
-    if any(want not in (None, have) for want, have in zip(recipe.model.input_shape, shape, strict=True)):
+    if any(want not in (None, have) for want, have in zip(recipe.model.input_shape, data.shape, strict=True)):
         raise ValueError(
-            f"{data.name} has images {shape}; the recipe says model.input_shape = {list(recipe.model.input_shape)}"
+            f"{data.name} has images {data.shape}; the recipe says model.input_shape = {list(recipe.model.input_shape)}"
         )
 
 

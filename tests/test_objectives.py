@@ -1,10 +1,16 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from conftest import make_images, make_model
+from torch.distributions import Normal
 
 from mrvae_zoo import Posterior, VAEOutput, sample_beta
-from mrvae_zoo.objectives import beta_vae_loss
+from mrvae_zoo.objectives import GlobalBatch, beta_tcvae, beta_vae, draw_beta, weigh
+from mrvae_zoo.recipes import recipe_from_table
+from mrvae_zoo.total_correlation import decompose
+from mrvae_zoo.training import train
 
 
 def test_beta_is_stratified_and_log_uniform():
@@ -43,10 +49,146 @@ def test_a_wrong_range_is_an_error(n, beta_range):
         sample_beta(n, beta_range)
 
 
+def test_one_beta_a_batch_is_log_uniform():
+    generator = torch.Generator().manual_seed(0)
+    drawn = []
+    for _ in range(2000):
+        beta = draw_beta(3, (0.01, 10.0), "batch", generator)
+        assert beta.shape == (3,)
+        assert beta.dtype == torch.float32
+        assert (beta == beta[0]).all()
+        drawn.append((math.log(beta[0]) - math.log(0.01)) / math.log(1000))
+    drawn = torch.tensor(drawn)
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.02)
+    assert drawn.var().item() == pytest.approx(1 / 12, abs=0.005)
+
+
+def test_a_stratified_draw_is_that_of_sample_beta():
+    first, second = (torch.Generator().manual_seed(3) for _ in range(2))
+    assert torch.equal(draw_beta(9, (0.1, 2.0), "stratified", first), sample_beta(9, (0.1, 2.0), second))
+
+
 def test_the_loss_is_weighted_by_a_power_of_beta():
-    nothing = torch.zeros(2, 1)
-    rate, distortion = torch.tensor([10.0, 4.0]), torch.tensor([50.0, 100.0])
-    output = VAEOutput(nothing, Posterior(nothing, nothing), nothing, rate, distortion)
     beta = torch.tensor([1.0, 16.0])
-    assert beta_vae_loss(output, beta, weighting=0.0).item() == pytest.approx((60 + 164) / 2)
-    assert beta_vae_loss(output, beta, weighting=0.25).item() == pytest.approx((60 + 164 / 2) / 2)
+    loss = beta_vae.loss(make_output(2), beta, GlobalBatch(examples=2))
+    assert loss.tolist() == [50.0 + 10.0, 49.0 + 16 * 9.0]
+    assert weigh(loss, beta, 0.0).item() == pytest.approx((60 + 193) / 2)
+    assert weigh(loss, beta, 0.25).item() == pytest.approx((60 + 193 / 2) / 2)
+
+
+@pytest.mark.parametrize("shape", [(), (4, 1), (2,)])
+def test_what_an_objective_gives_is_one_loss_an_example(shape):
+    with pytest.raises(ValueError, match=r"expected \(4,\), one loss an example"):
+        weigh(torch.zeros(shape), torch.ones(4), 0.0)
+
+
+# β-TCVAE
+
+
+def make_output(n: int, *, seed: int = 0) -> VAEOutput:
+    """What a model of three latents might give, in float64: rates from 10 nats down, distortions from 50."""
+    generator = torch.Generator().manual_seed(seed)
+    mean, log_var, noise = torch.randn(3, n, 3, generator=generator, dtype=torch.float64)
+    posterior = Posterior(mean.requires_grad_(), log_var.requires_grad_())
+    falling = torch.arange(n, dtype=torch.float64)
+    return VAEOutput(torch.zeros(n, 1), posterior, posterior.displaced(noise), 10 - falling, 50 - falling)
+
+
+def part_of(output: VAEOutput, part: slice) -> VAEOutput:
+    """The output of a process that has this part of the batch."""
+    reconstruction, (mean, log_var), z, rate, distortion = output
+    posterior = Posterior(mean[part], log_var[part])
+    return VAEOutput(reconstruction[part], posterior, z[part], rate[part], distortion[part])
+
+
+def test_beta_weighs_the_total_correlation_alone():
+    output, batch = make_output(6), GlobalBatch(examples=40)
+    information, correlation, kl = decompose(output.z, *output.posterior, examples=40)
+    assert correlation.abs().min() > 1e-3
+    for beta in (1.0, 7.0):
+        loss = beta_tcvae.loss(output, torch.full((6,), beta), batch)
+        assert torch.allclose(loss, output.distortion + information + beta * correlation + kl, rtol=1e-12)
+
+
+def test_at_beta_one_it_is_a_one_sample_estimate_of_distortion_and_rate():
+    output = make_output(6)
+    loss = beta_tcvae.loss(output, torch.ones(6), GlobalBatch(examples=40))
+    mean, log_var = output.posterior
+    rate = (Normal(mean, (0.5 * log_var).exp()).log_prob(output.z) - Normal(0, 1).log_prob(output.z)).sum(1)
+    assert torch.allclose(loss, output.distortion + rate, rtol=1e-12)
+
+
+def test_the_loss_of_an_example_reaches_the_posteriors_of_all():
+    output = make_output(6)
+    beta_tcvae.loss(output, torch.full((6,), 5.0), GlobalBatch(examples=40))[2].backward()
+    for tensor in output.posterior:
+        assert (tensor.grad.abs().sum(1) > 0).all()
+
+
+def test_two_processes_have_the_losses_and_the_gradient_of_one():
+    beta = torch.full((6,), 5.0)
+    whole = make_output(6)
+    expected = beta_tcvae.loss(whole, beta, GlobalBatch(examples=40))
+    expected.sum().backward()
+    halves = make_output(6)
+    mean, log_var = halves.posterior
+    losses = []
+    for part in (slice(0, 2), slice(2, 6)):
+
+        def gather(own, part=part):
+            (whole,) = (tensor for tensor in (mean, log_var) if torch.equal(tensor[part], own))
+            return whole
+
+        batch = GlobalBatch(examples=40, start=part.start, gather=gather)
+        losses.append(beta_tcvae.loss(part_of(halves, part), beta[part], batch))
+    torch.cat(losses).sum().backward()
+    assert torch.allclose(torch.cat(losses), expected, rtol=1e-12)
+    for ours, theirs in zip(halves.posterior, whole.posterior, strict=True):
+        assert torch.allclose(ours.grad, theirs.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("architecture", ["mrvae_mlp", "mrvae_resnet_spatial"])
+def test_every_parameter_of_a_model_has_a_finite_gradient(architecture):
+    model = make_model(architecture, "affine")
+    x, beta = make_images(model, 4), torch.full((4,), 5.0)
+    beta_tcvae.loss(model(x, beta), beta, GlobalBatch(examples=100)).mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    assert all(model.encoder.get_parameter(name).grad.any() for name, _ in model.encoder.named_parameters())
+
+
+def test_beta_tcvae_loses_correlation_where_the_beta_vae_loses_information(tmp_path):
+    """Images of a row and a column, each one of four; 60 epochs of 8 steps."""
+    n, generator = 512, torch.Generator().manual_seed(0)
+    row, column = torch.randint(4, (2, n, 1, 1), generator=generator)
+    places = torch.arange(8) // 2
+    images = ((places.view(8, 1) == row) ^ (places == column)).numpy().astype("uint8")
+    (tmp_path / "BinarizedMNIST").mkdir()
+    for split in ("train", "test"):
+        np.savez(tmp_path / "BinarizedMNIST" / f"{split}.npz", images=images)
+
+    parts = {}
+    for name in ("beta_vae", "beta_tcvae"):
+        table = {
+            "model": {"architecture": "mrvae_mlp", "input_shape": [1, 8, 8], "latent_dim": 4, "widths": [64]},
+            "data": {"name": "binarized_mnist"},
+            "objective": {"name": name, "beta_sampling": "batch"},
+            "training": {"epochs": 60, "batch_size": 64, "learning_rate": 5e-3, "ema": 0.99},
+        }
+        table["model"]["beta_range"] = [1.0, 20.0]
+        model = train(recipe_from_table(table, where=name), tmp_path, tmp_path / name)
+        x = torch.from_numpy(images).unsqueeze(1).float()
+        for beta in (1.0, 20.0):
+            with torch.no_grad():
+                output = model(x, beta, generator=torch.Generator().manual_seed(0))
+            exact = decompose(output.z, *output.posterior, examples=n)
+            parts[name, beta] = [part.mean().item() for part in exact[:2]]
+    for name in ("beta_vae", "beta_tcvae"):
+        (information, before), (kept, after) = parts[name, 1.0], parts[name, 20.0]
+        assert after < 0.25 * before
+        assert information > 0.75 * math.log(16)
+        if name == "beta_tcvae":
+            assert kept > 0.7 * math.log(16)
+        else:
+            assert kept < 0.1 * math.log(16)

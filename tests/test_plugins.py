@@ -16,6 +16,7 @@ from conftest import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run
 import mrvae_zoo
 from mrvae_zoo import plugins
 from mrvae_zoo.data import DataSet, load_data
+from mrvae_zoo.objectives import GlobalBatch, Objective, beta_tcvae, beta_vae
 from mrvae_zoo.recipes import DataRecipe
 from mrvae_zoo.registry import Architecture, Registry
 
@@ -131,6 +132,29 @@ def test_the_example_trains_through_the_command_line(installed, python, tmp_path
     ok(python(installed, "-m", "mrvae_zoo", "verify", "local-dir:second", "--data-root", "."))
 
 
+def test_the_example_trains_with_its_objective(installed, python, tmp_path):
+    sets = ["model.state_size=8", "training.max_steps=3", "objective.name=free_nats"]
+    arguments = [part for one in sets for part in ("--set", one)]
+    train = ["-m", "mrvae_zoo", "train", "mrvae_lstm.bars", "--data-root", ".", "-o", "run", *arguments]
+    ok(python(installed, *train))
+    assert 'name = "free_nats"' in (tmp_path / "run" / "recipe.toml").read_text(encoding="utf-8")
+    done = python(installed, *train, "--force", "--set", "objective.name=free_nat")
+    assert done.returncode == 1
+    assert "objective.name: unknown objective 'free_nat'; did you mean free_nats" in done.stderr.splitlines()[-1]
+
+
+def test_the_first_nats_are_free(installed, monkeypatch):
+    monkeypatch.syspath_prepend(installed)
+    from mrvae_lstm.free_nats import FREE_NATS
+
+    nothing, rate = torch.zeros(3, 1), torch.tensor([1.0, 3.0, 7.0], requires_grad=True)
+    output = mrvae_zoo.VAEOutput(nothing, mrvae_zoo.Posterior(nothing, nothing), nothing, rate, torch.full((3,), 20.0))
+    loss = FREE_NATS.loss(output, torch.tensor([2.0, 2.0, 10.0]), GlobalBatch(examples=3))
+    assert loss.tolist() == [26.0, 26.0, 90.0]
+    loss.sum().backward()
+    assert (rate.grad[0], rate.grad[2]) == (0.0, 10.0)
+
+
 def test_the_example_trains_on_real_digits(installed, python, data_root, tmp_path):
     sets = ["model.state_size=8", "training.max_steps=5", "training.batch_size=32"]
     arguments = [part for one in sets for part in ("--set", one)]
@@ -239,6 +263,25 @@ def test_what_a_data_set_gives_is_checked(site, monkeypatch):
             load_data(DataRecipe(name="floats"), "train", site)
 
 
+def test_an_objective_of_a_plug_in_is_known_by_name(site):
+    text = (
+        "from mrvae_zoo.objectives import Objective\n"
+        "A = Objective(name='mine', loss=lambda output, beta, batch: output.distortion, lowest_beta=2.0)\n"
+    )
+    points = "objective.mine = mine_pkg:A\nobjective.other = mine_pkg:A\nobjective.beta_vae = mine_pkg:A"
+    install(site, "mine-pkg", points, mine_pkg=text)
+    registry = Registry("objective", (beta_vae, beta_tcvae), plugins=Objective)
+    assert list(registry) == ["beta_tcvae", "mine", "other"]
+    assert registry["mine"].lowest_beta == 2.0
+    for name, message in (
+        ("other", "objective 'other' of the plug-in mine-pkg: mine_pkg:A is not the Objective of that name"),
+        ("beta_vae", "objective 'beta_vae' of the plug-in mine-pkg: mrvae_zoo brings that name too"),
+        ("mime", "unknown objective 'mime'; did you mean mine"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            registry[name]
+
+
 # Broken plug-ins
 
 
@@ -252,6 +295,7 @@ def test_what_a_data_set_gives_is_checked(site, monkeypatch):
         ("architecture.x = json:load [extra]", "should be module:attribute"),
         ("architecture.x = ", "'' should be module:attribute"),
         ("data_set.x = ../bars:BARS", "data set 'x' of the plug-in bad-pkg is skipped: '../bars:BARS' should be"),
+        ("objective.x = nowhere_pkg:A", "objective 'x' of the plug-in bad-pkg is skipped: there is no module nowhere"),
         ("catalogue.x = json", "catalogue 'x' of the plug-in bad-pkg is skipped: 'json' should be package:folder"),
         ("catalogue.x = json:nothing", "json:nothing is no folder"),
         ("catalogue.x = json.tool:nothing", "json.tool:nothing is no folder"),

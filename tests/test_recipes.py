@@ -1,3 +1,4 @@
+import re
 import tomllib
 
 import pytest
@@ -60,6 +61,9 @@ def test_overrides_are_toml_values_or_strings(path):
         ("model.widht=[3]", "unknown key widht for mrvae_mlp; did you mean widths"),
         ("model.architecture=mrvae_mpl", "did you mean mrvae_mlp"),
         ("model.beta=1.0", "unknown key beta"),
+        ("objective.name=beta_tcave", r"objective.name: unknown objective 'beta_tcave'; did you mean beta_tcvae"),
+        ("objective.name=3", "objective.name=3 should be a string"),
+        ("objective.beta_sampling=all", "objective.beta_sampling='all' is not one of 'stratified', 'batch'"),
         ("epochs=3", "should be section.key=value"),
         ("training.epochs", "should be section.key=value"),
     ],
@@ -67,6 +71,32 @@ def test_overrides_are_toml_values_or_strings(path):
 def test_what_is_wrong_is_named(path, override, message):
     with pytest.raises(ValueError, match=message):
         read_recipe(path, [override])
+
+
+TCVAE = ["objective.name=beta_tcvae", "objective.beta_sampling=batch", "model.beta_range=[1, 20]"]
+
+
+def test_a_recipe_of_the_beta_tcvae(path):
+    objective = read_recipe(path, TCVAE).objective
+    assert (objective.name, objective.beta_sampling) == ("beta_tcvae", "batch")
+    assert read_recipe(path, ["objective.beta_sampling=batch"]).objective.name == "beta_vae"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "objective.beta_sampling=stratified",
+            "beta_tcvae needs objective.beta_sampling = \"batch\", one β for all of a batch; with 'stratified', one β",
+        ),
+        ("model.beta_range=[0.5, 20]", "model.beta_range begins at 0.5; it should not begin below 1.0 for beta_tcvae"),
+        ("training.batch_size=1", "training.batch_size=1 should be at least 2 for beta_tcvae"),
+    ],
+)
+def test_what_does_not_go_with_the_beta_tcvae_is_named(path, override, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        read_recipe(path, [*TCVAE, override])
+    assert str(error.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 
 import mrvae_zoo
 from mrvae_zoo.evaluation import measure_again
+from mrvae_zoo.objectives import beta_vae, draw_beta
 from mrvae_zoo.recipes import read_recipe, recipe_from_table
 from mrvae_zoo.training import batches, count_steps, train
 
@@ -91,14 +92,29 @@ def test_the_published_curve_is_that_of_the_stored_weights(root, recipe, tmp_pat
 def test_the_noise_of_a_step_depends_on_the_seed_and_the_step(root, recipe, tmp_path, monkeypatch):
     seeds = {1: [], 2: []}
 
-    def spy(n, beta_range, generator, device):
+    def spy(n, beta_range, sampling, generator, device):
         seeds[seed].append(generator.initial_seed())
-        return mrvae_zoo.sample_beta(n, beta_range, generator, device)
+        return draw_beta(n, beta_range, sampling, generator, device)
 
-    monkeypatch.setattr("mrvae_zoo.training.sample_beta", spy)
+    monkeypatch.setattr("mrvae_zoo.training.draw_beta", spy)
     for seed in seeds:
         train(replace(recipe, training=replace(recipe.training, max_steps=6, seed=seed)), root, tmp_path / str(seed))
     assert len({*seeds[1], *seeds[2]}) == 12
+
+
+def test_an_objective_learns_of_the_batch_and_the_set(root, recipe, tmp_path, monkeypatch):
+    given = []
+
+    def loss(output, beta, batch):
+        given.append((len(beta), beta.unique().numel(), batch.examples, batch.start, batch.gather(beta) is beta))
+        return beta_vae.loss(output, beta, batch)
+
+    monkeypatch.setattr("mrvae_zoo.training.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    one_step = replace(recipe, training=replace(recipe.training, max_steps=1))
+    one_beta = replace(one_step, objective=replace(recipe.objective, beta_sampling="batch"))
+    train(one_step, root, tmp_path / "a")
+    train(one_beta, root, tmp_path / "b")
+    assert given == [(32, 32, 640, 0, True), (32, 1, 640, 0, True)]
 
 
 @pytest.mark.parametrize("change", [{"schedule": "constant"}, {"ema": 0.0}, {"clip_norm": 0.1}, {"precision": "bf16"}])
@@ -168,7 +184,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(root, recipe, tmp_path, monkeyp
     def broken(*_, **__):
         return torch.tensor(float("nan"), requires_grad=True)
 
-    monkeypatch.setattr("mrvae_zoo.training.beta_vae_loss", broken)
+    monkeypatch.setattr("mrvae_zoo.training.weigh", broken)
     with pytest.raises(FloatingPointError, match="the loss is nan at step 0; try a lower training.learning_rate"):
         train(recipe, root, tmp_path / "run")
 
