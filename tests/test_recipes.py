@@ -77,7 +77,7 @@ TCVAE = ["objective.name=beta_tcvae", "objective.beta_sampling=batch", "model.be
 
 
 def test_a_recipe_of_the_beta_tcvae(path):
-    objective = read_recipe(path, TCVAE).objective
+    objective = read_recipe(path, [*TCVAE, "training.batch_size=2"]).objective
     assert (objective.name, objective.beta_sampling) == ("beta_tcvae", "batch")
     assert read_recipe(path, ["objective.beta_sampling=batch"]).objective.name == "beta_vae"
 
