@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mrvae_zoo.data import ImageData
-from mrvae_zoo.noise import Noise
+from mrvae_zoo.noise import Noise, seed_of
 from mrvae_zoo.objectives import GlobalBatch, draw_beta, objectives, weigh
 from mrvae_zoo.processes import gather
 from mrvae_zoo.recipes import Recipe, TrainingRecipe
@@ -158,9 +158,8 @@ class Loop:
 
     def _seed(self) -> None:
         """The generator of the step, and torch's own for layers that draw (dropout)."""
-        seed = self.training.seed << 32
-        self.generator.manual_seed(seed + self.done)
-        torch.manual_seed(seed + self.done * self.accelerator.num_processes + self.accelerator.process_index)
+        self.generator.manual_seed(seed_of(self.training.seed, self.done))
+        torch.manual_seed(seed_of(self.training.seed, self.done, self.accelerator.process_index))
 
     def _averaged(self) -> nn.Module | None:
         return None if self.average is None else self.average.module
@@ -275,5 +274,5 @@ def orders(examples: int, batch: int, steps: int, seed: int, start: int = 0) -> 
     for step in range(start, steps):
         epoch, position = divmod(step, each)
         if position == 0 or permutation is None:
-            permutation = torch.randperm(examples, generator=generator.manual_seed((seed << 32) + epoch))
+            permutation = torch.randperm(examples, generator=generator.manual_seed(seed_of(seed, epoch)))
         yield permutation[position * batch : (position + 1) * batch]

@@ -31,7 +31,12 @@ def make_accelerator(trackers: Sequence[str] = (), logs: Path | None = None) -> 
         raise MissingExtraError("accelerate", "train") from None
     for tracker in trackers:
         _check_tracker(tracker)
-    return Accelerator(mixed_precision="no", log_with=list(trackers) or None, project_dir=logs)
+    return Accelerator(
+        mixed_precision="no",
+        cpu=not torch.accelerator.is_available(),  # without it torchrun's processes on a CPU stay strangers
+        log_with=list(trackers) or None,
+        project_dir=logs,
+    )
 
 
 def _check_tracker(tracker: str) -> None:
@@ -48,7 +53,7 @@ def gather(tensor: Tensor) -> Tensor:
     """(b, ...) of each process -> (B, ...) of all, in order; what flows back is what all of them ask for."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return tensor
-    gathered: Tensor = _Gather.apply(tensor)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _Gather.apply(tensor)
     return gathered
 
 
@@ -56,7 +61,7 @@ class _Gather(torch.autograd.Function):
     """torch.distributed.nn has one, deprecated."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+    def forward(_ctx: Any, tensor: Tensor) -> Tensor:
         parts = [torch.empty_like(tensor) for _ in range(distributed.get_world_size())]
         distributed.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)

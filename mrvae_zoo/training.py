@@ -100,17 +100,21 @@ def train(
     if trackers:
         settings = {key: str(value) for key, value in flat(to_plain(recipe)).items()}
         accelerator.init_trackers("mrvae_zoo", config=settings)
-    model = loop.run_steps(report)
-    accelerator.end_training()
-    model.load_state_dict(as_stored(model, recipe.training))
-    betas = log_spaced(model.beta_range, CURVE_POINTS)
-    model.curve = rate_distortion(model, test_data, betas, seed=recipe.training.seed)
-    if accelerator.is_main_process:
-        header = describe(recipe, model.curve, seconds=loop.seconds(), hardware=_hardware(accelerator))
-        write_recipe(run, recipe, header=header)
-        save_pretrained(model.cpu(), run, dtype=DTYPES[recipe.training.weights_dtype])
-        remove_states(run)
-    accelerator.wait_for_everyone()
+    try:
+        model = loop.run_steps(report)
+        seconds = loop.seconds()
+        model.load_state_dict(as_stored(model, recipe.training))
+        betas = log_spaced(model.beta_range, CURVE_POINTS)
+        model.curve = rate_distortion(model, test_data, betas, seed=recipe.training.seed)
+        model.cpu()
+        if accelerator.is_main_process:
+            header = describe(recipe, model.curve, seconds=seconds, hardware=_hardware(accelerator))
+            write_recipe(run, recipe, header=header)
+            save_pretrained(model, run, dtype=DTYPES[recipe.training.weights_dtype])
+            remove_states(run)
+        accelerator.wait_for_everyone()
+    finally:
+        accelerator.end_training()
     return model
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,6 +43,12 @@ KINDS = [
 DEFAULT_KINDS = [kind for kind in KINDS if kind[1] == mrvae_zoo.registry.architectures[kind[0]].gatings[0]]
 GATED_KINDS = [kind for kind in KINDS if kind[1] != "none"]
 
+BARS_RECIPE = {
+    "model": {"architecture": "mrvae_mlp", "input_shape": [1, 8, 8], "latent_dim": 4, "widths": [32]},
+    "data": {"name": "binarized_mnist"},
+    "training": {"epochs": 12, "batch_size": 32, "learning_rate": 5e-3, "seed": 1},
+}
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -52,6 +59,19 @@ def data_root() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data here; set MRVAE_DATA_ROOT to a folder with MNIST and BinarizedMNIST")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets with something to learn quickly: bars, whose place is one of eight."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "BinarizedMNIST").mkdir()
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 640), ("test", 128)):
+        images = np.zeros((n, 8, 8), np.uint8)
+        images[np.arange(n), rng.integers(0, 8, n)] = 1
+        np.savez(root / "BinarizedMNIST" / f"{split}.npz", images=images)
+    return root
 
 
 @pytest.fixture

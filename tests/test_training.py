@@ -1,40 +1,31 @@
+import itertools
 import json
 import sys
-from dataclasses import replace
+import types
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
+from conftest import BARS_RECIPE
 
 import mrvae_zoo
 from mrvae_zoo.evaluation import measure_again
+from mrvae_zoo.loop import count_steps, orders, whole_batch
 from mrvae_zoo.objectives import beta_vae, draw_beta
 from mrvae_zoo.recipes import read_recipe, recipe_from_table
-from mrvae_zoo.training import batches, count_steps, train
-
-TABLE = {
-    "model": {"architecture": "mrvae_mlp", "input_shape": [1, 8, 8], "latent_dim": 4, "widths": [32]},
-    "data": {"name": "binarized_mnist"},
-    "training": {"epochs": 12, "batch_size": 32, "learning_rate": 5e-3, "seed": 1},
-}
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A data set with something to learn: bars, whose place is one of eight."""
-    root = tmp_path_factory.mktemp("data")
-    (root / "BinarizedMNIST").mkdir()
-    rng = np.random.default_rng(0)
-    for split, n in (("train", 640), ("test", 128)):
-        images = np.zeros((n, 8, 8), np.uint8)
-        images[np.arange(n), rng.integers(0, 8, n)] = 1
-        np.savez(root / "BinarizedMNIST" / f"{split}.npz", images=images)
-    return root
+from mrvae_zoo.training import train
+from mrvae_zoo.training_state import load_state
 
 
 @pytest.fixture(scope="module")
 def recipe():
-    return recipe_from_table(TABLE, where="test")
+    return recipe_from_table(BARS_RECIPE, where="test")
+
+
+@pytest.fixture(scope="module")
+def root(bars):
+    return bars
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +56,10 @@ def test_a_run_leaves_a_whole_checkpoint(trained, recipe):
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [line["epoch"] for line in lines] == list(range(12))
-    assert lines[-1]["step"] == reports[-1].step == 240
-    assert {"rate", "distortion", "loss", "learning_rate", "seconds"} <= set(lines[0])
+    assert [line["step"] for line in lines] == list(range(10, 241, 10))
+    assert [line["epoch"] for line in lines] == [e for e in range(12) for _ in range(2)]
+    assert lines == [asdict(report) for report in reports]
+    assert {line["num_processes"] for line in lines} == {1}
     assert read_recipe(run / "recipe.toml") == recipe
 
 
@@ -93,10 +85,11 @@ def test_the_noise_of_a_step_depends_on_the_seed_and_the_step(root, recipe, tmp_
     seeds = {1: [], 2: []}
 
     def spy(n, beta_range, sampling, generator, device):
-        seeds[seed].append(generator.initial_seed())
-        return draw_beta(n, beta_range, sampling, generator, device)
+        beta = draw_beta(n, beta_range, sampling, generator, device)
+        seeds[seed].append(beta[0].item())
+        return beta
 
-    monkeypatch.setattr("mrvae_zoo.training.draw_beta", spy)
+    monkeypatch.setattr("mrvae_zoo.loop.draw_beta", spy)
     for seed in seeds:
         train(replace(recipe, training=replace(recipe.training, max_steps=6, seed=seed)), root, tmp_path / str(seed))
     assert len({*seeds[1], *seeds[2]}) == 12
@@ -109,7 +102,7 @@ def test_an_objective_learns_of_the_batch_and_the_set(root, recipe, tmp_path, mo
         given.append((len(beta), beta.unique().numel(), batch.examples, batch.start, batch.gather(beta) is beta))
         return beta_vae.loss(output, beta, batch)
 
-    monkeypatch.setattr("mrvae_zoo.training.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    monkeypatch.setattr("mrvae_zoo.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
     one_step = replace(recipe, training=replace(recipe.training, max_steps=1))
     one_beta = replace(one_step, objective=replace(recipe.objective, beta_sampling="batch"))
     train(one_step, root, tmp_path / "a")
@@ -131,7 +124,7 @@ def test_each_key_of_the_training_has_an_effect(root, recipe, tmp_path, change):
 
 def test_the_learning_rate_follows_the_schedule(root, recipe, tmp_path):
     reports = []
-    training = replace(recipe.training, max_steps=100, warmup_steps=20)
+    training = replace(recipe.training, max_steps=100, warmup_steps=20, log_every=1)
     train(replace(recipe, training=training), root, tmp_path / "run", report=reports.append)
     rates = [report.learning_rate for report in reports]
     assert rates[10] == pytest.approx(5e-3 * 10 / 20)
@@ -144,14 +137,60 @@ def test_the_learning_rate_follows_the_schedule(root, recipe, tmp_path):
 def test_an_epoch_shows_each_example_once(recipe):
     training = replace(recipe.training, epochs=2, batch_size=30)
     assert count_steps(training, 100) == 6
-    got = list(batches(100, training, 6))
-    for epoch in (0, 1):
-        indices = torch.cat([index for e, index, _ in got if e == epoch])
+    got = list(orders(100, 30, 6, seed=1))
+    for epoch in (got[:3], got[3:]):
+        indices = torch.cat(epoch)
         assert len(indices.unique()) == len(indices) == 90
-    assert [last for _, _, last in got] == [False, False, True] * 2
-    assert not torch.equal(got[0][1], got[3][1])
-    assert count_steps(replace(training, batch_size=500), 100) == 2
-    assert len(next(batches(100, replace(training, batch_size=500), 2))[1]) == 100
+    assert not torch.equal(got[0], got[3])
+    assert all(torch.equal(a, b) for a, b in zip(got[4:], orders(100, 30, 6, seed=1, start=4), strict=True))
+    assert not torch.equal(got[0], next(orders(100, 30, 6, seed=2)))
+
+
+def test_a_small_set_is_one_batch(recipe):
+    training = replace(recipe.training, epochs=2, batch_size=500)
+    assert count_steps(training, 100) == 2
+    assert whole_batch(training, 100, 1) == 100
+    with pytest.raises(ValueError, match="a batch of 100 cannot be split evenly over 3 processes"):
+        whole_batch(training, 100, 3)
+    with pytest.raises(ValueError, match="training.accumulate=8; choose another training.batch_size"):
+        whole_batch(replace(training, accumulate=8), 100, 1)
+
+
+def test_accumulation_gives_the_same_weights(root, recipe, tmp_path):
+    short = replace(recipe.training, max_steps=15)
+    whole, parts = (
+        train(replace(recipe, training=replace(short, accumulate=n)), root, tmp_path / str(n)).state_dict()
+        for n in (1, 4)
+    )
+    lines = [(tmp_path / name / "metrics.jsonl").read_text("utf-8").splitlines()[-1] for name in "14"]
+    assert json.loads(lines[0])["loss"] == pytest.approx(json.loads(lines[1])["loss"], rel=1e-5)
+    assert all(torch.allclose(whole[name], parts[name], rtol=1e-3, atol=1e-4) for name in whole)
+
+
+def test_a_compiled_network_learns_the_same(root, recipe, tmp_path):
+    short = replace(recipe.training, max_steps=15)
+    eager, compiled = (
+        train(replace(recipe, training=replace(short, compile=flag)), root, tmp_path / str(flag))
+        for flag in (False, True)
+    )
+    for a, b in zip(eager.curve.points, compiled.curve.points, strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"optimizer": "adamw", "weight_decay": 0.1}, {"weight_decay": 0.1}])
+def test_the_optimiser_is_that_of_the_recipe(root, recipe, tmp_path, change):
+    """One step against torch's own, from the same gradient."""
+    decayed, plain = (
+        train(replace(recipe, training=replace(recipe.training, **keys)), root, tmp_path / name).state_dict()
+        for name, keys in (("a", {"max_steps": 1, "ema": 0.0, **change}), ("b", {"max_steps": 1, "ema": 0.0}))
+    )
+    name = "encoder.layers.0.weight"
+    difference = decayed[name] - plain[name]
+    assert difference.abs().max() > 0
+    if "optimizer" in change:  # decoupled: lr · decay · weight, whatever the gradient
+        torch.manual_seed(recipe.training.seed)
+        start = mrvae_zoo.factory.build_model(recipe.model).state_dict()[name]
+        assert torch.allclose(difference, -5e-3 * 0.1 * start, atol=1e-6)
 
 
 def test_training_starts_from_a_checkpoint(trained, root, recipe, tmp_path):
@@ -180,13 +219,45 @@ def test_images_of_another_shape_are_an_error_before_a_run_is_made(root, recipe,
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(root, recipe, tmp_path, monkeypatch):
-    def broken(*_, **__):
-        return torch.tensor(float("nan"), requires_grad=True)
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(root, recipe, tmp_path, monkeypatch):
+    betas = []
 
-    monkeypatch.setattr("mrvae_zoo.training.weigh", broken)
-    with pytest.raises(FloatingPointError, match="the loss is nan at step 0; try a lower training.learning_rate"):
-        train(recipe, root, tmp_path / "run")
+    def broken(output, beta, batch):
+        betas.append(beta)
+        loss = beta_vae.loss(output, beta, batch)
+        return torch.where(beta == beta[7], torch.inf, loss) if len(betas) == 14 else loss
+
+    monkeypatch.setattr("mrvae_zoo.loop.objectives", {"beta_vae": replace(beta_vae, loss=broken)})
+    often = replace(recipe, training=replace(recipe.training, checkpoint_every=6))
+    with pytest.raises(FloatingPointError) as error:
+        train(often, root, tmp_path / "run")
+    assert f"the loss is not finite at step 14, β={betas[13][7].item():.4g}; try a lower" in str(error.value)
+    assert "the state of step 12 is kept" in str(error.value)
+    assert load_state(tmp_path / "run" / "states").step == 12
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_weights_that_are_not_finite_are_never_saved(root, recipe, tmp_path, monkeypatch):
+    def backward(self, loss):
+        loss.backward()
+        if next(count) == 8:
+            self.parameters[0].grad.fill_(float("nan"))
+
+    count = itertools.count()
+    monkeypatch.setattr("accelerate.Accelerator.backward", lambda self, loss: backward(holder, loss))
+    holder = types.SimpleNamespace(parameters=None)
+    build = mrvae_zoo.factory.build_model
+
+    def remember(config):
+        model = build(config)
+        holder.parameters = list(model.parameters())
+        return model
+
+    monkeypatch.setattr("mrvae_zoo.training.build_model", remember)
+    often = replace(recipe, training=replace(recipe.training, checkpoint_every=3, max_steps=9))
+    with pytest.raises(FloatingPointError, match="a weight is not finite after step 9; .* of step 6 is kept"):
+        train(often, root, tmp_path / "run")
+    assert load_state(tmp_path / "run" / "states").step == 6
 
 
 def test_a_missing_extra_is_named(root, recipe, tmp_path, monkeypatch):
