@@ -21,6 +21,7 @@ from mrvae_zoo.evaluation import log_spaced, rate_distortion
 from mrvae_zoo.factory import build_model
 from mrvae_zoo.files import write_atomically
 from mrvae_zoo.hub import load_pretrained
+from mrvae_zoo.noise import Noise
 from mrvae_zoo.objectives import beta_vae_loss, sample_beta
 from mrvae_zoo.recipes import Recipe, TrainingRecipe, to_toml
 from mrvae_zoo.vae import MultiRateVAE
@@ -75,9 +76,8 @@ def train(
         MissingExtraError: Accelerate is not installed.
     """
     accelerator = make_accelerator()
-    train_data = load_data(recipe.data, "train", data_root).to(accelerator.device)
-    test_data = load_data(recipe.data, "test", data_root)
-    check_shape(train_data, recipe)
+    train_data = load_data(recipe.data, "train", data_root, recipe.model.input_shape).to(accelerator.device)
+    test_data = load_data(recipe.data, "test", data_root, recipe.model.input_shape)
     torch.manual_seed(recipe.training.seed)
     model = build_model(recipe.model)
     assert isinstance(model, MultiRateVAE)  # a recipe holds no β
@@ -136,7 +136,8 @@ def optimise(
     for step, (epoch, index, last) in enumerate(batches(len(data), training, steps)):
         generator.manual_seed((training.seed << 32) + step)
         scheduler.step_update(step)
-        x = data.batch(index.to(accelerator.device), generator)
+        (images,) = data.read([index])
+        x = data.prepare(images, Noise(generator, len(index), slice(None)))
         beta = sample_beta(len(x), plain.beta_range, generator, accelerator.device)
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=training.precision == "bf16"):
             output = model(x, beta, generator=generator)
@@ -191,15 +192,6 @@ def batches(examples: int, training: TrainingRecipe, steps: int) -> Iterator[tup
             permutation = torch.randperm(examples, generator=order)
         index = permutation[position * training.batch_size : (position + 1) * training.batch_size]
         yield epoch, index, position == each - 1 or step == steps - 1
-
-
-def check_shape(data: ImageData, recipe: Recipe) -> None:
-    """A ValueError where the images are not of the shape that the recipe's model takes."""
-    shape = tuple(data.images.shape[1:])
-    if any(want not in (None, have) for want, have in zip(recipe.model.input_shape, shape, strict=True)):
-        raise ValueError(
-            f"{data.name} has images {shape}; the recipe says model.input_shape = {list(recipe.model.input_shape)}"
-        )
 
 
 def as_stored(model: nn.Module, training: TrainingRecipe) -> dict[str, Any]:
