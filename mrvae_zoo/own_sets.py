@@ -36,8 +36,8 @@ def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tens
     if name in ("", "..") or Path(name).name != name or "\\" in name or not folder.is_dir():
         folders = [path.name for path in root.iterdir() if path.is_dir()]
         raise UnknownNameError(
-            f"unknown data set {name!r}; {nearest(name, [*registered, *folders])} A set of your own is a folder in "
-            f"{root} with train.npz and test.npz, with train/ and test/ full of images, or just full of images"
+            f"unknown data set {name!r}; {nearest(name, [*registered, *folders])} (a set of your own is a folder in "
+            f"{root} with train.npz and test.npz, with train/ and test/ full of images, or just full of images)"
         )
     if any((folder / f"{each}.npz").exists() for each in SPLITS):
         return read_npz(folder / f"{split}.npz")
