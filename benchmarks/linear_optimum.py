@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    data = load_data(DataRecipe(name="mnist"), "train", options.data_root)
+    data = load_data(DataRecipe(name="mnist"), "train", options.data_root, (1, 28, 28))
     flat = torch.cat([x.flatten(1).double() for x in data.batches(5000)])
     mean, covariance = flat.mean(0), torch.cov(flat.T, correction=0)
     eigenvalues = torch.linalg.eigvalsh(covariance)
@@ -84,7 +84,8 @@ def fit(data: ImageData, gating: str, options: argparse.Namespace) -> mrvae_zoo.
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
     for _ in range(options.steps):
-        x = data.batch(torch.randint(len(data), (options.batch_size,)))
+        (images,) = data.read([torch.randint(len(data), (options.batch_size,))])
+        x = data.prepare(images)
         beta = mrvae_zoo.sample_beta(len(x), model.beta_range)
         output = model(x, beta)
         loss = (output.distortion + beta * output.rate).mean()

@@ -1,4 +1,4 @@
-"""Data sets: decoded once, kept as uint8, turned into a model's input a batch at a time.
+"""Data sets: read once, kept as uint8 or streamed, turned into a model's input a batch at a time.
 
 Letters: N examples, B batch, C, H, W image.
 """
@@ -6,17 +6,22 @@ Letters: N examples, B batch, C, H, W image.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from mrvae_zoo.cifar10 import load_cifar10
+from mrvae_zoo.errors import UnknownNameError
+from mrvae_zoo.hub_sets import PREFIX, load_from_hub
+from mrvae_zoo.images import Shape
+from mrvae_zoo.named_sets import load_binarized_mnist, load_celeba, load_omniglot, load_svhn, mnist_loader
 from mrvae_zoo.noise import Noise
-from mrvae_zoo.recipes import Binarization, DataRecipe
+from mrvae_zoo.own_sets import load_own
+from mrvae_zoo.pictures import Pictures, StreamedImages, load_pictures
+from mrvae_zoo.recipes import Binarization, DataRecipe, Split
 from mrvae_zoo.registry import Registry
 
-Split = Literal["train", "test"]
 BINARIZE_SEED = 0
 
 
@@ -27,42 +32,57 @@ class ImageData:
     Attributes:
         name: of the set.
         split: "train" or "test".
-        images: (N, C, H, W) uint8.
+        images: (N, C, H, W) uint8, or streamed.
         binarize: how the images were or are to be binarised, see `DataRecipe`.
+        flip: whether they are to be turned left to right at random.
+        size: (H, W) where the recipe names it.
     """
 
     name: str
     split: Split
-    images: Tensor
+    images: Tensor | StreamedImages
     binarize: Binarization = "none"
+    flip: bool = False
+    size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.images.shape[-3:]
+        return channels, height, width
 
     def to(self, device: torch.device) -> "ImageData":
         """The same on another device."""
         return replace(self, images=self.images.to(device))
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        _, channels, height, width = self.images.shape
-        return channels, height, width
-
     def read(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
-        """For each index (b,) the images, uint8 (b, C, H, W)."""
+        """The examples of each index tensor (B,), in order: uint8 (B, C, H, W) on the device.
+
+        Of a streamed set indices are taken some batches ahead of what has been yielded.
+        """
+        if isinstance(self.images, StreamedImages):
+            yield from self.images.read(indices)
+            return
         for index in indices:
             yield self.images[index.to(self.images.device)]
 
     def prepare(self, images: Tensor, noise: Noise | None = None) -> Tensor:
-        """Images (b, C, H, W) as floats in [0, 1]; `noise` draws a dynamic binarisation."""
+        """Images as read, uint8 (B, C, H, W), as a model's input: float32 in [0, 1].
+
+        `noise` draws what is flipped, and a dynamic binarisation; without it neither happens.
+        """
         x = images.float() / 255
+        if noise is not None and self.flip:
+            x = torch.where(noise.uniform(1, 1, 1) < 0.5, x.flip(-1), x)
         if noise is not None and self.binarize == "dynamic":
-            x = (noise.uniform(*self.shape) < x).float()
+            x = (noise.uniform(*x.shape[1:]) < x).float()
         return x
 
     def batches(self, size: int) -> Iterator[Tensor]:
-        """All examples in order."""
+        """All examples in order, `size` at a time, without noise."""
         for images in self.read(torch.arange(len(self)).split(size)):
             yield self.prepare(images)
 
@@ -71,97 +91,104 @@ class ImageData:
         described: dict[str, Any] = {"name": self.name, "split": self.split, "examples": len(self)}
         if self.binarize != "none":
             described |= {"binarize": self.binarize, "binarize_seed": BINARIZE_SEED}
+        if self.size is not None:
+            described["size"] = list(self.size)
         return described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
-    """A data set by name: `load(root, split)` gives its images, (N, C, H, W) uint8."""
+    """A data set by name: `load(root, split)` gives its images, (N, C, H, W) uint8, or `Pictures` to decode."""
 
     name: str
-    load: Callable[[Path, Split], Tensor]
+    load: Callable[[Path, Split], Tensor | Pictures]
 
 
-def load_data(recipe: DataRecipe, split: Split, root: Path) -> ImageData:
-    """A split as a recipe wants it: limited (training only), and binarised.
+def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> ImageData:
+    """A split as a recipe wants it: limited and flipped (training only), and binarised.
 
-    Where the recipe binarises dynamically, the test split is binarised once, so that a curve can be measured again.
+    A name that is not registered is a folder under `root` (see `mrvae_zoo.own_sets`), or "datasets:org/name" of the
+    Hugging Face Hub. Where the recipe binarises dynamically, the test split is binarised once, so that a curve can be
+    measured again.
 
     Args:
         recipe: the [data] of a recipe.
         split: "train" or "test".
         root: the folder of data sets (`--data-root`).
+        shape: the model's input_shape (C, H, W), which images are converted and resized to; (C, None, None) keeps
+            their size, or resizes them to the recipe's.
 
     Raises:
-        ValueError: an unknown set, or files that are not what they should be.
+        ValueError: an unknown set, files that are not what they should be, or images of another shape.
         FileNotFoundError: the set is not there; the message says what to put where.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --data-root is the folder that holds the data sets")
-    images = data_sets[recipe.name].load(root, split)
+    wanted = _wanted_shape(recipe, shape)
+    limit = recipe.limit if split == "train" else None
+    loaded = _find(recipe.name, split, root)
+    if isinstance(loaded, Pictures):
+        images = load_pictures(replace(loaded, items=loaded.items[:limit]), wanted)
+    else:
+        images = _check(loaded, recipe.name, wanted)[:limit]
+    data = ImageData(name=recipe.name, split=split, images=images, size=recipe.size)
+    if recipe.binarize == "static" or (recipe.binarize == "dynamic" and split == "test"):
+        return replace(data, images=_draw_once(data), binarize="static")
+    return replace(data, binarize=recipe.binarize, flip=recipe.flip and split == "train")
+
+
+def _find(name: str, split: Split, root: Path) -> Tensor | Pictures:
+    if name.startswith(PREFIX):
+        return load_from_hub(name, split)
+    try:
+        record = data_sets[name]
+    except UnknownNameError:
+        return load_own(root, name, split, list(data_sets))
+    return record.load(root, split)
+
+
+def _wanted_shape(recipe: DataRecipe, shape: Shape) -> Shape:
+    channels, height, width = shape
+    if recipe.size is None:
+        return shape
+    if height is not None and width is not None and recipe.size != (height, width):
+        raise ValueError(f"data.size = {list(recipe.size)}, but this model takes {[height, width]}; leave it out")
+    return channels, *recipe.size
+
+
+def _check(images: Any, name: str, wanted: Shape) -> Tensor:
     if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or len(images) == 0:
         given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"the data set {recipe.name} gave {given}; expected a uint8 tensor (N, C, H, W)")
-    if split == "train" and recipe.limit is not None:
-        images = images[: recipe.limit]
-    data = ImageData(name=recipe.name, split=split, images=images, binarize=recipe.binarize)
-    if recipe.binarize == "static" or (recipe.binarize == "dynamic" and split == "test"):
-        generator = torch.Generator().manual_seed(BINARIZE_SEED)
-        drawn = torch.cat([torch.bernoulli(x.float() / 255, generator=generator) for x in images.split(1000)])
-        data = replace(data, images=drawn.byte() * 255, binarize="static")
-    return data
+        raise ValueError(f"the data set {name} gave {given}; expected a uint8 tensor (N, C, H, W)")
+    shape = tuple(images.shape[1:])
+    if any(want not in (None, have) for want, have in zip(wanted, shape, strict=True)):
+        raise ValueError(f"{name} has images {shape}; the model's input_shape is {list(wanted)}")
+    return images
 
 
-def load_mnist(root: Path, split: Split) -> Tensor:
-    """MNIST as torchvision keeps it, downloaded where it is not there yet: (60000 or 10000, 1, 28, 28)."""
-    from torchvision.datasets import MNIST
-
-    folder = root / "MNIST" / "raw"
-    try:
-        images: Tensor = MNIST(root, train=split == "train", download=not _complete_mnist(folder)).data
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"MNIST is not in {folder} and could not be downloaded ({str(error).splitlines()[0]}); "
-            "put train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
-            "t10k-labels-idx1-ubyte there"
-        ) from None
-    except ValueError as error:
-        raise ValueError(f"MNIST in {folder} is damaged: {error}; remove the folder to download it again") from None
-    return images.unsqueeze(1)
-
-
-def load_binarized_mnist(root: Path, split: Split) -> Tensor:
-    """MNIST binarised once (Larochelle's files): (50000 or 10000, 1, 28, 28)."""
-    return 255 * read_npz(root / "BinarizedMNIST" / f"{split}.npz")
-
-
-def read_npz(path: Path) -> Tensor:
-    """The array `images` of a file, (N, H, W) or (N, C, H, W) uint8 -> (N, C, H, W)."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: an .npz with the key images, uint8 (N, H, W)")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            images = arrays["images"]
-    except KeyError:
-        raise ValueError(f"{path} has no array named images") from None
-    except Exception as error:  # noqa: BLE001 (zipfile, zlib and numpy each have errors of their own for damage)
-        raise ValueError(f"{path} cannot be read: {error}") from None
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) == 0:
-        raise ValueError(f"{path}: images is {images.dtype} {images.shape}; expected uint8 (N, H, W) or (N, C, H, W)")
-    tensor = torch.from_numpy(images)
-    return tensor.unsqueeze(1) if tensor.ndim == 3 else tensor
-
-
-def _complete_mnist(folder: Path) -> bool:
-    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-    return all((folder / f"{name}-ubyte").is_file() for name in names)
+def _draw_once(data: ImageData) -> Tensor:
+    """The images with each pixel drawn once, 0 or 255."""
+    if isinstance(data.images, StreamedImages):
+        raise ValueError(
+            f"the {data.split} split of {data.name} is too large to be kept in memory, and binarising it once needs "
+            'that; leave it grey with data.binarize = "none", or take a smaller size'
+        )
+    generator = torch.Generator().manual_seed(BINARIZE_SEED)
+    drawn = torch.cat([torch.bernoulli(x.float() / 255, generator=generator) for x in data.images.split(1000)])
+    return drawn.byte() * 255
 
 
 data_sets: Registry[DataSet] = Registry(
     "data set",
     (
-        DataSet(name="mnist", load=load_mnist),
+        DataSet(name="mnist", load=mnist_loader("MNIST")),
+        DataSet(name="fashion_mnist", load=mnist_loader("FashionMNIST")),
+        DataSet(name="kmnist", load=mnist_loader("KMNIST")),
         DataSet(name="binarized_mnist", load=load_binarized_mnist),
+        DataSet(name="omniglot", load=load_omniglot),
+        DataSet(name="svhn", load=load_svhn),
+        DataSet(name="cifar10", load=load_cifar10),
+        DataSet(name="celeba", load=load_celeba),
     ),
     plugins=DataSet,
 )

@@ -87,10 +87,11 @@ def measure_again(
     if model.curve is None or "name" not in model.curve.data:
         raise ValueError("this model has no curve that says what it was measured on")
     published = model.curve.data
-    recipe = DataRecipe(name=data_name or published["name"], binarize=published.get("binarize", "none"))
+    size = tuple(published["size"]) if "size" in published else None
+    recipe = DataRecipe(name=published["name"], binarize=published.get("binarize", "none"), size=size)
     if data_name is not None and data_name != published["name"]:
-        recipe = DataRecipe(name=data_name)
-    data = load_data(recipe, "test", data_root)
+        recipe = DataRecipe(name=data_name, size=size)
+    data = load_data(recipe, "test", data_root, model.input_shape)
     curve = model.curve
     return rate_distortion(model, data, curve.betas, samples=curve.samples, seed=curve.seed, progress=progress)
 

@@ -21,8 +21,10 @@ logger = logging.getLogger(__name__)
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
+Shape = tuple[int, int | None, int | None]  # (C, H, W); an image keeps its own size where H and W are None
 
-def to_tensor(images: Any, shape: tuple[int, int | None, int | None]) -> Tensor:
+
+def to_tensor(images: Any, shape: Shape) -> Tensor:
     """Images -> (B, C, H, W) float32 in [0, 1], converted and resized to `shape` (C, H, W); a change is logged.
 
     Args:
@@ -38,11 +40,26 @@ def to_tensor(images: Any, shape: tuple[int, int | None, int | None]) -> Tensor:
         images = [images]
     if len(images) == 0:
         raise ValueError("no images given")
-    tensors = [_fit(*_read(image), shape) for image in images]
+    tensors = []
+    for image in images:
+        before, name = _read(image)
+        tensors.append(_fit(before, name, shape))
+        if before.shape != tensors[-1].shape:
+            was, is_now = _describe(tuple(before.shape)), _describe(tuple(tensors[-1].shape))
+            logger.info("%s: %s converted to %s", name, was, is_now)
     sizes = {tuple(tensor.shape) for tensor in tensors}
     if len(sizes) > 1:
         raise ValueError(f"images of one size only, not {' and '.join(sorted(map(_describe, sizes)))}; one at a time")
     return torch.stack(tensors)
+
+
+def to_bytes(image: "Image.Image", shape: Shape, *, name: str) -> Tensor:
+    """One image -> (C, H, W) uint8, converted and resized as `to_tensor` does; `name` is for messages.
+
+    Raises:
+        ValueError: it has channels that cannot become C.
+    """
+    return (_fit(_from_pil(image), name, shape) * 255).round().byte()
 
 
 def _read(image: Any) -> tuple[Tensor, str]:
@@ -51,9 +68,13 @@ def _read(image: Any) -> tuple[Tensor, str]:
     from PIL import Image
 
     if isinstance(image, (str, os.PathLike)):
-        return _from_pil(open_image(Path(image)), str(image)), str(image)
+        image, name = open_image(Path(image)), str(image)
+    else:
+        name = "image"
     if isinstance(image, Image.Image):
-        return _from_pil(image, "image"), "image"
+        if _is_transparent(image):
+            logger.info("%s: transparent, laid on white", name)
+        return _from_pil(image), name
     if isinstance(image, np.ndarray):
         return _from_array(image), "array"
     raise ValueError(f"{type(image).__name__} is not an image; pass a path, a PIL image or an array (H, W[, C])")
@@ -84,7 +105,12 @@ def open_image(path: Path) -> "Image.Image":
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def _from_pil(image: "Image.Image", name: str) -> Tensor:
+def _is_transparent(image: "Image.Image") -> bool:
+    alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
+    return alpha or (image.mode == "P" and "transparency" in image.info)
+
+
+def _from_pil(image: "Image.Image") -> Tensor:
     import numpy as np
     from PIL import Image
 
@@ -94,8 +120,7 @@ def _from_pil(image: "Image.Image", name: str) -> Tensor:
         return _from_array(np.asarray(image))
     if image.mode in ("1", "L", "RGB"):
         return _from_array(np.asarray(image.convert("L") if image.mode == "1" else image))
-    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        logger.info("%s: transparent, laid on white", name)
+    if _is_transparent(image):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return _from_array(np.asarray(image.convert("RGB")))
@@ -122,7 +147,7 @@ def _channels_first(array: "np.ndarray") -> Tensor:
     return tensor.unsqueeze(0) if tensor.ndim == 2 else tensor.permute(2, 0, 1)
 
 
-def _fit(image: Tensor, name: str, shape: tuple[int, int | None, int | None]) -> Tensor:
+def _fit(image: Tensor, name: str, shape: Shape) -> Tensor:
     """(C', H', W') -> (C, H, W)."""
     before = tuple(image.shape)
     channels, height, width = (have if want is None else want for want, have in zip(shape, before, strict=True))
@@ -134,8 +159,6 @@ def _fit(image: Tensor, name: str, shape: tuple[int, int | None, int | None]) ->
         raise ValueError(f"{name} has {image.shape[0]} channels; this model takes {channels}")
     if image.shape[1:] != (height, width):
         image = F.interpolate(image[None], size=(height, width), mode="bicubic", antialias=True)[0].clamp(0, 1)
-    if before != image.shape:
-        logger.info("%s: %s converted to %s", name, _describe(before), _describe(tuple(image.shape)))
     return image
 
 

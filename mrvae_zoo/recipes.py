@@ -1,5 +1,6 @@
 """recipe.toml, typed: what a model is and how it is trained."""
 
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from mrvae_zoo.typed import from_mapping, to_plain
 
 Binarization = Literal["none", "static", "dynamic"]
 BetaSampling = Literal["stratified", "batch"]
+Split = Literal["train", "test"]
+SQUARED_ERROR_SIGMA = math.sqrt(0.5)  # a recipe's, where it names none: D is the sum of squared errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +27,20 @@ class DataRecipe:
         binarize: "none"; "static", each pixel drawn once; "dynamic", drawn anew in every step of training and once for
             evaluation.
         limit: use only so many of the training images.
+        flip: in training, turn each image left to right with probability one half.
+        size: (H, W) that images of other sizes are resized to for a model that takes any; else the model says it.
     """
 
     name: str
     binarize: Binarization = "none"
     limit: int | None = None
+    flip: bool = False
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         _at_least("limit", self.limit, 1)
+        for side in self.size or ():
+            _at_least("size", side, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +161,8 @@ def recipe_from_table(table: dict[str, Any], *, where: str) -> Recipe:
     model = table.get("model")
     if not isinstance(model, dict):
         raise ValueError(f"{where}: the table [model] is missing")
+    if model.get("likelihood") == "gaussian":
+        model = {"sigma": SQUARED_ERROR_SIGMA, **model}
     config = config_from_options(model, where=f"{where}: [model]")
     rest = {key: value for key, value in table.items() if key != "model"}
     recipe = from_mapping(Recipe, {**rest, "model": config}, where=where)

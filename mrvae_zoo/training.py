@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mrvae_zoo.checkpoint import DTYPES, save_pretrained, stored
-from mrvae_zoo.data import ImageData, load_data
+from mrvae_zoo.data import load_data
 from mrvae_zoo.evaluation import log_spaced, rate_distortion
 from mrvae_zoo.factory import build_model
 from mrvae_zoo.files import check_output
@@ -84,9 +84,8 @@ def train(
             return _finished(run)
     accelerator = make_accelerator(trackers, run)
     with accelerator.main_process_first():  # it may have to download them
-        train_data = load_data(recipe.data, "train", data_root).to(accelerator.device)
-        test_data = load_data(recipe.data, "test", data_root)
-    check_shape(train_data, recipe)
+        train_data = load_data(recipe.data, "train", data_root, recipe.model.input_shape).to(accelerator.device)
+        test_data = load_data(recipe.data, "test", data_root, recipe.model.input_shape)
     torch.manual_seed(recipe.training.seed)
     model = build_model(recipe.model)
     assert isinstance(model, MultiRateVAE)  # a recipe holds no β
@@ -145,14 +144,6 @@ def _hardware(accelerator: "Accelerator") -> str:
         return name if count == 1 else f"{count} × {name}"
     threads = torch.get_num_threads() * accelerator.num_processes
     return f"{threads} CPU thread{'s' if threads > 1 else ''}"
-
-
-def check_shape(data: ImageData, recipe: Recipe) -> None:
-    """A ValueError where the images are not of the shape that the recipe's model takes."""
-    if any(want not in (None, have) for want, have in zip(recipe.model.input_shape, data.shape, strict=True)):
-        raise ValueError(
-            f"{data.name} has images {data.shape}; the recipe says model.input_shape = {list(recipe.model.input_shape)}"
-        )
 
 
 def as_stored(model: nn.Module, training: TrainingRecipe) -> dict[str, Any]:

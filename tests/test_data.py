@@ -1,10 +1,21 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from mrvae_zoo import own_sets
 from mrvae_zoo.data import DataSet, ImageData, load_data
+from mrvae_zoo.images import to_tensor
+from mrvae_zoo.noise import Noise
+from mrvae_zoo.pictures import StreamedImages
 from mrvae_zoo.recipes import DataRecipe
 from mrvae_zoo.registry import Registry
+
+DIGIT = (1, 28, 28)
+
+
+def noise(seed, total=20_000):
+    return Noise(torch.Generator().manual_seed(seed), total, slice(None))
 
 
 @pytest.fixture
@@ -22,7 +33,11 @@ def test_pixels_become_floats_in_their_order():
     images = torch.arange(24, dtype=torch.uint8).view(6, 1, 2, 2) * 10
     data = ImageData(name="x", split="train", images=images)
     assert len(data) == 6
-    assert torch.equal(data.batch(torch.tensor([3, 1])), images[[3, 1]].float() / 255)
+    assert data.shape == (1, 2, 2)
+    first, second = data.read([torch.tensor([3, 1]), torch.tensor([5])])
+    assert torch.equal(first, images[[3, 1]])
+    assert torch.equal(second, images[[5]])
+    assert torch.equal(data.prepare(first), images[[3, 1]].float() / 255)
     assert torch.equal(torch.cat(list(data.batches(4))), images.float() / 255)
     assert [len(x) for x in data.batches(4)] == [4, 2]
 
@@ -30,19 +45,42 @@ def test_pixels_become_floats_in_their_order():
 def test_dynamic_binarisation_draws_each_pixel_by_its_grey():
     images = torch.tensor([0, 51, 128, 255], dtype=torch.uint8).view(1, 1, 2, 2).expand(20_000, 1, 2, 2)
     data = ImageData(name="x", split="train", images=images, binarize="dynamic")
-    index = torch.arange(20_000)
-    x = data.batch(index, torch.Generator().manual_seed(0))
+    x = data.prepare(images, noise(0))
     assert set(x.unique().tolist()) == {0.0, 1.0}
     assert torch.allclose(x.mean(0).flatten(), torch.tensor([0.0, 0.2, 128 / 255, 1.0]), atol=0.01)
-    assert torch.equal(x, data.batch(index, torch.Generator().manual_seed(0)))
-    assert not torch.equal(x, data.batch(index, torch.Generator().manual_seed(1)))
+    assert torch.equal(x, data.prepare(images, noise(0)))
+    assert not torch.equal(x, data.prepare(images, noise(1)))
+    assert torch.equal(data.prepare(images), images / 255)
+
+
+def test_images_are_turned_left_to_right_half_of_the_time():
+    images = torch.randint(0, 256, (20_000, 3, 2, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data = ImageData(name="x", split="train", images=images, flip=True)
+    x = data.prepare(images, noise(0))
+    turned = (x == images.flip(-1) / 255).flatten(1).all(1)
+    same = (x == images / 255).flatten(1).all(1)
+    assert (turned ^ same).all()
+    assert turned.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert torch.equal(data.prepare(images), images / 255)
+    plain = ImageData(name="x", split="train", images=images)
+    assert torch.equal(plain.prepare(images, noise(0)), images / 255)
+
+
+@pytest.mark.parametrize("binarize", ["none", "dynamic"])
+def test_a_part_of_a_batch_is_prepared_as_in_the_whole(binarize):
+    images = torch.randint(0, 256, (12, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data = ImageData(name="x", split="train", images=images, binarize=binarize, flip=True)
+    whole = data.prepare(images, noise(3, total=12))
+    for part in (slice(0, 6), slice(6, 12)):
+        generator = torch.Generator().manual_seed(3)
+        assert torch.equal(data.prepare(images[part], Noise(generator, 12, part)), whole[part])
 
 
 def test_binarized_mnist(root):
-    data = load_data(DataRecipe(name="binarized_mnist", limit=5), "train", root)
+    data = load_data(DataRecipe(name="binarized_mnist", limit=5), "train", root, DIGIT)
     assert data.images.shape == (5, 1, 28, 28)
     assert set(data.images.unique().tolist()) == {0, 255}
-    test = load_data(DataRecipe(name="binarized_mnist", limit=5), "test", root)
+    test = load_data(DataRecipe(name="binarized_mnist", limit=5), "test", root, DIGIT)
     assert len(test) == 8
     assert test.describe() == {"name": "binarized_mnist", "split": "test", "examples": 8}
 
@@ -52,12 +90,12 @@ def test_the_test_split_is_binarised_once(root, monkeypatch, binarize):
     grey = torch.randint(0, 256, (50, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     sets = Registry("data set", [DataSet(name="grey", load=lambda *_: grey)])
     monkeypatch.setattr("mrvae_zoo.data.data_sets", sets)
-    first, second = (load_data(DataRecipe(name="grey", binarize=binarize), "test", root) for _ in range(2))
+    first, second = (load_data(DataRecipe(name="grey", binarize=binarize), "test", root, DIGIT) for _ in range(2))
     assert set(first.images.unique().tolist()) == {0, 255}
     assert torch.equal(first.images, second.images)
     assert first.images.float().mean().item() == pytest.approx(grey.float().mean().item(), rel=0.02)
     assert first.describe()["binarize"] == "static"
-    train = load_data(DataRecipe(name="grey", binarize=binarize), "train", root)
+    train = load_data(DataRecipe(name="grey", binarize=binarize), "train", root, DIGIT)
     assert train.binarize == binarize
     assert torch.equal(train.images, grey) == (binarize == "dynamic")
 
@@ -65,44 +103,95 @@ def test_the_test_split_is_binarised_once(root, monkeypatch, binarize):
 def test_what_is_missing_or_damaged_is_named(root):
     recipe = DataRecipe(name="binarized_mnist")
     with pytest.raises(FileNotFoundError, match="no such folder; --data-root is"):
-        load_data(recipe, "test", root / "none")
+        load_data(recipe, "test", root / "none", DIGIT)
     with pytest.raises(ValueError, match="unknown data set 'mnst'; did you mean"):
-        load_data(DataRecipe(name="mnst"), "test", root)
+        load_data(DataRecipe(name="mnst"), "test", root, DIGIT)
     path = root / "BinarizedMNIST" / "test.npz"
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match="cannot be read"):
-        load_data(recipe, "test", root)
+        load_data(recipe, "test", root, DIGIT)
     np.savez(path, pictures=np.zeros((2, 28, 28), np.uint8))
     with pytest.raises(ValueError, match="has no array named images"):
-        load_data(recipe, "test", root)
+        load_data(recipe, "test", root, DIGIT)
     np.savez(path, images=np.zeros((2, 28), np.float32))
     with pytest.raises(ValueError, match="expected uint8"):
-        load_data(recipe, "test", root)
+        load_data(recipe, "test", root, DIGIT)
     path.unlink()
     with pytest.raises(FileNotFoundError, match="is missing: an .npz with the key images"):
-        load_data(recipe, "test", root)
+        load_data(recipe, "test", root, DIGIT)
 
 
 def test_pickled_arrays_are_not_read(root):
     path = root / "BinarizedMNIST" / "test.npz"
     np.savez(path, images=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ValueError, match="cannot be read: Object arrays cannot be loaded"):
-        load_data(DataRecipe(name="binarized_mnist"), "test", root)
+        load_data(DataRecipe(name="binarized_mnist"), "test", root, DIGIT)
 
 
-def test_mnist_that_is_not_there_says_what_to_put_where(tmp_path, monkeypatch):
-    def no_network(*_, **__):
-        raise OSError("<urlopen error no network>")
-
-    monkeypatch.setattr("torchvision.datasets.MNIST.download", no_network)
-    with pytest.raises(FileNotFoundError, match="put train-images-idx3-ubyte") as error:
-        load_data(DataRecipe(name="mnist"), "train", tmp_path)
-    assert str(tmp_path / "MNIST" / "raw") in str(error.value)
+def test_data_of_another_shape_than_the_model_takes(root):
+    with pytest.raises(ValueError, match=r"has images \(1, 28, 28\); the model's input_shape is \[3, 28, 28\]"):
+        load_data(DataRecipe(name="binarized_mnist"), "test", root, (3, 28, 28))
+    assert load_data(DataRecipe(name="binarized_mnist"), "test", root, (1, None, None)).shape == DIGIT
+    with pytest.raises(ValueError, match=r"data.size = \[8, 8\], but this model takes \[28, 28\]"):
+        load_data(DataRecipe(name="binarized_mnist", size=(8, 8)), "test", root, DIGIT)
 
 
-def test_mnist_is_read_as_torchvision_keeps_it(data_root):
-    data = load_data(DataRecipe(name="mnist", binarize="dynamic", limit=1000), "train", data_root)
-    assert data.images.shape == (1000, 1, 28, 28)
-    assert data.images.dtype == torch.uint8
-    assert 30 < data.images.float().mean() < 36  # the mean of MNIST is 33.3
-    assert len(load_data(DataRecipe(name="mnist"), "test", data_root)) == 10_000
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of forty colour images of different sizes, one of them damaged, as the set `photos`."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(40):
+        size = rng.integers(9, 30, 2)
+        pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{i:02}.png")
+    damaged = tmp_path / "photos" / "07.png"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    return tmp_path
+
+
+def test_a_folder_is_converted_and_resized_to_what_the_model_takes(photos):
+    data = load_data(DataRecipe(name="photos"), "train", photos, (1, 12, 16))
+    assert data.images.shape[1:] == (1, 12, 16)
+    test = load_data(DataRecipe(name="photos"), "test", photos, (1, 12, 16))
+    assert len(data) + len(test) == 39
+    path = next(iter(own_sets.split_folder(photos / "photos")["train"]))
+    expected = (to_tensor(path, (1, 12, 16))[0] * 255).round().byte()
+    assert torch.equal(data.images[0], expected)
+
+
+def test_for_a_model_of_any_size_images_have_one_size_or_are_given_one(photos):
+    anything = (3, None, None)
+    with pytest.raises(ValueError, match=r"say in the recipe what size all should get, such as data.size = \[64, 64\]"):
+        load_data(DataRecipe(name="photos"), "train", photos, anything)
+    data = load_data(DataRecipe(name="photos", size=(8, 10)), "train", photos, anything)
+    assert data.shape == (3, 8, 10)
+    assert data.describe()["size"] == [8, 10]
+
+
+@pytest.mark.parametrize("binarize", ["none", "dynamic"])
+def test_streamed_is_bit_for_bit_as_in_memory(photos, monkeypatch, binarize):
+    recipe = DataRecipe(name="photos", binarize=binarize, flip=True)
+    kept = load_data(recipe, "train", photos, (3, 8, 8))
+    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", 3 * 8 * 8 * 35)
+    streamed = load_data(recipe, "train", photos, (3, 8, 8))
+    assert isinstance(kept.images, torch.Tensor)
+    assert isinstance(streamed.images, StreamedImages)
+    assert (len(streamed), streamed.shape, streamed.describe()) == (len(kept), kept.shape, kept.describe())
+    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(0)).split(5)
+    state = torch.get_rng_state()
+    pairs = list(zip(kept.read(order), streamed.read(iter(order)), strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert len(pairs) == len(order)
+    for one, other in pairs:
+        assert torch.equal(one, other)
+        prepared = (data.prepare(images, noise(1, len(one))) for data, images in ((kept, one), (streamed, other)))
+        assert torch.equal(*prepared)
+    assert torch.equal(torch.cat(list(kept.batches(7))), torch.cat(list(streamed.batches(7))))
+
+
+def test_what_is_streamed_is_not_binarised_once(photos, monkeypatch):
+    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", 0)
+    for binarize, split in (("static", "train"), ("dynamic", "test")):
+        with pytest.raises(ValueError, match=f"the {split} split of photos is too large to be kept in memory"):
+            load_data(DataRecipe(name="photos", binarize=binarize), split, photos, (1, 8, 8))

@@ -260,7 +260,7 @@ def test_what_a_data_set_gives_is_checked(site, monkeypatch):
         plugins._read.cache_clear()
         monkeypatch.setattr("mrvae_zoo.data.data_sets", Registry("data set", plugins=DataSet))
         with pytest.raises(ValueError, match=message):
-            load_data(DataRecipe(name="floats"), "train", site)
+            load_data(DataRecipe(name="floats"), "train", site, (1, 4, 4))
 
 
 def test_an_objective_of_a_plug_in_is_known_by_name(site):

@@ -214,7 +214,7 @@ def test_a_start_that_does_not_fit_names_the_tensors(trained, root, recipe, tmp_
 
 def test_images_of_another_shape_are_an_error_before_a_run_is_made(root, recipe, tmp_path):
     wrong = replace(recipe, model=replace(recipe.model, input_shape=(1, 28, 28)))
-    with pytest.raises(ValueError, match=r"has images \(1, 8, 8\); the recipe says model.input_shape = \[1, 28, 28\]"):
+    with pytest.raises(ValueError, match=r"has images \(1, 8, 8\); the model's input_shape is \[1, 28, 28\]"):
         train(wrong, root, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -17,6 +17,7 @@ from mrvae_zoo.cli.decode import decode
 from mrvae_zoo.cli.encode import encode
 from mrvae_zoo.cli.export import export
 from mrvae_zoo.cli.info import info
+from mrvae_zoo.cli.init_recipe import init_recipe
 from mrvae_zoo.cli.list_ import list_command
 from mrvae_zoo.cli.reconstruct import reconstruct
 from mrvae_zoo.cli.sample import sample
@@ -49,7 +50,7 @@ def options(
 
 
 app.command("list")(list_command)
-for command in (info, reconstruct, sample, encode, decode, curve, verify, train, export):
+for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, export):
     app.command()(command)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.

@@ -26,7 +26,8 @@ def pixels(path) -> np.ndarray:
 def test_version_and_help(mrvae):
     assert ok(mrvae("--version")).stdout == f"mrvae_zoo {mrvae_zoo.__version__}\n"
     text = ok(mrvae("--help")).stdout
-    for command in ("list", "info", "reconstruct", "sample", "encode", "decode", "curve", "verify", "train", "export"):
+    commands = ("list", "info", "reconstruct", "sample", "encode", "decode", "curve", "verify", "train", "export")
+    for command in (*commands, "init-recipe"):
         assert command in text
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mrvae_zoo.data import DataSet, Split
+from mrvae_zoo.data import DataSet
+from mrvae_zoo.recipes import Split
 
 SIZE = 16
 EXAMPLES: dict[Split, int] = {"train": 4096, "test": 512}
