@@ -1,19 +1,18 @@
 """Noise that is the same for any number of processes: its seeds, and the draws of one step of training."""
 
-import hashlib
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
 def seed_of(*numbers: int) -> int:
-    """One seed for a generator from several numbers, such as (seed, step).
+    """One seed for a generator from several numbers, such as (seed, step), each at least 0.
 
-    They are hashed: of a seed of 64 bits torch's generator on the CPU uses the lower 32 only.
+    They are mixed: of a seed of 64 bits torch's generator on the CPU uses the lower 32 only.
     """
-    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 @dataclass(frozen=True, slots=True)

