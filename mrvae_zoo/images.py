@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
+MAX_NAMED = 10
+
 Shape = tuple[int, int | None, int | None]  # (C, H, W); an image keeps its own size where H and W are None
 
 
@@ -40,17 +42,26 @@ def to_tensor(images: Any, shape: Shape) -> Tensor:
         images = [images]
     if len(images) == 0:
         raise ValueError("no images given")
-    tensors = []
+    tensors: list[Tensor] = []
+    changed: dict[str, list[str]] = {}
     for image in images:
         before, name = _read(image)
         tensors.append(_fit(before, name, shape))
         if before.shape != tensors[-1].shape:
-            was, is_now = _describe(tuple(before.shape)), _describe(tuple(tensors[-1].shape))
-            logger.info("%s: %s converted to %s", name, was, is_now)
+            change = f"{_describe(tuple(before.shape))} converted to {_describe(tuple(tensors[-1].shape))}"
+            changed.setdefault(change, []).append(name)
+    for change, names in changed.items():
+        logger.info("%s: %s", name_some(names), change)
     sizes = {tuple(tensor.shape) for tensor in tensors}
     if len(sizes) > 1:
         raise ValueError(f"images of one size only, not {' and '.join(sorted(map(_describe, sizes)))}; one at a time")
     return torch.stack(tensors)
+
+
+def name_some(names: Sequence[object]) -> str:
+    """Names for a message: the first ten, and how many more there are."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"{', '.join(map(str, names[:MAX_NAMED]))}{more}"
 
 
 def to_bytes(image: "Image.Image", shape: Shape, *, name: str) -> Tensor:

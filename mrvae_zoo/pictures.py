@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mrvae_zoo.images import Shape, to_bytes
+from mrvae_zoo.images import Shape, name_some, to_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 MEMORY_LIMIT = 4 << 30  # bytes of decoded images; a larger set is streamed
 MAX_WORKERS = 8
 CPU = torch.device("cpu")
-MAX_NAMED = 10  # images that cannot be read, by name in the warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,16 +168,9 @@ def _full_shape(pictures: Pictures, shape: Shape) -> tuple[int, int, int]:
 
 
 def _warn(pictures: Pictures, faulty: list[int]) -> None:
-    named = ", ".join(map(pictures.label, faulty[:MAX_NAMED]))
-    more = f" and {len(faulty) - MAX_NAMED} more" if len(faulty) > MAX_NAMED else ""
-    logger.warning(
-        "%s: %d of %d images cannot be read and are left out: %s%s",
-        pictures.name,
-        len(faulty),
-        len(pictures),
-        named,
-        more,
-    )
+    named = name_some([pictures.label(index) for index in faulty])
+    text = "%s: %d of %d images cannot be read and are left out: %s"
+    logger.warning(text, pictures.name, len(faulty), len(pictures), named)
 
 
 def _workers() -> int:

@@ -98,7 +98,7 @@ def train(
         _prepare(run, recipe, state)
     if trackers:
         settings = {key: str(value) for key, value in flat(to_plain(recipe)).items()}
-        accelerator.init_trackers("mrvae_zoo", config=settings)
+        accelerator.init_trackers("mrvae_zoo", config=settings, init_kwargs={"wandb": {"dir": str(run)}})
     try:
         model = loop.run_steps(report)
         seconds = loop.seconds()

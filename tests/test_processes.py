@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import safetensors
+import safetensors.torch
 import torch
-from conftest import BARS_RECIPE
+from conftest import BARS_RECIPE, DEFAULT_MODEL
 
 import mrvae_zoo
 from mrvae_zoo.processes import gather
@@ -95,6 +97,32 @@ def test_a_batch_that_cannot_be_split_is_said(bars, tmp_path):
     assert done.returncode != 0
     assert "mrvae: a batch of 31 cannot be split evenly over 2 processes" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("count", [1, 5, 130])
+def test_two_processes_encode_what_one_does(count, digits, tmp_path):
+    """One image, so that the second process has none; an odd number, one of them damaged; more than a batch."""
+    (tmp_path / "images").mkdir()
+    for number in range(count):
+        (tmp_path / "images" / f"{number:03}.png").write_bytes(digits[number % 10].read_bytes())
+    if count > 1:
+        (tmp_path / "images" / "003.png").write_bytes(b"no image")
+    for processes in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2"] if processes > 1 else []
+        command = [sys.executable, *launcher, "-m", "mrvae_zoo", "encode", DEFAULT_MODEL, "images", "--beta", "0.3"]
+        command += ["-o", f"{processes}.safetensors"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        ok(done)
+        assert done.stderr.count("wrote") == 1
+    one, two = (safetensors.torch.load_file(tmp_path / f"{processes}.safetensors") for processes in (1, 2))
+    assert len(one["mean"]) == (count - 1 if count > 1 else 1)
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in ("mean", "log_var"))
+    infos = []
+    for processes in (1, 2):
+        with safetensors.safe_open(tmp_path / f"{processes}.safetensors", framework="pt") as file:
+            infos.append(file.metadata())
+    assert infos[0] == infos[1]
 
 
 def test_one_process_gathers_nothing():

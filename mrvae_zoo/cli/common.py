@@ -29,6 +29,11 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def process_count() -> int:
+    """How many processes there are, as another variable of theirs says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def print_json(value: Any) -> None:
     """A value as JSON on stdout."""
     typer.echo(json.dumps(value, indent=1))

@@ -1,49 +1,64 @@
 """mrvae encode."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Images, Name, Output, say
+from mrvae_zoo.cli.common import Force, Name, Output, is_main_process, process_count, say
 
 
 def encode(
     name: Name,
-    images: Images,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="Images in any format that Pillow reads, or folders.")
+    ],
     output: Output,
     beta: Annotated[float | None, typer.Option("--beta", help="The β to encode at.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Or the rate in nats that β is found for.")] = None,
     force: Force = False,
 ) -> None:
-    """Encode images into a safetensors file that `mrvae decode` reads."""
-    import torch
+    """Encode images into a safetensors file that `mrvae decode` reads.
 
+    Of a folder those that cannot be read are left out and named. Several processes (torchrun) share the images.
+    """
     from mrvae_zoo.checkpoint import read_config
+    from mrvae_zoo.encoding import encode_files, find_files
     from mrvae_zoo.files import check_output
     from mrvae_zoo.hub import LOCAL, load_pretrained, locate_checkpoint
+    from mrvae_zoo.images import name_some
     from mrvae_zoo.latents import LatentsInfo, save_latents
-    from mrvae_zoo.tiling import encode_tiled
+    from mrvae_zoo.processes import make_accelerator
 
     if (beta is None) == (rate is None):
         raise typer.BadParameter("give --beta or --rate, and one of them.")
     check_output(output, force=force)
+    files, may_skip = find_files(images)
     folder = locate_checkpoint(name)
-    model = load_pretrained(name)
+    accelerator = make_accelerator() if process_count() > 1 else None
+    model = load_pretrained(name, device="cpu" if accelerator is None else accelerator.device)
     if beta is None:
         if model.curve is None:
             raise ValueError(f"{name} has no curve to find --rate on; give --beta")
         beta = model.curve.beta_for(rate=rate)
-        say(f"rate {rate:g} nats: β = {beta:.4g}")
+        if is_main_process():
+            say(f"rate {rate:g} nats: β = {beta:.4g}")
     plain = model.at(beta)
-    x = plain.preprocess(images)
-    with torch.no_grad():
-        posterior = encode_tiled(plain, x) if plain.config.spatial else plain.encode(x)
+    encoded = encode_files(plain, files, may_skip=may_skip, accelerator=accelerator)
+    if accelerator is not None:
+        accelerator.wait_for_everyone()
+        accelerator.end_training()
+    if not is_main_process():
+        return
+    if encoded.skipped:
+        say(f"{len(encoded.skipped)} of {len(files)} images cannot be read: {name_some(encoded.skipped)}")
     info = LatentsInfo(
         source=f"{LOCAL}{folder.resolve()}" if name.startswith(LOCAL) else name,
         revision=read_config(folder).weights.sha256,
         beta=plain.beta,
-        input_shape=(x.shape[1], x.shape[2], x.shape[3]),
-        files=tuple(str(image) for image in images),
+        input_shape=encoded.input_shape,
+        files=tuple(map(str, encoded.files)),
     )
+    posterior = encoded.posterior
     save_latents(output, posterior.mean, posterior.log_var, info)
-    say(f"wrote {output}: {len(images)} images, {posterior.kl().mean().item():.2f} nats each")
+    say(f"wrote {output}: {len(encoded.files)} images, {posterior.kl().mean().item():.2f} nats each")

@@ -220,3 +220,29 @@ def test_train_on_real_digits(mrvae, data_root, tmp_path):
     again = mrvae("train", DEFAULT_MODEL, "--data-root", data_root, "-o", "run", *arguments)
     assert again.returncode == 1
     assert "run exists; pass --force" in again.stderr
+
+
+def test_a_folder_is_encoded_without_what_cannot_be_read(mrvae, digits, tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "deeper").mkdir(parents=True)
+    for at, digit in enumerate(digits):
+        (folder / ("deeper" if at > 6 else ".") / digit.name).write_bytes(digit.read_bytes())
+    (folder / "4.png").write_bytes(digits[4].read_bytes()[:100])
+    (folder / "notes.txt").touch()
+    done = ok(mrvae("encode", DEFAULT_MODEL, "folder", "--beta", 0.1, "-o", "folder.safetensors"))
+    assert "1 of 10 images cannot be read: folder/4.png" in done.stderr
+    readable = [f"folder/{name}.png" for name in (0, 1, 2, 3, 5, 6, "deeper/7", "deeper/8", "deeper/9")]
+    ok(mrvae("encode", DEFAULT_MODEL, *readable, "--beta", 0.1, "-o", "files.safetensors"))
+    first, second = (latents(tmp_path / name) for name in ("folder.safetensors", "files.safetensors"))
+    assert first == second
+    assert first[0] == readable
+    done = mrvae("encode", DEFAULT_MODEL, "folder/4.png", *readable, "--beta", 0.1, "-o", "none.safetensors")
+    assert done.returncode == 1
+    assert "folder/4.png" in done.stderr
+    assert not (tmp_path / "none.safetensors").exists()
+
+
+def latents(path) -> tuple[list[str], bytes, bytes]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        info = json.loads(file.metadata()["info"])
+        return info["files"], *(file.get_tensor(name).numpy().tobytes() for name in ("mean", "log_var"))
