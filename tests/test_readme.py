@@ -14,7 +14,8 @@ from PIL import Image
 
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for line in re.findall(r"^mrvae .*$", README, re.MULTILINE) if "push" not in line]
+COMMANDS = re.findall(r"^(?:mrvae|torchrun) .*$", README, re.MULTILINE)
+MODULES = {"mrvae": "mrvae_zoo", "torchrun": "torch.distributed.run"}
 
 
 @pytest.fixture
@@ -76,7 +77,8 @@ def test_the_figures_are_those_of_the_benchmarks():
 def test_the_commands_run_as_written(clone, data_root):
     (clone / "data").symlink_to(data_root)
     for command in COMMANDS:
-        line = f"{shlex.quote(sys.executable)} -m mrvae_zoo {command.removeprefix('mrvae ')}"
+        program, _, arguments = command.partition(" ")
+        line = f"{shlex.quote(sys.executable)} -m {MODULES[program]} {arguments}"
         done = subprocess.run(["bash", "-c", line], cwd=clone, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)
     assert len(list((clone / "decoded").iterdir())) == 10
