@@ -3,9 +3,12 @@
 Letters: N examples.
 """
 
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrvae_zoo.errors import MissingExtraError
+from mrvae_zoo.images import decode_image, open_image
 from mrvae_zoo.pictures import Pictures
 from mrvae_zoo.recipes import Split
 
@@ -39,7 +42,7 @@ def load_from_hub(name: str, split: Split) -> Pictures:
     try:
         splits = datasets.load_dataset(source, config or None)
     except Exception as error:  # noqa: BLE001 (the library, its file systems and the Hub each have errors of their own)
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise FileNotFoundError(f"{name} cannot be loaded: {reason}") from None
     if "train" not in splits:
         raise ValueError(f"{name} has no split train, only {', '.join(splits)}")
@@ -61,20 +64,23 @@ class Table:
 
     def __init__(self, rows: Any, column: str) -> None:
         """The rows of a `datasets.Dataset`, and the name of the column."""
-        self.rows, self.column = rows.select_columns(column), column
+        import datasets
+
+        self.rows = rows.select_columns(column).cast_column(column, datasets.Image(decode=False))
+        self.column = column
 
     def open(self, index: int) -> "Image.Image":
-        """The image of a row.
+        """The image of a row, upright.
 
         Raises:
             ValueError: it cannot be decoded.
         """
-        try:
-            image: Image.Image = self.rows[index][self.column]
-            image.load()
-        except Exception as error:  # noqa: BLE001 (Pillow's, Arrow's, or that of whatever file system)
-            raise ValueError(f"row {index} cannot be decoded: {error}") from None
-        return image
+        cell, name = self.rows[index][self.column], f"row {index}"
+        if cell is None:
+            raise ValueError(f"{name} has no image")
+        if cell["bytes"] is None:
+            return open_image(Path(cell["path"]))
+        return decode_image(BytesIO(cell["bytes"]), name)
 
 
 def _image_column(features: Any, name: str) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 import torch.nn.functional as F
@@ -98,22 +98,31 @@ def open_image(path: Path) -> "Image.Image":
         FileNotFoundError: there is no such file.
         ValueError: the file is not an image that Pillow reads, or is damaged.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
+    return decode_image(path, str(path))
+
+
+def decode_image(file: "Path | BinaryIO", name: str) -> "Image.Image":
+    """The same for a file that is there, or that is open; `name` is for messages.
+
+    Raises:
+        ValueError: the file is not an image that Pillow reads, or is damaged.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             image.load()
             return ImageOps.exif_transpose(image)
     except UnidentifiedImageError:
-        raise ValueError(f"{path} is not an image in a format that Pillow reads") from None
+        raise ValueError(f"{name} is not an image in a format that Pillow reads") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"{path} has too many pixels; scale it down first") from None
+        raise ValueError(f"{name} has too many pixels; scale it down first") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, (IsADirectoryError, PermissionError)):
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-        raise ValueError(f"{path} is damaged: {error}") from None
+            raise ValueError(f"{name} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{name} is damaged: {error}") from None
 
 
 def _is_transparent(image: "Image.Image") -> bool:

@@ -70,7 +70,10 @@ def split_folder(folder: Path) -> dict[Split, list[Path]]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The files in a folder and those below whose names end as those of images do, sorted; hidden ones are left out."""
+    """The files in a folder and those below whose names end as those of images do, sorted.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+    """
     from PIL import Image
 
     readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
@@ -85,8 +88,11 @@ def find_images(folder: Path) -> list[Path]:
 
 def registered_like(name: str, registered: list[str]) -> str | None:
     """The registered name that differs in case and punctuation only: the folder MNIST is where mnist is kept."""
-    bare = name.lower().replace("_", "").replace("-", "")
-    return next((one for one in registered if one.replace("_", "") == bare), None)
+
+    def bare(text: str) -> str:
+        return text.lower().replace("_", "").replace("-", "")
+
+    return next((one for one in registered if bare(one) == bare(name)), None)
 
 
 def _check_count(folder: Path, count: int, fewest: int) -> None:

@@ -3,10 +3,12 @@ import math
 import pytest
 import torch
 from conftest import make_images, make_model
+from PIL import Image
 
 from mrvae_zoo import RDPoint, rate_distortion
-from mrvae_zoo.data import ImageData
+from mrvae_zoo.data import ImageData, load_data
 from mrvae_zoo.evaluation import deviation, log_spaced, measure_again
+from mrvae_zoo.recipes import DataRecipe
 
 
 def make_data(model, n: int = 30) -> ImageData:
@@ -80,6 +82,18 @@ def test_deviation_is_relative_above_one_nat():
 def test_a_model_without_a_curve_cannot_be_measured_again(tmp_path):
     with pytest.raises(ValueError, match="no curve"):
         measure_again(make_model("mrvae_mlp", "affine"), tmp_path)
+
+
+def test_a_model_of_any_size_is_measured_again_at_the_size_of_its_curve(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i in range(30):
+        pixels = torch.randint(0, 256, (9 + i % 3, 11), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))
+        Image.fromarray(pixels.numpy()).save(tmp_path / "photos" / f"{i}.png")
+    model = make_model("mrvae_resnet_spatial", "affine")
+    data = load_data(DataRecipe(name="photos", size=(8, 16)), "test", tmp_path, model.input_shape)
+    model.curve = rate_distortion(model, data, [0.1, 1.0])
+    assert model.curve.data["size"] == [8, 16]
+    assert measure_again(model, tmp_path) == model.curve
 
 
 def test_the_embedded_model_keeps_its_promise(default_model, data_root):

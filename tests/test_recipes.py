@@ -43,6 +43,12 @@ def test_overrides_are_toml_values_or_strings(path):
     assert parse_override("a.b=x=y") == ("a", "b", "x=y")
 
 
+def test_a_gaussian_without_a_sigma_measures_squared_errors(path):
+    assert read_recipe(path).model.sigma is None
+    assert read_recipe(path, ["model.likelihood=gaussian"]).model.sigma ** 2 == pytest.approx(0.5)
+    assert read_recipe(path, ["model.likelihood=gaussian", "model.sigma=0.1"]).model.sigma == 0.1
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -58,6 +64,9 @@ def test_overrides_are_toml_values_or_strings(path):
         ("training.schedule=linear", "training.schedule='linear' is not one of"),
         ("data.binarize=sometimes", "data.binarize='sometimes' is not one of"),
         ("data.limit=0", "limit=0 should be at least 1"),
+        ("data.size=64", "data.size=64 should be a list of 2"),
+        ("data.size=[0, 8]", "size=0 should be at least 1"),
+        ("data.flip=1", "data.flip=1 should be true or false"),
         ("model.widht=[3]", "unknown key widht for mrvae_mlp; did you mean widths"),
         ("model.architecture=mrvae_mpl", "did you mean mrvae_mlp"),
         ("model.beta=1.0", "unknown key beta"),
@@ -127,7 +136,7 @@ def test_a_missing_or_binary_file(tmp_path):
 
 
 def test_a_recipe_is_written_whole_and_read_again(path):
-    recipe = read_recipe(path, ["training.max_steps=5"])
+    recipe = read_recipe(path, ["training.max_steps=5", "data.size=[28, 20]", "data.flip=true"])
     text = to_toml(recipe)
     assert recipe_from_table(tomllib.loads(text), where="again") == recipe
     assert "activation" in text

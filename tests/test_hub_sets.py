@@ -1,0 +1,139 @@
+import io
+import logging
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mrvae_zoo.data import load_data
+from mrvae_zoo.errors import MissingExtraError
+from mrvae_zoo.recipes import DataRecipe
+
+datasets = pytest.importorskip("datasets")
+GREY = np.random.default_rng(0).integers(0, 256, (25, 6, 7), dtype=np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where a repository is made; nothing is cached beyond it, and there is no network."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org").mkdir()
+    datasets.disable_progress_bars()
+    return tmp_path / "org"
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return {"bytes": file.getvalue(), "path": None}
+
+
+def write(path, images, **columns):
+    """A split as a table, in the form that repositories on the Hub have."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = {"label": list(range(len(images))), "img": images, **columns}
+    features = {"label": datasets.Value("int64"), "img": datasets.Image()}
+    features |= {name: datasets.Image() for name in columns}
+    datasets.Dataset.from_dict(table, datasets.Features(features)).to_parquet(path)
+
+
+def load(name, split, root, shape=(1, 6, 7), **options):
+    return load_data(DataRecipe(name=f"datasets:{name}", **options), split, root, shape)
+
+
+@pytest.mark.parametrize("held_out", ["test", "validation"])
+def test_a_repository_of_tables(folder, tmp_path, held_out):
+    write(folder / "name" / "data" / "train-00000-of-00001.parquet", list(map(png, GREY[:20])))
+    write(folder / "name" / "data" / f"{held_out}-00000-of-00001.parquet", list(map(png, GREY[20:])))
+    train = load("org/name", "train", tmp_path)
+    assert torch.equal(train.images[:, 0], torch.from_numpy(GREY[:20]))
+    assert torch.equal(load("org/name", "train", tmp_path, limit=3).images, train.images[:3])
+    test = load("org/name", "test", tmp_path)
+    assert torch.equal(test.images[:, 0], torch.from_numpy(GREY[20:]))
+    assert test.describe() == {"name": "datasets:org/name", "split": "test", "examples": 5}
+    assert load("org/name", "test", tmp_path, shape=(3, 4, 4)).shape == (3, 4, 4)
+
+
+def test_every_tenth_row_is_the_test_split_where_there_is_none(folder, tmp_path):
+    write(folder / "name" / "train.parquet", list(map(png, GREY)))
+    assert torch.equal(load("org/name", "test", tmp_path).images[:, 0], torch.from_numpy(GREY[::10]))
+    rest = np.delete(GREY, [0, 10, 20], axis=0)
+    assert torch.equal(load("org/name", "train", tmp_path).images[:, 0], torch.from_numpy(rest))
+
+
+def test_a_folder_of_images_with_an_image_that_is_damaged(folder, tmp_path, caplog):
+    for i, pixels in enumerate(GREY):
+        path = folder / "name" / "train" / "digits" / f"{i:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    path.write_bytes(path.read_bytes()[:60])
+    with caplog.at_level(logging.WARNING):
+        images = load("org/name", "train", tmp_path).images
+    assert len(images) == 21
+    (message,) = [record.getMessage() for record in caplog.records if record.name.startswith("mrvae_zoo")]
+    assert message.endswith("1 of 22 images cannot be read and are left out: image 21 of datasets:org/name")
+
+
+def test_streamed_is_as_in_memory(folder, tmp_path, monkeypatch):
+    write(folder / "name" / "train.parquet", list(map(png, GREY)))
+    kept = load("org/name", "train", tmp_path)
+    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", 0)
+    streamed = load("org/name", "train", tmp_path)
+    assert torch.equal(torch.cat(list(streamed.batches(5))), torch.cat(list(kept.batches(5))))
+
+
+def test_a_configuration_is_named_after_a_colon(folder, tmp_path):
+    for i, name in enumerate(("one", "two")):
+        write(folder / "name" / name / "train.parquet", list(map(png, GREY[10 * i : 10 * i + 10])))
+    configs = "".join(f"\n- config_name: {name}\n  data_files: {name}/train.parquet" for name in ("one", "two"))
+    (folder / "name" / "README.md").write_text(f"---\nconfigs:{configs}\n---\n", encoding="utf-8")
+    assert torch.equal(load("org/name:two", "test", tmp_path).images[:, 0], torch.from_numpy(GREY[10:11]))
+    with pytest.raises(FileNotFoundError, match="datasets:org/name cannot be loaded: .*one.*two"):
+        load("org/name", "test", tmp_path)
+
+
+def test_the_column_of_images(folder, tmp_path):
+    images = [*map(png, GREY[:4]), None]
+    write(folder / "several" / "train.parquet", images, mask=images)
+    with pytest.raises(ValueError, match=r"several columns of images \(img, mask\), none named image"):
+        load("org/several", "train", tmp_path)
+    write(folder / "named" / "train.parquet", images[::-1], image=images)
+    assert torch.equal(load("org/named", "train", tmp_path).images[:, 0], torch.from_numpy(GREY[1:4]))
+    (folder / "none").mkdir()
+    datasets.Dataset.from_dict({"label": [1, 2, 3]}).to_parquet(folder / "none" / "train.parquet")
+    with pytest.raises(ValueError, match=r"should have one column of images; it has no such column"):
+        load("org/none", "train", tmp_path)
+
+
+def test_a_set_without_a_training_split_or_with_too_few_rows(folder, tmp_path):
+    write(folder / "name" / "test.parquet", list(map(png, GREY[:4])))
+    with pytest.raises(ValueError, match="datasets:org/name has no split train, only test"):
+        load("org/name", "test", tmp_path)
+    write(folder / "one" / "train.parquet", list(map(png, GREY[:2])))
+    with pytest.raises(ValueError, match="datasets:org/one has 1 rows in its train split"):
+        load("org/one", "train", tmp_path)
+
+
+def test_a_repository_with_code_is_not_loaded(folder, tmp_path):
+    (folder / "name").mkdir()
+    code = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+    (folder / "name" / "name.py").write_text(code, encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match="datasets:org/name cannot be loaded"):
+        load("org/name", "train", tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_set_that_is_not_there_is_one_line(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="datasets:org/nothing cannot be loaded: ") as error:
+        load("org/nothing", "train", tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_without_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtraError, match=r"datasets is not installed; .*mrvae-zoo\[datasets\]"):
+        load("org/name", "train", tmp_path)
