@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mrvae_zoo.recipes import Binarization, DataRecipe
 from mrvae_zoo.registry import Registry
+from mrvae_zoo.sprites import load_sprites
 
 Split = Literal["train", "test"]
 BINARIZE_SEED = 0
@@ -148,6 +149,7 @@ data_sets: Registry[DataSet] = Registry(
     (
         DataSet(name="mnist", load=load_mnist),
         DataSet(name="binarized_mnist", load=load_binarized_mnist),
+        DataSet(name="sprites", load=load_sprites),
     ),
     plugins=DataSet,
 )
