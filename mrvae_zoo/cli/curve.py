@@ -19,7 +19,6 @@ def curve(
     """Print the rate-distortion curve of a model: the published one, or measured again with --data-root."""
     from mrvae_zoo.evaluation import measure_again
     from mrvae_zoo.hub import load_pretrained
-    from mrvae_zoo.typed import to_plain
 
     if data is not None and data_root is None:
         raise typer.BadParameter("--data needs --data-root.")
@@ -31,6 +30,6 @@ def curve(
         with measuring() as progress:
             curve = measure_again(model, data_root, data_name=data, progress=progress)
     if json:
-        print_json(to_plain(curve))
+        print_json(curve.to_plain())
     else:
         print_curve(curve)
