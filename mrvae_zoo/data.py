@@ -21,6 +21,7 @@ from mrvae_zoo.own_sets import load_own
 from mrvae_zoo.pictures import Pictures, StreamedImages, load_pictures
 from mrvae_zoo.recipes import Binarization, DataRecipe, Split
 from mrvae_zoo.registry import Registry
+from mrvae_zoo.sprites import load_sprites
 
 BINARIZE_SEED = 0
 
@@ -189,6 +190,7 @@ data_sets: Registry[DataSet] = Registry(
         DataSet(name="svhn", load=load_svhn),
         DataSet(name="cifar10", load=load_cifar10),
         DataSet(name="celeba", load=load_celeba),
+        DataSet(name="sprites", load=load_sprites),
     ),
     plugins=DataSet,
 )

@@ -1,15 +1,29 @@
 """Measuring a model: its rate-distortion curve on a data set."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 
+from mrvae_zoo.config import ModelConfig
 from mrvae_zoo.data import ImageData, load_data
+from mrvae_zoo.noise import seeded_generator
+from mrvae_zoo.posterior import Posterior, standard_normal
 from mrvae_zoo.rd_curve import RDCurve, RDPoint
 from mrvae_zoo.recipes import DataRecipe
+from mrvae_zoo.total_correlation import decompose
 from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+CHUNK = 256  # examples whose noise is drawn together, and that one process measures
+ACTIVE = 0.01  # of the variance of a posterior mean over the data
+CORRELATED, AT_ONCE = 1000, 20  # draws of z that total correlation is measured at, and how many at a time
+BLIND_BELOW = 0.6  # the β below which importance weighting does not see what it misses
 
 
 def log_spaced(beta_range: tuple[float, float], count: int) -> list[float]:
@@ -28,41 +42,142 @@ def rate_distortion(
     *,
     samples: int = 1,
     seed: int = 0,
-    batch_size: int = 500,
+    batch_size: int = CHUNK,
+    total_correlation: bool = False,
     progress: Callable[[float], None] = lambda _: None,
+    accelerator: "Accelerator | None" = None,
 ) -> RDCurve:
-    """Rate and distortion of a model at each β, means over the data.
+    """Rate, distortion and active units of a model at each β, means over the data, in one pass over it.
+
+    Every batch goes through the folded network of each β, with the same noise. Noise is seeded by `seed` and the number
+    of a chunk of 256 examples, so that neither `batch_size` nor the number of processes changes the result beyond
+    rounding.
+
+    A latent is active where the variance over x of its posterior mean is above 0.01 (Burda et al., "Importance Weighted
+    Autoencoders", ICLR 2016); a latent of a spatial model, where that over images and places is. PSNR is that of the
+    clamped mean of p(x|z), z drawn, at most 100 dB an image.
 
     Args:
         model: in eval mode; a FixedRateVAE has its own β only.
         data: where to measure.
-        betas: rising; each is measured with its gates folded.
-        samples: draws of z for an example and β.
+        betas: rising.
+        samples: draws of z for an example and β, at least 1.
         seed: of these draws, the same for every β.
-        batch_size: how many examples to hold at once.
+        batch_size: how many examples to hold at once, at most 256.
+        total_correlation: whether to measure that of q(z) as well: the mean over up to 1000 draws of z, q(z) and each
+            q(z_j) the exact mixtures over all of the data.
         progress: called with the share done, in [0, 1].
+        accelerator: with several processes each measures its share, and all return the whole curve.
 
     Returns:
         The curve, in nats per example.
 
     Raises:
-        ValueError: a β that the model does not take, or data of another shape.
+        ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
     """
+    if samples < 1:
+        raise ValueError(f"samples={samples} should be at least 1")
+    networks = [model.at(beta) for beta in betas]
     data = data.to(model.device)
-    generator = torch.Generator()
+    rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
+    sums = torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), dtype=torch.float64)
+    for number, x in _chunks(data, rank, processes):
+        noise = _noise(model, x, samples, seeded_generator(seed, number))
+        for part, part_noise in zip(x.split(batch_size), noise.split(batch_size, dim=1), strict=True):
+            sums += torch.stack([_measure(network, part, part_noise) for network in networks])
+        progress(min(1.0, (number + 1) * CHUNK / len(data)))
+    if accelerator is not None and processes > 1:
+        sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
     points = []
-    for number, beta in enumerate(betas):
-        plain = model.at(beta)
-        generator.manual_seed(seed)
-        total = torch.zeros(2, dtype=torch.float64, device=model.device)
-        for x in data.batches(batch_size):
-            for _ in range(samples):
-                output = plain(x, generator=generator)
-                total += torch.stack([output.rate.double().sum(), output.distortion.double().sum()])
-        rate, distortion = (total / (samples * len(data))).tolist()
-        points.append(RDPoint(beta=beta, rate=rate, distortion=distortion))
-        progress((number + 1) / len(betas))
+    for beta, row in zip(betas, sums, strict=True):
+        total = _Sums(*row.split(_Sums.sizes(model.latent_dim)))
+        # In float64 the difference of the two is good to 1e-16 of the squared mean.
+        variance = total.square / total.places - (total.mean / total.places).square()
+        point = RDPoint(
+            beta=beta,
+            rate=total.rate.item() / len(data),
+            distortion=total.distortion.item() / len(data),
+            active_units=int((variance > ACTIVE).sum()),
+            psnr=total.psnr.item() / len(data) if _has_psnr(model.config) else None,
+            total_correlation=_total_correlation(model.at(beta), data, seed) if total_correlation else None,
+        )
+        points.append(point)
     return RDCurve(points=tuple(points), data=data.describe(), samples=samples, seed=seed)
+
+
+def _chunks(data: ImageData, first: int = 0, step: int = 1) -> Iterator[tuple[int, Tensor]]:
+    """The chunks `first`, `first` + `step`, ... of the examples, with their numbers; nothing else is read."""
+    indices = torch.arange(len(data)).split(CHUNK)
+    numbers = range(first, len(indices), step)
+    for number, images in zip(numbers, data.read(indices[number] for number in numbers), strict=True):
+        yield number, data.prepare(images)
+
+
+def _total_correlation(network: FixedRateVAE, data: ImageData, seed: int) -> float:
+    """Of q(z) over the data, in nats."""
+    means, log_vars = zip(*(network.encode(x) for _, x in _chunks(data)), strict=True)
+    posterior = Posterior(torch.cat(means), torch.cat(log_vars))
+    drawn = posterior.sample(seeded_generator(seed, 0))[:CORRELATED]
+    total = 0.0
+    for start in range(0, len(drawn), AT_ONCE):
+        z = drawn[start : start + AT_ONCE]
+        total += decompose(z, *posterior, examples=len(data), start=start).total_correlation.double().sum().item()
+    return total / len(drawn)
+
+
+class _Sums(NamedTuple):
+    """Sums over examples at one β, in float64: of rate, distortion and PSNR, and over places of the posterior mean."""
+
+    rate: Tensor
+    distortion: Tensor
+    psnr: Tensor
+    places: Tensor
+    mean: Tensor
+    square: Tensor
+
+    @staticmethod
+    def sizes(latents: int) -> list[int]:
+        """Of each field, for Z latents."""
+        return [1, 1, 1, 1, latents, latents]
+
+
+def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> Tensor:
+    """The fields of `_Sums` for examples x (B, C, H, W) and noise (S, B, Z, ...), one after the other, on the CPU."""
+    distortion, psnr = torch.zeros(2, 1, dtype=torch.float64)
+    for each in noise:
+        output = network(x, noise=each)
+        distortion += output.distortion.cpu().double().sum() / len(noise)
+        if _has_psnr(network.config):
+            psnr += _psnr(output.reconstruction, x, network.config).cpu().double().sum() / len(noise)
+    mean = output.posterior.mean.cpu().double().movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
+    fields = _Sums(
+        rate=output.rate.cpu().double().sum(0, keepdim=True),
+        distortion=distortion,
+        psnr=psnr,
+        places=torch.tensor([len(mean)], dtype=torch.float64),
+        mean=mean.sum(0),
+        square=mean.square().sum(0),
+    )
+    return torch.cat(fields)
+
+
+def _noise(model: MultiRateVAE | FixedRateVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    """(S, B, Z, ...), drawn one after the other, so that the first ones do not depend on how many there are."""
+    shape = (len(x), *model.latent_shape((x.shape[2], x.shape[3])))
+    like = next(model.parameters())
+    return torch.stack([standard_normal(shape, like=like, generator=generator) for _ in range(samples)])
+
+
+def _has_psnr(config: ModelConfig) -> bool:
+    return config.likelihood == "gaussian" and config.data_range is not None
+
+
+def _psnr(reconstruction: Tensor, x: Tensor, config: ModelConfig) -> Tensor:
+    """Peak signal-to-noise ratio of each image in dB, at most 100: (B,)."""
+    assert config.data_range is not None
+    low, high = config.data_range
+    error = (reconstruction.float() - x.float()).square().flatten(1).mean(1) / (high - low) ** 2
+    return -10 * error.clamp(min=1e-10).log10()
 
 
 def measure_again(
@@ -93,10 +208,85 @@ def measure_again(
         recipe = DataRecipe(name=data_name, size=size)
     data = load_data(recipe, "test", data_root, model.input_shape)
     curve = model.curve
-    return rate_distortion(model, data, curve.betas, samples=curve.samples, seed=curve.seed, progress=progress)
+    return rate_distortion(
+        model,
+        data,
+        curve.betas,
+        samples=curve.samples,
+        seed=curve.seed,
+        total_correlation=curve.points[0].total_correlation is not None,
+        progress=progress,
+    )
 
 
 def deviation(published: RDPoint, measured: RDPoint) -> float:
     """The larger of the relative differences in rate and in distortion; below 1 nat, in nats."""
     pairs = ((published.rate, measured.rate), (published.distortion, measured.distortion))
     return max(abs(new - old) / max(abs(old), 1.0) for old, new in pairs)
+
+
+@torch.no_grad()
+def importance_weighted_bound(
+    model: MultiRateVAE | FixedRateVAE,
+    data: ImageData,
+    beta: float,
+    *,
+    samples: int = 100,
+    seed: int = 0,
+    batch_size: int = CHUNK,
+    progress: Callable[[float], None] = lambda _: None,
+) -> float:
+    """A lower bound on log p(x) of the model at β, in nats per example, mean over the data.
+
+    The mean of log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x) over x, with K draws of z from the posterior: it rises with K
+    towards log p(x) of the decoder at β, and at K = 1 and β = 1 is −L in expectation. The constants of the likelihood
+    are kept ((d/2)·log 2πσ² of a Gaussian), and the weights hold no β. Source: Burda et al., "Importance Weighted
+    Autoencoders", ICLR 2016.
+
+    Args:
+        model: in eval mode.
+        data: where to measure.
+        beta: at least 0.6.
+        samples: K, at least 1.
+        seed: of the draws; those of a smaller K are the first ones of a larger.
+        batch_size: how many examples to hold at once, at most 256.
+        progress: called with the share done, in [0, 1].
+
+    Raises:
+        ValueError: β is below 0.6. The variance of the posterior is about β times that of p(z|x) (exactly so in a
+            linear VAE with little noise); from β = ½ downwards the weights have no finite variance, hardly a draw
+            reaches where they are large, and the estimate stays below log p(x) at any K that can be paid for, without
+            a sign of it. Or the model does not take β or the data, or `samples` is below 1.
+    """
+    if beta < BLIND_BELOW:
+        raise ValueError(
+            f"beta={beta} is below {BLIND_BELOW}: the posterior there is so narrow that its draws miss most of p(z|x) "
+            "and the bound stays far below log p(x); measure at a higher beta"
+        )
+    if samples < 1:
+        raise ValueError(f"samples={samples} should be at least 1")
+    network = model.at(beta)
+    data = data.to(model.device)
+    total = torch.zeros((), dtype=torch.float64)
+    for number, x in _chunks(data):
+        generator = seeded_generator(seed, number)
+        parts = x.split(batch_size)
+        log_sums = [torch.full((len(part),), -math.inf, dtype=torch.float64) for part in parts]
+        for _ in range(samples):  # one draw at a time: the memory does not grow with K
+            (noise,) = _noise(network, x, 1, generator)
+            for i, (part, part_noise) in enumerate(zip(parts, noise.split(batch_size), strict=True)):
+                log_sums[i] = torch.logaddexp(log_sums[i], _log_weights(network, part, part_noise))
+        total += torch.cat(log_sums).sum() - len(x) * math.log(samples)
+        progress(min(1.0, (number + 1) * CHUNK / len(data)))
+    return total.item() / len(data)
+
+
+def _log_weights(network: FixedRateVAE, x: Tensor, noise: Tensor) -> Tensor:
+    """The log of p(x|z) p(z) / q(z|x) at the z that `noise` (B, Z, ...) gives: (B,) float64 on the CPU."""
+    output = network(x, noise=noise)
+    z, log_var, noise = (each.cpu().double() for each in (output.z, output.posterior.log_var, noise))
+    log_ratio = 0.5 * (noise.square() - z.square() + log_var).flatten(1).sum(1)  # of p(z) to q(z|x)
+    log_likelihood = -output.distortion.cpu().double()
+    if network.config.sigma is not None:
+        log_likelihood -= x[0].numel() / 2 * math.log(2 * math.pi * network.config.sigma**2)
+    return log_likelihood + log_ratio

@@ -15,6 +15,11 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
+def seeded_generator(*numbers: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """A generator for several numbers, see `seed_of`."""
+    return torch.Generator(device).manual_seed(seed_of(*numbers))
+
+
 @dataclass(frozen=True, slots=True)
 class Noise:
     """Draws for the whole batch, of all processes, cut to the part of this one.

@@ -48,6 +48,7 @@ class Objective:
             from a batch with several would be of a mixture over β.
         lowest_beta: where `beta_range` may begin.
         whole_batch: whether it compares the examples of a batch: it needs all of them at once, and at least two.
+        total_correlation: whether a curve of a model trained with it reports that of q(z).
     """
 
     name: str
@@ -55,6 +56,7 @@ class Objective:
     one_beta: bool = False
     lowest_beta: float = 0.0
     whole_batch: bool = False
+    total_correlation: bool = False
 
 
 def beta_vae_loss(output: VAEOutput, beta: Tensor, batch: GlobalBatch) -> Tensor:
@@ -76,7 +78,9 @@ def beta_tcvae_loss(output: VAEOutput, beta: Tensor, batch: GlobalBatch) -> Tens
 
 
 beta_vae = Objective(name="beta_vae", loss=beta_vae_loss)
-beta_tcvae = Objective(name="beta_tcvae", loss=beta_tcvae_loss, one_beta=True, lowest_beta=1.0, whole_batch=True)
+beta_tcvae = Objective(
+    name="beta_tcvae", loss=beta_tcvae_loss, one_beta=True, lowest_beta=1.0, whole_batch=True, total_correlation=True
+)
 objectives: Registry[Objective] = Registry("objective", (beta_vae, beta_tcvae), plugins=Objective)
 
 

@@ -7,22 +7,40 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mrvae_zoo.typed import from_mapping, to_plain
+
+if TYPE_CHECKING:
+    from mrvae_zoo.config import ModelConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RDPoint:
-    """One β of a curve: rate and distortion in nats per example, means over the data."""
+    """One β of a curve. What was not measured is None, and not in the file.
+
+    Attributes:
+        beta: β.
+        rate: R in nats per example, mean over the data.
+        distortion: D in nats per example, mean over the data.
+        active_units: how many latents are in use (see `mrvae_zoo.rate_distortion`).
+        psnr: peak signal-to-noise ratio in dB, mean over the images, of a Gaussian model with a data range.
+        total_correlation: KL(q(z) ‖ Π q(z_i)) in nats.
+    """
 
     beta: float
     rate: float
     distortion: float
+    active_units: int | None = None
+    psnr: float | None = None
+    total_correlation: float | None = None
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (self.beta, self.rate, self.distortion))) or self.beta <= 0:
+        figures = (self.beta, self.rate, self.distortion, self.psnr, self.total_correlation)
+        if not all(math.isfinite(figure) for figure in figures if figure is not None) or self.beta <= 0:
             raise ValueError(f"{self} should hold finite numbers and a positive beta")
+        if self.active_units is not None and self.active_units < 0:
+            raise ValueError(f"active_units={self.active_units} should be at least 0")
 
     @property
     def loss(self) -> float:
@@ -56,6 +74,31 @@ class RDCurve:
     def betas(self) -> tuple[float, ...]:
         """The β that were measured, rising."""
         return tuple(point.beta for point in self.points)
+
+    def at(self, beta: float) -> RDPoint:
+        """The point of this β: one that was measured, or rate and distortion interpolated.
+
+        Between two measured points the curve is a straight line in log β, so it never leaves the range between them,
+        and `beta_for` is its inverse wherever rate (or distortion) changes strictly with β. The other figures are
+        known at measured points alone.
+
+        Raises:
+            ValueError: β is outside the curve.
+        """
+        low, high = self.betas[0], self.betas[-1]
+        if not low <= beta <= high:
+            raise ValueError(f"beta={beta} is outside the curve's [{low:g}, {high:g}]")
+        right = bisect.bisect_left(self.betas, beta)
+        after = self.points[right]
+        if after.beta == beta:
+            return after
+        before = self.points[right - 1]
+        share = math.log(beta / before.beta) / math.log(after.beta / before.beta)
+        rate, distortion = (
+            (1 - share) * first + share * second
+            for first, second in ((before.rate, after.rate), (before.distortion, after.distortion))
+        )
+        return RDPoint(beta=beta, rate=rate, distortion=distortion)
 
     def beta_for(self, *, rate: float | None = None, distortion: float | None = None) -> float:
         """The β at which the model has this rate (or this distortion), in nats per example.
@@ -92,7 +135,13 @@ class RDCurve:
 
     def to_json(self) -> str:
         """The text of rd_curve.json."""
-        return json.dumps(to_plain(self), indent=1) + "\n"
+        return json.dumps(self.to_plain(), indent=1) + "\n"
+
+    def to_plain(self) -> dict[str, Any]:
+        """The curve as the plain data of rd_curve.json."""
+        plain: dict[str, Any] = to_plain(self)
+        plain["points"] = [{k: v for k, v in point.items() if v is not None} for point in plain["points"]]
+        return plain
 
     @classmethod
     def from_json(cls, text: str, *, where: str = "rd_curve.json") -> "RDCurve":
@@ -113,3 +162,30 @@ class RDCurve:
     def read(cls, path: Path) -> "RDCurve":
         """The curve in a file."""
         return cls.from_json(path.read_text(encoding="utf-8"), where=str(path))
+
+
+def bits_per_dimension(point: RDPoint, config: "ModelConfig") -> float:
+    """The bound on −log p(x) at β = 1 (D + R, with the constants of the likelihood) in bits per pixel and channel.
+
+    Under a Gaussian likelihood this is a density, of the data as the model takes it: it may be negative, and for data
+    of 256 levels scaled to [0, 1] the customary figure of the 8-bit values is log2 256 = 8 bits more. Under a Bernoulli
+    likelihood it is a probability where the data are binary.
+
+    Args:
+        point: of the curve of a model.
+        config: of the model.
+
+    Raises:
+        ValueError: the point is at another β, where D + R is not what the model minimises, or the model takes images of
+            any size.
+    """
+    if not math.isclose(point.beta, 1.0, rel_tol=1e-6):
+        raise ValueError(f"beta={point.beta}: bits per dimension are a bound on -log p(x), which L is at beta=1 only")
+    channels, height, width = config.input_shape
+    if height is None or width is None:
+        raise ValueError(f"input_shape={config.input_shape}: without a size there is no number of dimensions")
+    dimensions = channels * height * width
+    nats = point.distortion + point.rate
+    if config.sigma is not None:
+        nats += dimensions / 2 * math.log(2 * math.pi * config.sigma**2)
+    return nats / (dimensions * math.log(2))

@@ -15,6 +15,7 @@ from mrvae_zoo.factory import build_model
 from mrvae_zoo.files import check_output
 from mrvae_zoo.hub import LOCAL, load_pretrained
 from mrvae_zoo.loop import Loop
+from mrvae_zoo.objectives import objectives
 from mrvae_zoo.processes import make_accelerator
 from mrvae_zoo.recipes import Recipe, TrainingRecipe
 from mrvae_zoo.run_folder import (
@@ -104,7 +105,14 @@ def train(
         seconds = loop.seconds()
         model.load_state_dict(as_stored(model, recipe.training))
         betas = log_spaced(model.beta_range, CURVE_POINTS)
-        model.curve = rate_distortion(model, test_data, betas, seed=recipe.training.seed)
+        model.curve = rate_distortion(
+            model,
+            test_data,
+            betas,
+            seed=recipe.training.seed,
+            total_correlation=objectives[recipe.objective.name].total_correlation,
+            accelerator=accelerator,
+        )
         model.cpu()
         if accelerator.is_main_process:
             header = describe(recipe, model.curve, seconds=seconds, hardware=_hardware(accelerator))

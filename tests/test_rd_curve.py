@@ -2,8 +2,10 @@ import json
 import math
 
 import pytest
+import torch
 
-from mrvae_zoo import RDCurve, RDPoint
+from mrvae_zoo import ModelConfig, RDCurve, RDPoint
+from mrvae_zoo.rd_curve import bits_per_dimension
 
 CURVE = RDCurve(
     points=(
@@ -101,3 +103,78 @@ def test_what_is_no_curve_is_an_error_that_names_the_file(text, message):
     with pytest.raises(ValueError, match=message) as error:
         RDCurve.from_json(text, where="f.json")
     assert "f.json" in str(error.value)
+
+
+def test_a_curve_between_its_points_is_a_straight_line_in_log_beta():
+    point = CURVE.at(math.sqrt(0.1))
+    assert (point.rate, point.distortion) == (pytest.approx(42.5), pytest.approx(60.0))
+    assert point.beta == math.sqrt(0.1)
+    assert CURVE.at(0.1 * 10**0.25).rate == pytest.approx(60 - 35 / 4)
+    for measured in CURVE.points:
+        assert CURVE.at(measured.beta) is measured
+
+
+def test_at_and_beta_for_are_inverse_and_monotone():
+    betas = [0.01 * 1000 ** (i / 50) for i in range(1, 50)]
+    points = [CURVE.at(beta) for beta in betas]
+    assert [p.rate for p in points] == sorted((p.rate for p in points), reverse=True)
+    assert [p.distortion for p in points] == sorted(p.distortion for p in points)
+    for beta, point in zip(betas, points, strict=True):
+        assert CURVE.beta_for(rate=point.rate) == pytest.approx(beta, rel=1e-9)
+        assert CURVE.beta_for(distortion=point.distortion) == pytest.approx(beta, rel=1e-9)
+
+
+@pytest.mark.parametrize("beta", [0.0099, 10.1, math.nan, 0.0, -1.0])
+def test_a_beta_beyond_the_curve_is_an_error(beta):
+    with pytest.raises(ValueError, match=r"outside the curve's \[0.01, 10\]"):
+        CURVE.at(beta)
+
+
+def test_figures_that_were_not_measured_are_not_in_the_file():
+    known = RDPoint(beta=1.0, rate=1.0, distortion=2.0, active_units=0, psnr=20.5, total_correlation=0.0)
+    curve = RDCurve(points=(RDPoint(beta=0.5, rate=1.0, distortion=2.0), known))
+    plain = json.loads(curve.to_json())["points"]
+    assert plain[0] == {"beta": 0.5, "rate": 1.0, "distortion": 2.0}
+    assert plain[1]["active_units"] == 0
+    assert (plain[1]["psnr"], plain[1]["total_correlation"]) == (20.5, 0.0)
+    assert RDCurve.from_json(curve.to_json()) == curve
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("active_units", "3.5", "active_units=3.5 should be an integer"),
+        ("active_units", "-1", "active_units=-1 should be at least 0"),
+        ("psnr", "Infinity", "finite numbers"),
+        ("total_correlation", "NaN", "finite numbers"),
+    ],
+)
+def test_further_figures_are_checked(key, value, message):
+    text = f'{{"points": [{{"beta": 1, "rate": 1, "distortion": 1, "{key}": {value}}}]}}'
+    with pytest.raises(ValueError, match=message):
+        RDCurve.from_json(text)
+
+
+def test_bits_per_dimension_are_the_bound_in_bits():
+    point = RDPoint(beta=1.0, rate=20.0, distortion=70.0)
+    config = ModelConfig(architecture="a", input_shape=(2, 5, 3))
+    assert bits_per_dimension(point, config) == pytest.approx(90 / 30 / math.log(2))
+
+
+def test_bits_per_dimension_keep_the_constant_of_the_gaussian():
+    """Against the entropy of white noise of the model's own variance: what D + R is for the best model of it."""
+    sigma, dimensions = 0.05, 12
+    config = ModelConfig(architecture="a", input_shape=(3, 2, 2), likelihood="gaussian", sigma=sigma)
+    point = RDPoint(beta=1.0, rate=0.0, distortion=dimensions / 2)
+    entropy = torch.distributions.Normal(0.0, sigma).entropy().item() / math.log(2)
+    assert bits_per_dimension(point, config) == pytest.approx(entropy, rel=1e-6)
+    assert entropy < 0
+
+
+def test_bits_per_dimension_are_refused_where_they_are_none():
+    config = ModelConfig(architecture="a", input_shape=(1, 2, 2))
+    with pytest.raises(ValueError, match=r"beta=0.9: bits per dimension .* at beta=1 only"):
+        bits_per_dimension(RDPoint(beta=0.9, rate=1.0, distortion=1.0), config)
+    anywhere = ModelConfig(architecture="a", input_shape=(1, None, None))
+    with pytest.raises(ValueError, match="without a size"):
+        bits_per_dimension(RDPoint(beta=1.0, rate=1.0, distortion=1.0), anywhere)

@@ -52,9 +52,18 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_curve(curve: "RDCurve") -> None:
-    """A curve as a table on stdout."""
-    rows = [(f"{p.beta:g}", f"{p.rate:.2f}", f"{p.distortion:.2f}", f"{p.loss:.2f}") for p in curve.points]
-    print_table(("beta", "rate", "distortion", "loss"), rows)
+    """A curve as a table on stdout, with a column for each further figure that one of its points has."""
+    columns = {
+        "beta": [f"{p.beta:g}" for p in curve.points],
+        "rate": [f"{p.rate:.2f}" for p in curve.points],
+        "distortion": [f"{p.distortion:.2f}" for p in curve.points],
+        "loss": [f"{p.loss:.2f}" for p in curve.points],
+    }
+    for name, style in (("active_units", "d"), ("psnr", ".2f"), ("total_correlation", ".2f")):
+        figures = [getattr(p, name) for p in curve.points]
+        if any(figure is not None for figure in figures):
+            columns[name] = ["" if figure is None else format(figure, style) for figure in figures]
+    print_table(list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def say(message: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import DataName, Json, Name, measuring, print_curve, print_json
+from mrvae_zoo.cli.common import DataName, Force, Json, Name, measuring, print_curve, print_json, say
 
 
 def curve(
@@ -14,15 +14,21 @@ def curve(
         Path | None, typer.Option("--data-root", help="Measure it again on the data sets in this folder.")
     ] = None,
     data: DataName = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also draw it, as a PNG.")] = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Print the rate-distortion curve of a model: the published one, or measured again with --data-root."""
     from mrvae_zoo.evaluation import measure_again
+    from mrvae_zoo.files import check_output
     from mrvae_zoo.hub import load_pretrained
-    from mrvae_zoo.typed import to_plain
+    from mrvae_zoo.plots import check_matplotlib, plot_curve
 
     if data is not None and data_root is None:
         raise typer.BadParameter("--data needs --data-root.")
+    if output is not None:
+        check_output(output, force=force)
+        check_matplotlib()
     model = load_pretrained(name)
     if model.curve is None:
         raise ValueError(f"{name} has no published curve")
@@ -30,7 +36,10 @@ def curve(
     if data_root is not None:
         with measuring() as progress:
             curve = measure_again(model, data_root, data_name=data, progress=progress)
+    if output is not None:
+        plot_curve(curve, output, title=name)
+        say(f"wrote {output}")
     if json:
-        print_json(to_plain(curve))
+        print_json(curve.to_plain())
     else:
         print_curve(curve)

@@ -11,7 +11,7 @@ def info(name: Name, json: Json = False) -> None:
     model = load_pretrained(name)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if json:
-        curve = None if model.curve is None else to_plain(model.curve)
+        curve = None if model.curve is None else model.curve.to_plain()
         print_json({"name": name, "parameters": parameters, "config": to_plain(model.config), "curve": curve})
         return
     facts = {key: value for key, value in to_plain(model.config).items() if value is not None}

@@ -32,7 +32,6 @@ def reconstruct(
     from mrvae_zoo.grids import grid
     from mrvae_zoo.hub import load_pretrained
     from mrvae_zoo.rd_curve import RDCurve, RDPoint
-    from mrvae_zoo.typed import to_plain
     from mrvae_zoo.vae import FixedRateVAE
 
     check_output(output, force=force)
@@ -53,7 +52,7 @@ def reconstruct(
         grid(rows, labels).save(path, format="PNG")
     curve = RDCurve(points=tuple(points), data={"images": [str(image) for image in images]}, seed=seed)
     if json:
-        print_json(to_plain(curve))
+        print_json(curve.to_plain())
     else:
         print_curve(curve)
     say(f"wrote {output}")

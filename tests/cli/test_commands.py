@@ -182,6 +182,39 @@ def test_curve_prints_the_published_one(mrvae, default_model):
     assert mrvae_zoo.RDCurve.from_json(json.dumps(data)) == default_model.curve
 
 
+def test_curve_draws_a_picture(mrvae, tmp_path):
+    done = ok(mrvae("curve", DEFAULT_MODEL, "-o", "curve.png", "--json"))
+    assert json.loads(done.stdout)["points"]
+    assert "wrote curve.png" in done.stderr
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 400
+    again = mrvae("curve", DEFAULT_MODEL, "-o", "curve.png")
+    assert again.returncode == 1
+    assert "curve.png exists; pass --force" in again.stderr
+    assert again.stdout == ""
+    ok(mrvae("curve", DEFAULT_MODEL, "-o", "curve.png", "--force"))
+    assert "no such folder" in mrvae("curve", DEFAULT_MODEL, "-o", "none/curve.png").stderr
+
+
+def test_the_table_has_a_column_for_each_figure_that_is_there(mrvae, tmp_path, default_model):
+    model = mrvae_zoo.load_pretrained(DEFAULT_MODEL)
+    points = (
+        mrvae_zoo.RDPoint(beta=0.1, rate=60.0, distortion=52.0, active_units=0, psnr=21.257),
+        mrvae_zoo.RDPoint(beta=1.0, rate=25.0, distortion=68.0, psnr=18.0),
+    )
+    model.curve = mrvae_zoo.RDCurve(points=points)
+    mrvae_zoo.save_pretrained(model, tmp_path / "m")
+    rows = [line.split() for line in ok(mrvae("curve", "local-dir:m")).stdout.splitlines()]
+    assert rows == [
+        ["beta", "rate", "distortion", "loss", "active_units", "psnr"],
+        ["0.1", "60.00", "52.00", "58.00", "0", "21.26"],
+        ["1", "25.00", "68.00", "93.00", "18.00"],
+    ]
+    data = json.loads(ok(mrvae("info", "local-dir:m", "--json")).stdout)
+    assert data["curve"]["points"][1] == {"beta": 1.0, "rate": 25.0, "distortion": 68.0, "psnr": 18.0}
+
+
 def test_curve_on_another_data_set(mrvae, data_root):
     done = ok(mrvae("curve", DEFAULT_MODEL, "--data-root", data_root, "--data", "binarized_mnist", "--json"))
     curve = mrvae_zoo.RDCurve.from_json(done.stdout)
@@ -214,7 +247,7 @@ def test_train_on_real_digits(mrvae, data_root, tmp_path):
     assert curve.data["name"] == "mnist"
     assert curve.points[0].rate > curve.points[-1].rate
     assert curve.points[0].loss < 170  # 206 is the best that a model without latents can do
-    assert done.stdout.splitlines()[0].split() == ["beta", "rate", "distortion", "loss"]
+    assert done.stdout.splitlines()[0].split() == ["beta", "rate", "distortion", "loss", "active_units"]
     assert "rate" in done.stderr
     ok(mrvae("verify", "local-dir:run", "--data-root", data_root))
     again = mrvae("train", DEFAULT_MODEL, "--data-root", data_root, "-o", "run", *arguments)

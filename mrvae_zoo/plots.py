@@ -1,0 +1,76 @@
+"""Drawing a rate-distortion curve, with matplotlib (the extra "plots") and without its global state."""
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrvae_zoo.errors import MissingExtraError
+from mrvae_zoo.files import atomic_path
+from mrvae_zoo.rd_curve import RDCurve, RDPoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
+
+LINE, INK, FAINT = "#2f6fb0", "#202024", "#6e6e76"
+
+
+def plot_curve(curve: RDCurve, path: Path, *, title: str) -> None:
+    """Draw distortion over rate, each measured point labelled with its β, and L = D + β·R over β beside it, as a PNG.
+
+    Args:
+        curve: what to draw.
+        path: where to write; a file that exists is overwritten.
+        title: the name of the model, for example.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.8), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.plot([p.rate for p in curve.points], [p.distortion for p in curve.points], "o-", color=LINE, markersize=5)
+    left.set(xlabel="rate R (nats an image)", ylabel="distortion D (nats an image)")
+    left.margins(x=0.14, y=0.08)
+    right.plot(curve.betas, [p.loss for p in curve.points], "o-", color=LINE, markersize=5)
+    right.set(xscale="log", xlabel="β", ylabel="L = D + β·R (nats an image)")
+    right.xaxis.set_major_formatter("{x:g}")
+    for axes in (left, right):
+        axes.grid(color=FAINT, alpha=0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+    figure.suptitle(_heading(curve, title), color=INK, fontsize=12)
+    figure.draw_without_rendering()  # lays the axes out: where labels are free of each other depends on it
+    _label_betas(left, curve.points)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi="figure", format="png")
+
+
+def check_matplotlib() -> None:
+    """Raise a MissingExtraError where there is no matplotlib: to know before a long measurement."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "plots")
+
+
+def _heading(curve: RDCurve, title: str) -> str:
+    measured = ", ".join(str(curve.data[key]) for key in ("name", "split") if key in curve.data)
+    return f"{title}  ({measured})" if measured else title
+
+
+def _label_betas(axes: "Axes", points: tuple[RDPoint, ...]) -> None:
+    """Write β beside the points, above and to the right of the curve; none where it would run into another label."""
+    boxes: list[Bbox] = []
+    ends = (0, len(points) - 1)
+    for i in sorted(range(len(points)), key=lambda i: (i not in ends, len(f"{points[i].beta:g}"))):  # round ones first
+        text = f"β = {points[i].beta:.2g}" if i in ends else f"{points[i].beta:.2g}"
+        where = (points[i].rate, points[i].distortion)
+        label = axes.annotate(text, where, (5, 5), textcoords="offset points", color=INK, fontsize=9)
+        box = label.get_window_extent().padded(3)  # room for what the labels change in the layout
+        if any(box.overlaps(other) for other in boxes):
+            label.remove()
+        else:
+            boxes.append(box)
