@@ -91,7 +91,7 @@ def train(
     model = build_model(recipe.model)
     assert isinstance(model, MultiRateVAE)  # a recipe holds no β
     state = load_state(run / STATES) if resume else None
-    if init is not None and state is None:
+    if init is not None:
         start_from(model, init)
     loop = Loop(model, train_data, recipe, accelerator, run, state)
     accelerator.wait_for_everyone()  # all have seen the folder as it was

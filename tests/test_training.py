@@ -11,7 +11,7 @@ from conftest import BARS_RECIPE
 
 import mrvae_zoo
 from mrvae_zoo.evaluation import measure_again
-from mrvae_zoo.loop import count_steps, orders, whole_batch
+from mrvae_zoo.loop import count_steps, make_optimizer, orders, whole_batch
 from mrvae_zoo.objectives import beta_vae, draw_beta
 from mrvae_zoo.recipes import read_recipe, recipe_from_table
 from mrvae_zoo.training import train
@@ -175,6 +175,11 @@ def test_a_compiled_network_learns_the_same(root, recipe, tmp_path):
     )
     for a, b in zip(eager.curve.points, compiled.curve.points, strict=True):
         assert a.loss == pytest.approx(b.loss, rel=1e-4)
+
+
+def test_the_optimiser_steps_as_it_is_known_to(recipe):
+    defaults = make_optimizer(torch.nn.Linear(2, 2), recipe.training).defaults
+    assert (defaults["betas"], defaults["eps"], defaults["lr"]) == ((0.9, 0.999), 1e-8, 5e-3)
 
 
 @pytest.mark.parametrize("change", [{"optimizer": "adamw", "weight_decay": 0.1}, {"weight_decay": 0.1}])
