@@ -49,6 +49,7 @@ def test_it_is_five_lines_below_the_command_to_run(tmp_path):
         ([(7, 9)], (16, 16)),
         ([(300, 400), (200, 100), (250, 250)], (64, 64)),
         ([(40, 60), (45, 33), (34, 300)], (32, 32)),
+        ([(20, 20), (30, 30), (70, 70)], (16, 16)),
         ([(5, 5), (6, 6)], (16, 16)),
     ],
 )
@@ -101,14 +102,15 @@ def test_some_images_of_many_are_looked_at_and_damaged_ones_passed_over(tmp_path
 
 @pytest.mark.parametrize("name", ["two words", "Übung", "a\\b", 'a"b', "$HOME"])
 def test_any_name_that_can_be_typed_is_quoted(tmp_path, name):
-    text = write_recipe(draw(tmp_path / name, [(8, 8)] * 3), f"{name}.toml")
+    parent = tmp_path / f"in {name}"
+    text = write_recipe(draw(parent / name, [(8, 8)] * 3), f"{name}.toml")
     assert recipe(text).data.name == name
     assert shlex.split(text.splitlines()[0])[1:] == [
         "mrvae",
         "train",
         f"{name}.toml",
         "--data-root",
-        str(tmp_path),
+        str(parent),
         "-o",
         "RUN",
     ]
