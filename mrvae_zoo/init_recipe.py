@@ -110,7 +110,7 @@ def write_recipe(folder: Path, file: str) -> str:
     name = whole.name
     if taken := registered_like(name, list(data_sets)):
         raise ValueError(f"{folder}: data.name = {name!r} would mean the data set {taken}; rename the folder")
-    if not name.isprintable() or "\\" in name or not name:
+    if not (name and name.isprintable()):
         raise ValueError(f"{folder}: {name!r} cannot be the name of a data set; rename the folder")
     seen = look_at(folder)
     command = f"mrvae train {shlex.quote(file)} --data-root {shlex.quote(str(whole.parent))} -o RUN"

@@ -33,7 +33,7 @@ def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tens
     folder = root / name
     if meant := registered_like(name, registered):
         raise UnknownNameError(f"unknown data set {name!r}; did you mean {meant}?")
-    if name in ("", "..") or Path(name).name != name or "\\" in name or not folder.is_dir():
+    if name in ("", "..") or Path(name).name != name or not folder.is_dir():
         folders = [path.name for path in root.iterdir() if path.is_dir()]
         raise UnknownNameError(
             f"unknown data set {name!r}; {nearest(name, [*registered, *folders])} (a set of your own is a folder in "

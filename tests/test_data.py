@@ -160,6 +160,12 @@ def test_a_folder_is_converted_and_resized_to_what_the_model_takes(photos):
     assert torch.equal(data.images[0], expected)
 
 
+def test_only_what_is_trained_on_is_turned(photos):
+    recipe = DataRecipe(name="photos", flip=True)
+    assert load_data(recipe, "train", photos, (1, 8, 8)).flip
+    assert not load_data(recipe, "test", photos, (1, 8, 8)).flip
+
+
 def test_for_a_model_of_any_size_images_have_one_size_or_are_given_one(photos):
     anything = (3, None, None)
     with pytest.raises(ValueError, match=r"say in the recipe what size all should get, such as data.size = \[64, 64\]"):

@@ -49,6 +49,7 @@ def test_it_is_five_lines_below_the_command_to_run(tmp_path):
         ([(7, 9)], (16, 16)),
         ([(300, 400), (200, 100), (250, 250)], (64, 64)),
         ([(40, 60), (45, 33), (34, 300)], (32, 32)),
+        ([(20, 20), (30, 30), (70, 70)], (16, 16)),
         ([(5, 5), (6, 6)], (16, 16)),
     ],
 )
@@ -77,7 +78,7 @@ def test_real_digits_are_nearly_binary(digits):
     assert (seen.likelihood, seen.shape, seen.train + seen.test) == ("bernoulli", (1, 28, 28), 10)
 
 
-@pytest.mark.parametrize(("images", "epochs"), [(10, 1000), (2000, 740), (50_000, 28), (10_000_000, 10)])
+@pytest.mark.parametrize(("images", "epochs"), [(10, 1000), (2000, 740), (50_000, 28), (200_000, 10)])
 def test_the_epochs_are_about_ten_thousand_steps(tmp_path, monkeypatch, images, epochs):
     folder = draw(tmp_path / "set", [(8, 8)] * 2)
     paths = [folder / "0.png", *[folder / "1.png"] * images]
@@ -99,16 +100,17 @@ def test_some_images_of_many_are_looked_at_and_damaged_ones_passed_over(tmp_path
         look_at(folder)
 
 
-@pytest.mark.parametrize("name", ["two words", "Übung", 'a"b', "$HOME"])
+@pytest.mark.parametrize("name", ["two words", "Übung", "a\\b", 'a"b', "$HOME"])
 def test_any_name_that_can_be_typed_is_quoted(tmp_path, name):
-    text = write_recipe(draw(tmp_path / name, [(8, 8)] * 3), f"{name}.toml")
+    parent = tmp_path / f"in {name}"
+    text = write_recipe(draw(parent / name, [(8, 8)] * 3), f"{name}.toml")
     assert recipe(text).data.name == name
     assert shlex.split(text.splitlines()[0])[1:] == [
         "mrvae",
         "train",
         f"{name}.toml",
         "--data-root",
-        str(tmp_path),
+        str(parent),
         "-o",
         "RUN",
     ]

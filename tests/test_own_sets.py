@@ -99,9 +99,7 @@ def test_too_few_images(tmp_path, names, message, split):
         load(tmp_path, "mine", split)
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "../photos", "photos/../photos", "a/b", "..\\photos", "ABSOLUTE", "\0"]
-)
+@pytest.mark.parametrize("name", ["", ".", "..", "../photos", "photos/../photos", "a/b", "ABSOLUTE", "\0"])
 def test_a_name_does_not_lead_out_of_the_data_root(tmp_path, name):
     root = tmp_path / "root"
     for folder in (root, root / "photos", root / "a" / "b", tmp_path / "photos", root.parent):

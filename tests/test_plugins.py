@@ -285,6 +285,13 @@ def test_an_objective_of_a_plug_in_is_known_by_name(site):
 # Broken plug-ins
 
 
+def test_a_data_set_that_is_broken_is_not_looked_for_as_a_folder(site, monkeypatch):
+    install(site, "broken-pkg", "data_set.broken = broken_pkg:missing", broken_pkg="")
+    monkeypatch.setattr("mrvae_zoo.data.data_sets", Registry("data set", plugins=DataSet))
+    with pytest.raises(ValueError, match="broken-pkg"):
+        load_data(DataRecipe(name="broken"), "train", site, (1, 4, 4))
+
+
 @pytest.mark.parametrize(
     ("entry_points", "message"),
     [
