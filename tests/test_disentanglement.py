@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from mrvae_zoo import create_model
-from mrvae_zoo.disentanglement import gap, latent_information, mutual_information_gap
+from mrvae_zoo import RDCurve, RDPoint, create_model
+from mrvae_zoo.disentanglement import gap, latent_information, mutual_information_gap, with_gaps
 from mrvae_zoo.posterior import Posterior
 from mrvae_zoo.sprites import FACTORS, draw, grid
 
@@ -111,6 +112,20 @@ def test_an_untrained_model_has_nearly_none():
     torch.manual_seed(0)
     model = create_model("mrvae_mlp", input_shape=(1, 32, 32), latent_dim=3, widths=(8,)).eval()
     assert 0 <= mutual_information_gap(model, 0.1, samples=64).score < 0.01
+
+
+def test_a_curve_gains_the_gap_at_each_beta():
+    torch.manual_seed(0)
+    model = create_model("mrvae_mlp", input_shape=(1, 32, 32), latent_dim=2, widths=(8,)).eval()
+    points = tuple(RDPoint(beta=beta, rate=1.0, distortion=2.0, psnr=3.0) for beta in (0.1, 1.0))
+    shares = []
+    curve = with_gaps(model, RDCurve(points=points, seed=4), seed=1, progress=shares.append)
+    for before, point in zip(points, curve.points, strict=True):
+        gap_here = mutual_information_gap(model, point.beta, seed=1).score
+        assert point == replace(before, mutual_information_gap=gap_here)
+    assert curve.seed == 4
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
 def test_what_it_cannot_measure_is_an_error():
