@@ -8,12 +8,13 @@ a factor.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from mrvae_zoo.noise import seeded_generator
+from mrvae_zoo.rd_curve import RDCurve, RDPoint
 from mrvae_zoo.sprites import FACTORS, draw, grid
 from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE
 
@@ -70,6 +71,25 @@ def mutual_information_gap(
         torch.cat(means), torch.cat(log_vars), FACTORS, samples=samples, seed=seed, progress=progress
     )
     return gap(information, FACTORS)
+
+
+def with_gaps(
+    model: MultiRateVAE | FixedRateVAE,
+    curve: RDCurve,
+    *,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda _: None,
+) -> RDCurve:
+    """The curve of a model, with the mutual information gap at each of its β; see `mutual_information_gap`."""
+    points: list[RDPoint] = []
+
+    def within(share: float) -> None:
+        progress((len(points) + share) / len(curve.points))
+
+    for point in curve.points:
+        measured = mutual_information_gap(model, point.beta, seed=seed, progress=within)
+        points.append(replace(point, mutual_information_gap=measured.score))
+    return replace(curve, points=tuple(points))
 
 
 def gap(information: Mapping[str, Tensor], sizes: Mapping[str, int]) -> MutualInformationGap:

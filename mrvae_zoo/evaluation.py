@@ -10,12 +10,13 @@ from torch import Tensor
 
 from mrvae_zoo.config import ModelConfig
 from mrvae_zoo.data import ImageData, load_data
+from mrvae_zoo.likelihoods import make_likelihood
 from mrvae_zoo.noise import seeded_generator
 from mrvae_zoo.posterior import Posterior, standard_normal
 from mrvae_zoo.rd_curve import RDCurve, RDPoint
 from mrvae_zoo.recipes import DataRecipe
 from mrvae_zoo.total_correlation import decompose
-from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE, crop
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -144,14 +145,15 @@ class _Sums(NamedTuple):
 def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> Tensor:
     """The fields of `_Sums` for examples x (B, C, H, W) and noise (S, B, Z, ...), one after the other, on the CPU."""
     distortion, psnr = torch.zeros(2, 1, dtype=torch.float64)
+    posterior = network.encode(x)  # once for all draws
     for each in noise:
-        output = network(x, noise=each)
-        distortion += output.distortion.cpu().double().sum() / len(noise)
+        reconstruction, its_distortion = _decode(network, x, posterior.displaced(each))
+        distortion += its_distortion.cpu().double().sum() / len(noise)
         if _has_psnr(network.config):
-            psnr += _psnr(output.reconstruction, x, network.config).cpu().double().sum() / len(noise)
-    mean = output.posterior.mean.cpu().double().movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
+            psnr += _psnr(reconstruction, x, network.config).cpu().double().sum() / len(noise)
+    mean = posterior.mean.cpu().double().movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
     fields = _Sums(
-        rate=output.rate.cpu().double().sum(0, keepdim=True),
+        rate=posterior.kl().cpu().double().sum(0, keepdim=True),
         distortion=distortion,
         psnr=psnr,
         places=torch.tensor([len(mean)], dtype=torch.float64),
@@ -159,6 +161,13 @@ def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> Tensor:
         square=mean.square().sum(0),
     )
     return torch.cat(fields)
+
+
+def _decode(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """The clamped mean of p(x|z) (B, C, H, W) and −log p(x|z) in nats (B,), as `network(x)` gives them."""
+    likelihood = make_likelihood(network.config)
+    output = crop(network.decoder(z, None), (x.shape[2], x.shape[3]))  # what a spatial model padded
+    return likelihood.mean(output), likelihood.distortion(output, x)
 
 
 def _noise(model: MultiRateVAE | FixedRateVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
@@ -271,22 +280,25 @@ def importance_weighted_bound(
     for number, x in _chunks(data):
         generator = seeded_generator(seed, number)
         parts = x.split(batch_size)
+        posteriors = [network.encode(part) for part in parts]  # once for all draws
         log_sums = [torch.full((len(part),), -math.inf, dtype=torch.float64) for part in parts]
         for _ in range(samples):  # one draw at a time: the memory does not grow with K
             (noise,) = _noise(network, x, 1, generator)
-            for i, (part, part_noise) in enumerate(zip(parts, noise.split(batch_size), strict=True)):
-                log_sums[i] = torch.logaddexp(log_sums[i], _log_weights(network, part, part_noise))
+            for i, part_noise in enumerate(noise.split(batch_size)):
+                log_weights = _log_weights(network, parts[i], posteriors[i], part_noise)
+                log_sums[i] = torch.logaddexp(log_sums[i], log_weights)
         total += torch.cat(log_sums).sum() - len(x) * math.log(samples)
         progress(min(1.0, (number + 1) * CHUNK / len(data)))
     return total.item() / len(data)
 
 
-def _log_weights(network: FixedRateVAE, x: Tensor, noise: Tensor) -> Tensor:
+def _log_weights(network: FixedRateVAE, x: Tensor, posterior: Posterior, noise: Tensor) -> Tensor:
     """The log of p(x|z) p(z) / q(z|x) at the z that `noise` (B, Z, ...) gives: (B,) float64 on the CPU."""
-    output = network(x, noise=noise)
-    z, log_var, noise = (each.cpu().double() for each in (output.z, output.posterior.log_var, noise))
+    z = posterior.displaced(noise)
+    _, distortion = _decode(network, x, z)
+    z, log_var, noise = (each.cpu().double() for each in (z, posterior.log_var, noise))
     log_ratio = 0.5 * (noise.square() - z.square() + log_var).flatten(1).sum(1)  # of p(z) to q(z|x)
-    log_likelihood = -output.distortion.cpu().double()
+    log_likelihood = -distortion.cpu().double()
     if network.config.sigma is not None:
         log_likelihood -= x[0].numel() / 2 * math.log(2 * math.pi * network.config.sigma**2)
     return log_likelihood + log_ratio

@@ -26,6 +26,7 @@ class RDPoint:
         active_units: how many latents are in use (see `mrvae_zoo.rate_distortion`).
         psnr: peak signal-to-noise ratio in dB, mean over the images, of a Gaussian model with a data range.
         total_correlation: KL(q(z) ‖ Π q(z_i)) in nats.
+        mutual_information_gap: on the sprites (see `mrvae_zoo.disentanglement`).
     """
 
     beta: float
@@ -34,10 +35,12 @@ class RDPoint:
     active_units: int | None = None
     psnr: float | None = None
     total_correlation: float | None = None
+    mutual_information_gap: float | None = None
 
     def __post_init__(self) -> None:
-        figures = (self.beta, self.rate, self.distortion, self.psnr, self.total_correlation)
-        if not all(math.isfinite(figure) for figure in figures if figure is not None) or self.beta <= 0:
+        optional = (self.psnr, self.total_correlation, self.mutual_information_gap)
+        figures = (self.beta, self.rate, self.distortion, *(figure for figure in optional if figure is not None))
+        if not all(map(math.isfinite, figures)) or self.beta <= 0:
             raise ValueError(f"{self} should hold finite numbers and a positive beta")
         if self.active_units is not None and self.active_units < 0:
             raise ValueError(f"active_units={self.active_units} should be at least 0")

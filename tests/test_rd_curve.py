@@ -147,6 +147,7 @@ def test_figures_that_were_not_measured_are_not_in_the_file():
         ("active_units", "-1", "active_units=-1 should be at least 0"),
         ("psnr", "Infinity", "finite numbers"),
         ("total_correlation", "NaN", "finite numbers"),
+        ("mutual_information_gap", "NaN", "finite numbers"),
     ],
 )
 def test_further_figures_are_checked(key, value, message):

@@ -59,7 +59,8 @@ def print_curve(curve: "RDCurve") -> None:
         "distortion": [f"{p.distortion:.2f}" for p in curve.points],
         "loss": [f"{p.loss:.2f}" for p in curve.points],
     }
-    for name, style in (("active_units", "d"), ("psnr", ".2f"), ("total_correlation", ".2f")):
+    styles = {"active_units": "d", "psnr": ".2f", "total_correlation": ".2f", "mutual_information_gap": ".3f"}
+    for name, style in styles.items():
         figures = [getattr(p, name) for p in curve.points]
         if any(figure is not None for figure in figures):
             columns[name] = ["" if figure is None else format(figure, style) for figure in figures]

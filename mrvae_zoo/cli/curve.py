@@ -14,11 +14,13 @@ def curve(
         Path | None, typer.Option("--data-root", help="Measure it again on the data sets in this folder.")
     ] = None,
     data: DataName = None,
+    mig: Annotated[bool, typer.Option("--mig", help="Also measure the mutual information gap on the sprites.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also draw it, as a PNG.")] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
     """Print the rate-distortion curve of a model: the published one, or measured again with --data-root."""
+    from mrvae_zoo.disentanglement import with_gaps
     from mrvae_zoo.evaluation import measure_again
     from mrvae_zoo.files import check_output
     from mrvae_zoo.hub import load_pretrained
@@ -36,6 +38,9 @@ def curve(
     if data_root is not None:
         with measuring() as progress:
             curve = measure_again(model, data_root, data_name=data, progress=progress)
+    if mig:
+        with measuring() as progress:
+            curve = with_gaps(model, curve, progress=progress)
     if output is not None:
         plot_curve(curve, output, title=name)
         say(f"wrote {output}")

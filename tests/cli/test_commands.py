@@ -10,6 +10,7 @@ from conftest import DEFAULT_MODEL
 from PIL import Image
 
 import mrvae_zoo
+from mrvae_zoo.disentanglement import mutual_information_gap
 
 
 def ok(done):
@@ -213,6 +214,22 @@ def test_the_table_has_a_column_for_each_figure_that_is_there(mrvae, tmp_path, d
     ]
     data = json.loads(ok(mrvae("info", "local-dir:m", "--json")).stdout)
     assert data["curve"]["points"][1] == {"beta": 1.0, "rate": 25.0, "distortion": 68.0, "psnr": 18.0}
+
+
+def test_curve_with_the_gap_on_the_sprites(mrvae, tmp_path):
+    torch.manual_seed(0)
+    model = mrvae_zoo.create_model("mrvae_mlp", input_shape=(1, 32, 32), latent_dim=3, widths=(8,)).eval()
+    points = tuple(mrvae_zoo.RDPoint(beta=beta, rate=1.0, distortion=2.0) for beta in (0.1, 1.0))
+    model.curve = mrvae_zoo.RDCurve(points=points)
+    mrvae_zoo.save_pretrained(model, tmp_path / "m")
+    rows = [line.split() for line in ok(mrvae("curve", "local-dir:m", "--mig")).stdout.splitlines()]
+    assert rows[0] == ["beta", "rate", "distortion", "loss", "mutual_information_gap"]
+    for row, point in zip(rows[1:], points, strict=True):
+        assert row[-1] == f"{mutual_information_gap(model, point.beta).score:.3f}"
+    other = mrvae("curve", DEFAULT_MODEL, "--mig")
+    assert other.returncode == 1
+    assert "this model takes (B, 1, 28, 28)" in other.stderr
+    assert other.stderr.count("\n") == 1
 
 
 def test_curve_on_another_data_set(mrvae, data_root):
