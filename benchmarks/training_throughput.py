@@ -16,6 +16,10 @@ timed: by then the workers' queues, which filled up in the pause, are as they ar
 is compared with the plain one whose number of workers is the fastest. It binarises MNIST dynamically. Without
 --data-root, or where a set is not there, the images are random, which changes no speed.
 
+On a CPU every ratio stands there twice: of the time that passed, and of the CPU time of the process that trains, which
+for one thread on a machine that does nothing else is the same, and on another is steadier. It counts neither what the
+workers compute nor the wait for them, so it favours a plain loop that has some.
+
 "Waits" is the part of a step in which the device has nothing to do: on a GPU 1 − the time that its kernels take
 (torch.profiler) over that of the step; on a CPU, which is never idle, the part that fetching and preparing the images
 takes. Prints a table and writes benchmarks/results/training_throughput_DEVICE.json.
@@ -30,7 +34,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +57,8 @@ CASES: dict[tuple[int, int, int], tuple[DataRecipe, type[torchvision.datasets.Vi
     (1, 28, 28): (DataRecipe(name="mnist", binarize="dynamic"), torchvision.datasets.MNIST),
     (3, 32, 32): (DataRecipe(name="cifar10"), torchvision.datasets.CIFAR10),
 }
+GATINGS = {"gated": "affine", "ungated": "none"}
+MODES = ("eager", "compiled")
 GOALS = {"cpu": 1.0, "cuda": 5.0}  # gated over plain, at least
 BETA = 1.0
 RATE = 1e-5  # of learning: nothing diverges in however many turns
@@ -79,6 +85,7 @@ class Contestant:
     step: Callable[[], None]
     fetching: list[float]
     seconds: list[float] = field(default_factory=list)  # a step, one number a turn
+    cpu_seconds: list[float] = field(default_factory=list)  # of this process, likewise
     waits: list[float] = field(default_factory=list)  # part of a step, one number a turn
 
     @property
@@ -135,10 +142,6 @@ def images(shape: tuple[int, int, int], root: Path | None) -> ImageData:
             print(f"random images in place of {recipe.name}: {error}")
     drawn = torch.randint(256, (50_000, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return ImageData(name="random", split="train", images=drawn, binarize=recipe.binarize)
-
-
-GATINGS = {"gated": "affine", "ungated": "none"}
-MODES = ("eager", "compiled")
 
 
 def config(shape: tuple[int, int, int], gating: str) -> ModelConfig:
@@ -251,27 +254,37 @@ def in_turn(contestants: list[Contestant], device: torch.device, turns: int) -> 
     torch._dynamo.reset()  # graphs of this case alone
     for contestant in contestants:
         timing(contestant, device, FEWEST)  # compiles
-    counts = [max(FEWEST, round(SHORTEST / timing(each, device, FEWEST)[0])) for each in contestants]
+    counts = [max(FEWEST, round(SHORTEST / timing(each, device, FEWEST).seconds)) for each in contestants]
     kernels = [kernel_seconds(each) if device.type == "cuda" else None for each in contestants]
     for turn in range(turns):
         entries = list(zip(contestants, counts, kernels, strict=True))
         for contestant, count, busy in entries[::-1] if turn % 2 else entries:
-            seconds, fetching = timing(contestant, device, count)
-            contestant.seconds.append(seconds)
-            contestant.waits.append(fetching / seconds if busy is None else 1 - busy / seconds)
+            taken = timing(contestant, device, count)
+            contestant.seconds.append(taken.seconds)
+            contestant.cpu_seconds.append(taken.cpu_seconds)
+            contestant.waits.append(taken.fetching / taken.seconds if busy is None else 1 - busy / taken.seconds)
 
 
-def timing(contestant: Contestant, device: torch.device, count: int) -> tuple[float, float]:
-    """Seconds a step, and those of them that went into fetching and preparing the images."""
+class Timing(NamedTuple):
+    """Of a step: the seconds that it took, those that this process computed, those that the images took to come."""
+
+    seconds: float
+    cpu_seconds: float
+    fetching: float
+
+
+def timing(contestant: Contestant, device: torch.device, count: int) -> Timing:
+    """What a step takes, in the mean of `count`."""
     for _ in range(UNTIMED):
         contestant.step()
     synchronize(device)
     contestant.fetching.clear()
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     for _ in range(count):
         contestant.step()
     synchronize(device)
-    return (time.perf_counter() - start) / count, sum(contestant.fetching) / count
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    return Timing(seconds / count, cpu_seconds / count, sum(contestant.fetching) / count)
 
 
 def synchronize(device: torch.device) -> None:
@@ -307,7 +320,8 @@ def summary(contestants: list[Contestant], batch: int, device: torch.device) -> 
         {
             "of": ours.name,
             "over": theirs.name,
-            "ratio": quartiles([b / a for a, b in zip(ours.seconds, theirs.seconds, strict=True)], 3),
+            "ratio": ratio(ours.seconds, theirs.seconds),
+            "cpu_ratio": ratio(ours.cpu_seconds, theirs.cpu_seconds) if device.type == "cpu" else None,
             "goal": GOALS.get(device.type) if (ours.kind, theirs) == ("gated", fastest) else None,
         }
         for mode in MODES
@@ -316,6 +330,11 @@ def summary(contestants: list[Contestant], batch: int, device: torch.device) -> 
         for theirs in [fastest, *([by_name[f"ungated, {mode}"]] if kind == "gated" else [])]
     ]
     return {"speeds": speeds, "ratios": ratios}
+
+
+def ratio(ours: list[float], theirs: list[float]) -> dict[str, float]:
+    """How many times as fast ours are."""
+    return quartiles([b / a for a, b in zip(ours, theirs, strict=True)], 3)
 
 
 def quartiles(values: list[float], digits: int) -> dict[str, float]:
@@ -334,9 +353,10 @@ def show(result: dict[str, Any]) -> None:
             f"waits {waits['median']:.1%}"
         )
     for row in result["ratios"]:
-        ratio = "{median:.3f} [{low:.3f}, {high:.3f}]".format(**row["ratio"])
+        both = [each for each in (row["ratio"], row["cpu_ratio"]) if each is not None]
+        figures = ", CPU time ".join("{median:.3f} [{low:.3f}, {high:.3f}]".format(**each) for each in both)
         goal = "" if row["goal"] is None else f"goal {row['goal']:.1f}"
-        print(f"  {row['of']:<17} over {row['over']:<24} {ratio} {goal}", flush=True)
+        print(f"  {row['of']:<17} over {row['over']:<24} {figures} {goal}", flush=True)
 
 
 if __name__ == "__main__":
