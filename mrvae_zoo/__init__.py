@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from mrvae_zoo.catalogue import list_models
     from mrvae_zoo.checkpoint import save_pretrained
     from mrvae_zoo.config import ModelConfig
+    from mrvae_zoo.disentanglement import mutual_information_gap
     from mrvae_zoo.errors import CheckpointError, MissingExtraError, UnknownNameError
-    from mrvae_zoo.evaluation import rate_distortion
+    from mrvae_zoo.evaluation import importance_weighted_bound, rate_distortion
     from mrvae_zoo.factory import create_model
     from mrvae_zoo.gate_module import gate
     from mrvae_zoo.hub import load_pretrained
     from mrvae_zoo.objectives import sample_beta
     from mrvae_zoo.posterior import Posterior
-    from mrvae_zoo.rd_curve import RDCurve, RDPoint
+    from mrvae_zoo.rd_curve import RDCurve, RDPoint, bits_per_dimension
     from mrvae_zoo.registry import list_architectures, register_architecture
     from mrvae_zoo.tiling import decode_tiled, encode_tiled
     from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE, VAEOutput
@@ -36,13 +37,16 @@ __all__ = [
     "UnknownNameError",
     "VAEOutput",
     "__version__",
+    "bits_per_dimension",
     "create_model",
     "decode_tiled",
     "encode_tiled",
     "gate",
+    "importance_weighted_bound",
     "list_architectures",
     "list_models",
     "load_pretrained",
+    "mutual_information_gap",
     "rate_distortion",
     "register_architecture",
     "sample_beta",
@@ -53,14 +57,15 @@ _HOME = {
     "catalogue": ("list_models",),
     "checkpoint": ("save_pretrained",),
     "config": ("ModelConfig",),
+    "disentanglement": ("mutual_information_gap",),
     "errors": ("CheckpointError", "MissingExtraError", "UnknownNameError"),
-    "evaluation": ("rate_distortion",),
+    "evaluation": ("importance_weighted_bound", "rate_distortion"),
     "factory": ("create_model",),
     "gate_module": ("gate",),
     "hub": ("load_pretrained",),
     "objectives": ("sample_beta",),
     "posterior": ("Posterior",),
-    "rd_curve": ("RDCurve", "RDPoint"),
+    "rd_curve": ("RDCurve", "RDPoint", "bits_per_dimension"),
     "registry": ("list_architectures", "register_architecture"),
     "tiling": ("decode_tiled", "encode_tiled"),
     "vae": ("FixedRateVAE", "MultiRateVAE", "VAEOutput"),
