@@ -18,9 +18,7 @@ from mrvae_zoo.recipes import TrainingRecipe, recipe_from_table
 
 LOOKED_AT = 200  # images at most, spread over the folder
 SIDES = (16, 32, 64)  # of the square that images of several or larger sizes become
-SMALLEST_OWN_SIDE = (
-    8  # images of one size, no side of them shorter than this nor longer than the last of SIDES, keep it
-)
+SMALLEST_OWN_SIDE = 8  # images of one size keep it where no side is shorter than this or longer than the last of SIDES
 GREY_LEVELS = 2  # of 255, by which channels may differ in an image that is grey
 DARK, BRIGHT = 25, 230  # of 255, nearly black and nearly white
 BINARY_SHARE = 0.85  # of such pixels, above which images are nearly binary
