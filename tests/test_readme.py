@@ -62,6 +62,19 @@ def test_the_figures_are_those_of_the_benchmarks():
         ratios = {f["what"]: f"{f['ratio']:.2f}" for f in found}
         columns = ("forward, one β", "forward, folded", "forward, β an example", "training step, β an example")
         assert f"| `{case}` | {mode} | {' | '.join(ratios[one] for one in columns)} |" in README
+    training = json.loads((results / "training_throughput_cpu.json").read_text(encoding="utf-8"))["results"]
+    for (size, case), mode in itertools.product(zip(("28×28", "32×32"), training, strict=True), ("eager", "compiled")):
+        found = {
+            one["over"].split(",")[0]: one["ratio"]["median"] for one in case["ratios"] if one["of"] == f"gated, {mode}"
+        }
+        figures = " | ".join(f"{found[over]:.2f}" for over in ("plain gated", "plain", "ungated"))
+        assert f"| {size} | {mode} | {figures} |" in README
+        assert case["speeds"][f"gated, {mode}"]["waits"]["median"] < 0.01
+    passes = json.loads((results / "evaluation_passes.json").read_text(encoding="utf-8"))["figures"]
+    one_pass = [p["ratio"] for p in passes if (p["case"], p["what"]) == ("mrvae_mlp", "one pass over one pass a β")]
+    assert (
+        "take {:.2f} of the time of a pass a β where the images are in memory, and {:.2f}".format(*one_pass) in README
+    )
     startup = json.loads((results / "startup.json").read_text(encoding="utf-8"))["median_seconds_beyond_empty"]
     assert max(startup.values()) <= 0.6
     assert f"{startup['mrvae --help']:.2f} s and {startup['mrvae list']:.2f} s more" in README
