@@ -156,6 +156,20 @@ def test_a_small_set_is_one_batch(recipe):
         whole_batch(replace(training, accumulate=8), 100, 1)
 
 
+def test_the_curve_of_a_tcvae_reports_total_correlation(root, tmp_path):
+    table = {
+        **BARS_RECIPE,
+        "model": {**BARS_RECIPE["model"], "beta_range": [1.0, 10.0]},
+        "objective": {"name": "beta_tcvae", "beta_sampling": "batch"},
+    }
+    one = recipe_from_table(table, where="test")
+    model = train(replace(one, training=replace(one.training, max_steps=5)), root, tmp_path / "run")
+    measured = [point.total_correlation for point in model.curve.points]
+    assert all(isinstance(value, float) for value in measured)
+    again = measure_again(mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}"), root)
+    assert [point.total_correlation for point in again.points] == measured
+
+
 def test_accumulation_gives_the_same_weights(root, recipe, tmp_path):
     short = replace(recipe.training, max_steps=15)
     whole, parts = (
