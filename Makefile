@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# One process a core, one thread each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope
 
 .PHONY: demo test test-long check format clean
 
@@ -10,10 +12,10 @@ demo: $(READY)  ## One model, seven β: writes demo.png and prints its rate-dist
 	$(BIN)/mrvae curve mrvae_mlp.mnist
 
 test: check  ## Lint, types, and the tests that take seconds each.
-	$(BIN)/pytest -m "not long"
+	$(PYTEST) -m "not long"
 
 test-long: check  ## The same, and the tests that take minutes.
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: $(READY)
 	$(BIN)/ruff check .
