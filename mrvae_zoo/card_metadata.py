@@ -31,8 +31,8 @@ def metadata(subject: Subject) -> str:
 
 def _tags(subject: Subject) -> list[str]:
     tags = ["vae", "multi-rate-vae", "beta-vae", "rate-distortion", "pytorch"]
-    name = str(subject.curve.data["name"])
-    return list(dict.fromkeys([*tags, *([name] if subject.data.known else []), subject.config.architecture]))
+    known = [subject.recipe.data.name] if subject.data.known else []
+    return [*tags, *known, subject.config.architecture]
 
 
 def _licence(subject: Subject) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _licence(subject: Subject) -> dict[str, Any]:
         return {}
     if subject.data.non_commercial:
         assert subject.data.url is not None
-        name = f"{subject.curve.data['name']}-non-commercial"
+        name = f"{subject.recipe.data.name}-non-commercial"
         return {"license": "other", "license_name": name, "license_link": subject.data.url}
     return {"license": "apache-2.0"}
 
@@ -54,8 +54,8 @@ def _results(subject: Subject) -> "list[EvalResult]":
         EvalResult(
             task_type=TASK,
             task_name="Rate-distortion curve",
-            dataset_type=subject.data.hub_id or name,
-            dataset_name=subject.data.title.strip("`"),
+            dataset_type=subject.measured_on.hub_id or name,
+            dataset_name=subject.measured_on.title.strip("`"),
             dataset_split=split,
             dataset_args=data or None,
             metric_type=metric,

@@ -38,7 +38,8 @@ class Subject:
         weights_bytes: the size of model.safetensors.
         recipe: how it was trained.
         recipe_text: recipe.toml as it is.
-        data: that it was measured on.
+        data: that it was trained on.
+        measured_on: the data of the curve, most often the same.
         comparison: where dedicated β-VAEs were measured.
     """
 
@@ -51,6 +52,7 @@ class Subject:
     recipe: Recipe
     recipe_text: str
     data: DataFacts
+    measured_on: DataFacts
     comparison: Comparison | None
 
     @property
@@ -81,7 +83,8 @@ def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path 
         weights_bytes=(folder / WEIGHTS).stat().st_size,
         recipe=recipe,
         recipe_text=path.read_text(encoding="utf-8"),
-        data=data_facts(str(model.curve.data["name"])),
+        data=data_facts(recipe.data.name),
+        measured_on=data_facts(str(model.curve.data["name"])),
         comparison=None if compare is None else read_comparison(compare),
     )
 

@@ -77,7 +77,7 @@ def figures_table(subject: Subject) -> str:
 
 def has_bits(subject: Subject) -> bool:
     """Whether bits per dimension are known: at β = 1, for images of one size, binary where p(x|z) is Bernoulli."""
-    binary = subject.data.binary or subject.curve.data.get("binarize") == "static"
+    binary = subject.measured_on.binary or subject.curve.data.get("binarize") == "static"
     sensible = not subject.config.spatial and (binary or subject.config.likelihood != "bernoulli")
     return sensible and any(map(_is_one, subject.curve.points))
 
@@ -96,4 +96,4 @@ def comparison_table(comparison: Comparison) -> str:
         (f"{one.beta:g}", f"{ours.loss:.2f}", f"{one.loss:.2f}", f"{(ours.loss - one.loss) / one.loss:+.2%}")
         for ours, one in zip(comparison.mrvae, comparison.dedicated, strict=True)
     ]
-    return table(("β", "L of this model", "L of a β-VAE for this β", "gap"), rows, "rrrr")
+    return table(("β", "L of the Multi-Rate VAE", "L of the β-VAE for this β", "gap"), rows, "rrrr")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Collection
 
 from mrvae_zoo.card_pictures import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES
@@ -138,9 +139,12 @@ def purpose(subject: Subject) -> str:
             "Finding the β, or the trade-off between rate and distortion, that a task wants, without a training for "
             "each: `model.at(beta)` is then a plain VAE to go on with."
         )
-    wanted.append("Scores of how unusual an image is (D + β·R), and a first stage for models of latents.")
+    wanted.append(
+        "Scores of how unusual an image is (D + β·R), and a first stage for models of latents. How well it serves as "
+        "either has not been measured."
+    )
     unwanted = [
-        f"Other images: it has seen nothing but {title}, and was measured on nothing else. It takes "
+        f"Other images: it has seen nothing but {title}. It takes "
         f"{_colour(config.input_shape[0])} images {sizes}; "
         + (
             "`preprocess` converts others."
@@ -183,7 +187,7 @@ def measured(subject: Subject) -> str:
         how += " Bits per dimension are of −log p(x), which L bounds at β = 1"
         how += ": a density, of values as the model takes them." if subject.config.sigma is not None else "."
     parts = ["## What was measured", how, figures_table(subject)]
-    verify = f"mrvae verify {subject.source} --data-root DIR"
+    verify = f"mrvae verify {shlex.quote(subject.source)} --data-root DIR"
     parts.append(f"`{verify}` measures it again and compares.")
     if subject.comparison is not None:
         parts.append(
@@ -216,9 +220,8 @@ def training(subject: Subject) -> str:
     recipe = subject.recipe
     limit = "" if recipe.data.limit is None else f"the first {recipe.data.limit:,} images of "
     steps = "" if recipe.training.max_steps is None else f", {recipe.training.max_steps:,} steps at most,"
-    same = subject.data.title if recipe.data.name == subject.curve.data["name"] else f"`{recipe.data.name}`"
     text = (
-        f"On {limit}the training split of {same}{BINARIZED[recipe.data.binarize]}: "
+        f"On {limit}the training split of {subject.data.title}{BINARIZED[recipe.data.binarize]}: "
         f"{recipe.training.epochs:,} epochs{steps} in batches of {recipe.training.batch_size}"
     )
     record = recipe.trained
@@ -286,7 +289,7 @@ def licence(subject: Subject) -> str:
 def _split(subject: Subject) -> str:
     data = subject.curve.data
     examples = f"{data['examples']:,} images of the " if isinstance(data.get("examples"), int) else ""
-    return f"the {examples}{_escaped(str(data.get('split', 'test')))} split of {subject.data.title}"
+    return f"the {examples}{_escaped(str(data.get('split', 'test')))} split of {subject.measured_on.title}"
 
 
 def _colour(channels: int) -> str:

@@ -47,8 +47,12 @@ def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = ())
     right.set(xscale="log", xlabel="β", ylabel="L = D + β·R (nats an image)")
     right.xaxis.set_major_formatter("{x:g}")
     if dedicated:
-        left.plot([p.rate for p in dedicated], [p.distortion for p in dedicated], "D", color=OTHER, markersize=6)
-        right.plot([p.beta for p in dedicated], [p.loss for p in dedicated], "D", color=OTHER, markersize=6)
+        for axes, places in (
+            (left, [(p.rate, p.distortion) for p in dedicated]),
+            (right, [(p.beta, p.loss) for p in dedicated]),
+        ):
+            # Hollow, for a point of the curve may lie below.
+            axes.plot(*zip(*places, strict=True), "D", color=OTHER, markerfacecolor="none", markersize=8)
         right.legend(["Multi-Rate VAE, one training", "β-VAEs, one training each"], frameon=False, labelcolor=INK)
     for axes in (left, right):
         axes.grid(color=FAINT, alpha=0.2)

@@ -158,7 +158,7 @@ def test_dedicated_models_are_laid_beside_the_curve(comparison, monkeypatch):
     page = card.files["README.md"].decode()
     assert "| 0.1 | 48.40 | 44.00 | +10.00% |\n| 1 | 91.50 | 100.00 | -8.50% |" in page
     assert "and of β-VAEs trained for one β each](rd_curve.png)" in page
-    assert "has not been measured" not in page
+    assert "How far it is" not in page
     left, right = drawn[0].axes
     assert left.lines[1].get_xydata().tolist() == [[80.0, 36.0], [30.0, 70.0]]
     assert right.lines[1].get_xydata().tolist() == [[0.1, 44.0], [1.0, 100.0]]
@@ -201,7 +201,8 @@ def subject():
 
 @pytest.mark.parametrize("name", [*data_sets, "datasets:org/name:config", "datasets:/a/folder"])
 def test_the_licence_is_that_which_the_data_allow(subject, name):
-    one = replace(subject, data=data_facts(name), curve=replace(subject.curve, data={"name": name, "split": "test"}))
+    recipe = replace(subject.recipe, data=replace(subject.recipe.data, name=name))
+    one = replace(subject, data=data_facts(name), recipe=recipe)
     block, page = metadata(one), text(one, ())
     facts = FACTS.get(name)
     if facts is None:
@@ -217,6 +218,19 @@ def test_the_licence_is_that_which_the_data_allow(subject, name):
         assert "The weights are under Apache-2.0." in page
         assert (facts.licence or "no licence that their authors state") in page
     assert page.count("@") == (2 if facts is not None and facts.citation is not None else 1)
+
+
+def test_data_that_it_was_trained_and_measured_on_may_differ(subject):
+    curve = replace(subject.curve, data={"name": "binarized_mnist", "split": "test", "examples": 5})
+    other = replace(subject, curve=curve, measured_on=data_facts("binarized_mnist"))
+    page, block = text(other, ()), metadata(other)
+    assert "trained once on MNIST, and" in page
+    assert "On the 5 images of the test split of MNIST as binarised by Larochelle, with" in page
+    assert "| bits per dimension |" in page
+    assert "datasets:\n- ylecun/mnist\n" in block
+    assert "type: binarized_mnist\n" in block
+    grey = replace(subject, curve=replace(curve, data={"name": "mnist", "split": "test"}))
+    assert "bits per dimension" not in text(grey, ())  # a cross-entropy of grey values is no probability of theirs
 
 
 def test_every_data_set_of_the_zoo_has_its_facts():
