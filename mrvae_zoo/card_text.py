@@ -9,6 +9,7 @@ from mrvae_zoo.card_pictures import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.card_subject import Subject
 from mrvae_zoo.card_tables import comparison_table, facts_table, figures_table, has_bits, table
 from mrvae_zoo.provenance import format_seconds
+from mrvae_zoo.rd_curve import RDPoint
 
 PAPER = "https://openreview.net/forum?id=OJ8aSjCaMNK"
 CITATION = """@inproceedings{bae2023multirate,
@@ -238,15 +239,14 @@ def training(subject: Subject) -> str:
 def limits(subject: Subject) -> str:
     """What the figures themselves say against it, and what they leave open."""
     found = []
-    for point in subject.curve.points:
-        better = [p for p in subject.curve.points if p.rate < point.rate and p.distortion < point.distortion]
-        if better:
-            best = min(better, key=lambda p: p.distortion)
-            found.append(
-                f"At β = {point.beta:g} it is short of the optimum: β = {best.beta:g} has both a lower rate "
-                f"({best.rate:.2f} for {point.rate:.2f}) and a lower distortion ({best.distortion:.2f} for "
-                f"{point.distortion:.2f})."
-            )
+    beaten = [(point, better) for point in subject.curve.points if (better := _better(subject, point)) is not None]
+    if beaten:
+        (point, better), betas = beaten[0], ", ".join(f"{each.beta:g}" for each, _ in beaten)
+        found.append(
+            f"It is short of the optimum at β = {betas}: another β has both "
+            f"a lower rate and a lower distortion (β = {better.beta:g} beside β = {point.beta:g}: rate "
+            f"{better.rate:.2f} for {point.rate:.2f}, distortion {better.distortion:.2f} for {point.distortion:.2f})."
+        )
     idle = [
         p for p in subject.curve.points if p.active_units is not None and p.active_units < subject.config.latent_dim
     ]
@@ -260,6 +260,12 @@ def limits(subject: Subject) -> str:
         found.append("How far it is at each β from a β-VAE trained for that β has not been measured.")
     found.append("It is one training with one seed; how much another seed would change is not known from it.")
     return f"## Limits\n\n{_bullets(found)}"
+
+
+def _better(subject: Subject, point: RDPoint) -> RDPoint | None:
+    """The point of lowest distortion among those that are better than `point` in rate and in distortion."""
+    better = [p for p in subject.curve.points if p.rate < point.rate and p.distortion < point.distortion]
+    return min(better, key=lambda p: p.distortion, default=None)
 
 
 def licence(subject: Subject) -> str:

@@ -44,5 +44,5 @@ def commit_of(package: Path) -> str | None:
 def format_seconds(seconds: float) -> str:
     """A time as one says it: 45 seconds, 50 minutes, 3.5 hours."""
     if seconds < 120:
-        return f"{seconds:.0f} seconds"
+        return "1 second" if round(seconds) == 1 else f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -70,7 +70,10 @@ def test_a_gaussian_of_colour_images_of_ones_own(own_data, digits, tmp_path):
     assert "| β | rate | distortion | loss | bits per dimension | active latents of 4 | PSNR (dB) |" in page
     assert "σ = 0.25" in page
     assert "Bernoulli" not in page
-    assert "At β = 0.5 it is short of the optimum: β = 1 has both a lower rate (8.00 for 9.00)" in page
+    assert (
+        "It is short of the optimum at β = 0.5: another β has both a lower rate and a lower distortion (β = 1 " in page
+    )
+    assert "β = 1 beside β = 0.5: rate 8.00 for 9.00, distortion 4.00 for 5.00)" in page
     assert "at β = 2, 1 of 4 are active" in page
     assert "How long that took, and on what, was not recorded" in page
     assert f'load_pretrained("local-dir:{tmp_path / "run"}")' in page

@@ -60,7 +60,8 @@ def test_a_record_is_dated_and_rounded():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(7.4, "7 seconds"), (119, "119 seconds"), (3000, "50 minutes"), (7200, "2.0 hours")]
+    ("seconds", "text"),
+    [(1.3, "1 second"), (7.4, "7 seconds"), (119, "119 seconds"), (3000, "50 minutes"), (7200, "2.0 hours")],
 )
 def test_a_time_as_one_says_it(seconds, text):
     assert format_seconds(seconds) == text
