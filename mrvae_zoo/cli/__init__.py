@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mrvae_zoo import __version__
+from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
 from mrvae_zoo.cli.encode import encode
@@ -50,7 +51,7 @@ def options(
 
 
 app.command("list")(list_command)
-for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, export):
+for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, card, export):
     app.command()(command)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.

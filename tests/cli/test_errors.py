@@ -93,6 +93,17 @@ CASES = [
     ((*EXPORT, "--beta", "99", "-o", "m.pt2"), 1, "beta=99.0 is outside this model's range"),
     ((*EXPORT, "--beta", "x", "-o", "m.pt2"), 2, "--beta"),
     (("export", "mrvae_mpl.mnist", "--format", "pt2", "-o", "m.pt2"), 1, "did you mean mrvae_mlp.mnist"),
+    # a card
+    (("card", DEFAULT_MODEL), 2, "Missing option '--output'"),
+    (("card", DEFAULT_MODEL, "-o", "folder"), 1, "folder exists; pass --force"),
+    (("card", DEFAULT_MODEL, "-o", "exists.png", "--force"), 1, "exists.png is a file; name a folder"),
+    (("card", DEFAULT_MODEL, "-o", "none/card"), 1, "none: no such folder"),
+    (("card", DEFAULT_MODEL, "-o", "card", "--repo", "name"), 1, "--repo name should be ORG/NAME"),
+    (("card", DEFAULT_MODEL, "-o", "card", "--repo", "org/a/b"), 1, "Repo id must be in the form"),
+    (("card", DEFAULT_MODEL, "-o", "card", "--compare", "none.json"), 1, "none.json: no such file"),
+    (("card", DEFAULT_MODEL, "-o", "card", "--compare", "text.png"), 1, "text.png is not JSON"),
+    (("card", "mrvae_mpl.mnist", "-o", "card"), 1, "did you mean mrvae_mlp.mnist"),
+    (("card", "local-dir:folder", "-o", "card"), 1, "config.json is missing"),
     # training and measuring
     ((*TRAIN, "none"), 1, "none: no such folder; --data-root is the folder that holds the data sets"),
     ((*TRAIN, ".", "--set", "training.epoch=1"), 1, "unknown key training.epoch; did you mean epochs"),
