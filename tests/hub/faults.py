@@ -1,6 +1,7 @@
 """What can go wrong between a client and the Hub, on demand: `POST /-/faults` sets one, `GET` tells how many struck."""
 
 import asyncio
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ class Fault:
     seconds: float = 0
 
 
+class Dropped(BaseException):
+    """The connection is gone, and what was working on the request should stop."""
+
+
 class Faults:
     """Stands in front of the application and lets faults strike."""
 
@@ -49,9 +54,14 @@ class Faults:
             await self.control(scope, receive, send)
             return
         fault = self.next_for(f"{scope['method']} {scope['path']}")
+        with contextlib.suppress(Dropped):
+            await self.answer(fault, scope, receive, send)
+
+    async def answer(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
         if fault is None:
             await self.app(scope, receive, send)
         elif fault.do == "refuse":
+            await Request(scope, receive).body()
             self.struck += 1
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             await JSONResponse({"error": "not now"}, fault.status, headers)(scope, receive, send)
@@ -85,7 +95,8 @@ class Faults:
             os._exit(1)
         elif fault.do == "drop":
             transport(send).abort()
-            raise asyncio.CancelledError
+            await asyncio.sleep(0)  # for uvicorn to see that nobody is left to answer
+            raise Dropped
         else:
             await asyncio.sleep(fault.seconds)
 
@@ -125,7 +136,8 @@ class Unfinished:
         elif not self.done and self.fault.at == "response" and len(message.get("body", b"")) >= self.left:
             body = message["body"]
             await self.send({**message, "body": body[: self.left], "more_body": True})
-            await asyncio.sleep(0)
+            while transport(self.send).get_write_buffer_size():
+                await asyncio.sleep(0.01)
             await self.strike()
             message = {**message, "body": body[self.left :]}
         else:
