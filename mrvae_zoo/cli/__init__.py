@@ -19,6 +19,7 @@ from mrvae_zoo.cli.export import export
 from mrvae_zoo.cli.info import info
 from mrvae_zoo.cli.init_recipe import init_recipe
 from mrvae_zoo.cli.list_ import list_command
+from mrvae_zoo.cli.push import push
 from mrvae_zoo.cli.reconstruct import reconstruct
 from mrvae_zoo.cli.sample import sample
 from mrvae_zoo.cli.train import train
@@ -50,7 +51,7 @@ def options(
 
 
 app.command("list")(list_command)
-for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, export):
+for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, export, push):
     app.command()(command)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.

@@ -2,12 +2,10 @@
 
 from mrvae_zoo.cli.common import DataRoot, Name, measuring, print_table, say
 
-TOLERANCE = 0.01
-
 
 def verify(name: Name, data_root: DataRoot) -> None:
     """Measure the published curve again and compare, point by point; exit status 1 if one is off by more than 1%."""
-    from mrvae_zoo.evaluation import deviation, measure_again
+    from mrvae_zoo.evaluation import TOLERANCE, deviation, measure_again
     from mrvae_zoo.hub import load_pretrained
 
     model = load_pretrained(name)
