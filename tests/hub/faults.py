@@ -19,8 +19,8 @@ class Fault:
     Attributes:
         match: a pattern in "METHOD /path".
         do: "refuse" answers with `status` and `retry_after` in the place of the Hub; "exit" ends the server as SIGKILL
-            does; "drop" resets the connection; "hold" waits `seconds`; "alter" flips the bits of the byte at `after` of
-            the body that is served; "truncate" serves `after` bytes of it as if that were all.
+            does; "drop" resets the connection; "hold" waits until the faults are cleared; "alter" flips the bits of the
+            byte at `after` of the body that is served; "truncate" serves `after` bytes of it as if that were all.
         at: when exit, drop and hold strike: once `after` bytes of the "request" have come in; once the Hub has done
             what it was asked to, before it says so ("answer"); or once `after` bytes of the "response" have gone out.
         after: bytes of a body.
@@ -34,7 +34,6 @@ class Fault:
     times: int = 1
     status: int = 503
     retry_after: int | None = None
-    seconds: float = 0
 
 
 class Dropped(BaseException):
@@ -48,6 +47,7 @@ class Faults:
         self.app = app
         self.faults: list[Fault] = []
         self.struck = 0
+        self.cleared = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/-/faults":
@@ -78,6 +78,8 @@ class Faults:
             self.faults.append(Fault(**await request.json()))
         elif request.method == "DELETE":
             self.faults.clear()
+            self.cleared.set()
+            self.cleared = asyncio.Event()
         await JSONResponse({"struck": self.struck, "waiting": len(self.faults)})(scope, receive, send)
 
     def next_for(self, request: str) -> Fault | None:
@@ -98,7 +100,7 @@ class Faults:
             await asyncio.sleep(0)  # for uvicorn to see that nobody is left to answer
             raise Dropped
         else:
-            await asyncio.sleep(fault.seconds)
+            await self.cleared.wait()
 
 
 def transport(send: Send) -> Any:

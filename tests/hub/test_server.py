@@ -419,9 +419,13 @@ def test_what_is_in_the_cache_needs_no_server(hub: HubServer, hub_client: HubCli
 @pytest.mark.long
 def test_a_request_is_held_while_others_are_answered(hub: HubServer, hub_client: HubClient):
     ask(hub_client, "first(); tell(True)")
-    hub.fault("GET /storage/", "hold", at="response", after=1_000_000, seconds=600)
-    client = hub_client.start(SETUP + 'hf_hub_download("zoo/m", "model.safetensors")')
+    hub.fault("GET /storage/", "hold", at="response", after=1_000_000)
+    code = 'tell(open(hf_hub_download("zoo/m", "model.safetensors"), "rb").read() == WEIGHTS)'
+    client = hub_client.start(SETUP + code)
     hub.wait_for_fault(client)
-    assert ask(hub_client, 'tell(hf_hub_download("zoo/m", "model.safetensors") is not None)') is True
+    assert ask(hub_client, code) is True
     assert client.poll() is None
-    client.kill()
+    hub.clear_faults()
+    output, errors = client.communicate()
+    assert client.returncode == 0, errors
+    assert json.loads(output) is True
