@@ -211,15 +211,9 @@ def measure_again(
         ValueError: the model has no curve, or its curve does not say what it was measured on.
         FileNotFoundError: the data set is not there.
     """
-    if model.curve is None or "name" not in model.curve.data:
-        raise ValueError("this model has no curve that says what it was measured on")
-    published = model.curve.data
-    size = tuple(published["size"]) if "size" in published else None
-    recipe = DataRecipe(name=published["name"], binarize=published.get("binarize", "none"), size=size)
-    if data_name is not None and data_name != published["name"]:
-        recipe = DataRecipe(name=data_name, size=size)
-    data = load_data(recipe, "test", data_root, model.input_shape)
+    data = measured_split(model, data_root, data_name=data_name)
     curve = model.curve
+    assert curve is not None  # test_split checked it
     return rate_distortion(
         model,
         data,
@@ -229,6 +223,18 @@ def measure_again(
         total_correlation=betas is None and curve.points[0].total_correlation is not None,
         progress=progress,
     )
+
+
+def measured_split(model: MultiRateVAE | FixedRateVAE, data_root: Path, *, data_name: str | None = None) -> ImageData:
+    """The data that the published curve of a model was measured on; arguments and errors as of `measure_again`."""
+    if model.curve is None or "name" not in model.curve.data:
+        raise ValueError("this model has no curve that says what it was measured on")
+    published = model.curve.data
+    size = tuple(published["size"]) if "size" in published else None
+    recipe = DataRecipe(name=published["name"], binarize=published.get("binarize", "none"), size=size)
+    if data_name is not None and data_name != published["name"]:
+        recipe = DataRecipe(name=data_name, size=size)
+    return load_data(recipe, "test", data_root, model.input_shape)
 
 
 def deviation(published: RDPoint, measured: RDPoint) -> float:

@@ -5,16 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrvae_zoo.cards import README, make_card
 from mrvae_zoo.catalogue import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoint import CONFIG, CURVE, WEIGHTS, load_checkpoint
 from mrvae_zoo.evaluation import TOLERANCE, deviation, measure_again
 from mrvae_zoo.hub import HUB, LOCAL
 from mrvae_zoo.hub_calls import LIBRARY
-from mrvae_zoo.recipes import read_recipe
 from mrvae_zoo.run_folder import RECIPE
 from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE
 
-README = "README.md"
 LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # of a picture in Markdown
 
 
@@ -74,24 +73,18 @@ def make_package(
 
     Raises:
         ValueError: something is missing or wrong: the checkpoint, the curve, the recipe, the page.
-        FileNotFoundError: the data set is not there.
+        FileNotFoundError: the recipe or the data set is not there.
+        MissingExtraError: matplotlib is not installed.
     """
     folder, name = find_folder(source)
     model = load_checkpoint(folder)
     if model.curve is None:
         raise ValueError(f"{folder} has no {CURVE}; only a model with its measured curve is pushed, as train leaves it")
-    if not (folder / RECIPE).is_file():
-        raise ValueError(f"{folder} has no {RECIPE}; only a model that says how it was trained is pushed")
-    described = read_recipe(folder / RECIPE).model
-    for key in ("architecture", "input_shape", "latent_dim"):
-        ours, theirs = getattr(model.config, key), getattr(described, key)
-        if ours != theirs:
-            raise ValueError(f"{folder}: {key} is {ours!r} in {CONFIG} and {theirs!r} in {RECIPE}")
     if data_root is not None:
         check_curve(model, data_root, progress=progress)
     name = repo_id.split("/")[1] if name is None else name
     files = {file: (folder / file).read_bytes() for file in (RECIPE, CONFIG, WEIGHTS, CURVE)}
-    files |= _card_files(folder, name, repo_id, data_root)
+    files |= make_card(folder, name=name, repo_id=repo_id, data_root=data_root).files
     check_page(files)
     return Package(name=name, model=model, files=files)
 
@@ -128,7 +121,7 @@ def check_page(files: dict[str, bytes]) -> None:
         data = ModelCard(text, ignore_metadata_errors=False).data
     except Exception as error:  # noqa: BLE001 (the parser of YAML has errors of its own)
         raise ValueError(f"{README}: its metadata cannot be read: {error}") from None
-    lacking = [key for key in ("license", "tags", "datasets", "pipeline_tag", "eval_results") if not data.get(key)]
+    lacking = [key for key in ("tags", "pipeline_tag", "eval_results") if not data.get(key)]
     if lacking:
         raise ValueError(f"{README}: its metadata lacks {', '.join(lacking)}")
     if data.get("library_name") != LIBRARY:
@@ -136,11 +129,3 @@ def check_page(files: dict[str, bytes]) -> None:
     missing = [link for link in LINK.findall(text) if "://" not in link and link not in files]
     if missing:
         raise ValueError(f"{README} shows {', '.join(missing)}, which is not there")
-
-
-def _card_files(folder: Path, name: str, repo_id: str, data_root: Path | None) -> dict[str, bytes]:
-    """README.md and its pictures."""
-    from mrvae_zoo.cards import make_card
-
-    files: dict[str, bytes] = make_card(folder, name=name, repo_id=repo_id, data_root=data_root).files
-    return files

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import torch
+
 from mrvae_zoo import __version__
+from mrvae_zoo.card_pictures import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES
+from mrvae_zoo.checkpoint import load_checkpoint
 from mrvae_zoo.errors import HubError
 from mrvae_zoo.hub import check_repo_id, check_revision
 from mrvae_zoo.hub_calls import (
@@ -26,14 +30,13 @@ from mrvae_zoo.hub_calls import (
     token_of,
 )
 from mrvae_zoo.hub_download import fetch, git_blob_id, is_commit
+from mrvae_zoo.hub_package import Package, make_package
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-    from mrvae_zoo.hub_package import Package
-
 # What an older version of a page may have left; other files of a repository are not ours to remove.
-PICTURES = ("rd_curve.png", "reconstructions.png", "samples.png")
+PICTURES = (CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -89,8 +92,6 @@ def push_to_hub(
         ValueError: the model is not fit to be pushed, or an argument is wrong.
         HubError: the Hub refuses or cannot be reached, or someone else changed the repository in the meantime.
     """
-    from mrvae_zoo.hub_package import make_package
-
     check_repo_id(repo_id)
     for name in (revision, tag):
         if name is not None:
@@ -118,7 +119,7 @@ def push_to_hub(
 class _Push:
     """One push: the repository, the branch and the commit that it was looked at."""
 
-    def __init__(self, api: "HfApi", repo_id: str, branch: str | None, package: "Package") -> None:
+    def __init__(self, api: "HfApi", repo_id: str, branch: str | None, package: Package) -> None:
         self.api, self.repo_id, self.branch, self.package = api, repo_id, branch, package
         self.head = ""
 
@@ -176,10 +177,6 @@ class _Push:
 
     def read_back(self, commit: str) -> None:
         """Download the model at a commit into a cache of its own, load it and compare it with what was pushed."""
-        import torch
-
-        from mrvae_zoo.checkpoint import load_checkpoint
-
         if any(self._pending(commit)):
             raise HubError(f"{self.repo_id}@{commit} does not hold what was pushed; push again")
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:

@@ -1,27 +1,34 @@
 """Drawing a rate-distortion curve, with matplotlib (the extra "plots") and without its global state."""
 
 import importlib.util
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrvae_zoo.errors import MissingExtraError
-from mrvae_zoo.files import atomic_path
+from mrvae_zoo.files import write_atomically
 from mrvae_zoo.rd_curve import RDCurve, RDPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.transforms import Bbox
 
-LINE, INK, FAINT = "#2f6fb0", "#202024", "#6e6e76"
+LINE, OTHER, INK, FAINT = "#2f6fb0", "#c8552b", "#202024", "#6e6e76"
 
 
 def plot_curve(curve: RDCurve, path: Path, *, title: str) -> None:
-    """Draw distortion over rate, each measured point labelled with its β, and L = D + β·R over β beside it, as a PNG.
+    """Write the picture of a curve; see `draw_curve`. A file that exists is overwritten."""
+    write_atomically(path, draw_curve(curve, title=title))
+
+
+def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = ()) -> bytes:
+    """Distortion over rate, each measured point labelled with its β, and L = D + β·R over β beside it, as a PNG.
 
     Args:
         curve: what to draw.
-        path: where to write; a file that exists is overwritten.
         title: the name of the model, for example.
+        dedicated: points of β-VAEs that were each trained for one β, to lay beside it.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -39,6 +46,10 @@ def plot_curve(curve: RDCurve, path: Path, *, title: str) -> None:
     right.plot(curve.betas, [p.loss for p in curve.points], "o-", color=LINE, markersize=5)
     right.set(xscale="log", xlabel="β", ylabel="L = D + β·R (nats an image)")
     right.xaxis.set_major_formatter("{x:g}")
+    if dedicated:
+        left.plot([p.rate for p in dedicated], [p.distortion for p in dedicated], "D", color=OTHER, markersize=6)
+        right.plot([p.beta for p in dedicated], [p.loss for p in dedicated], "D", color=OTHER, markersize=6)
+        right.legend(["Multi-Rate VAE, one training", "β-VAEs, one training each"], frameon=False, labelcolor=INK)
     for axes in (left, right):
         axes.grid(color=FAINT, alpha=0.2)
         axes.spines[["top", "right"]].set_visible(False)
@@ -46,8 +57,9 @@ def plot_curve(curve: RDCurve, path: Path, *, title: str) -> None:
     figure.suptitle(_heading(curve, title), color=INK, fontsize=12)
     figure.draw_without_rendering()  # lays the axes out: where labels are free of each other depends on it
     _label_betas(left, curve.points)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi="figure", format="png")
+    picture = BytesIO()
+    figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None})
+    return picture.getvalue()
 
 
 def check_matplotlib() -> None:

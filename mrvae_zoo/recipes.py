@@ -125,13 +125,37 @@ class TrainingRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedRecord:
+    """[trained]: how the training went that the recipe lies beside. Nothing of it is used to train again.
+
+    Attributes:
+        seconds: of the training, without the measuring of the curve.
+        hardware: that it ran on, such as "1 CPU thread".
+        version: of mrvae_zoo.
+        commit: of the git checkout that mrvae_zoo ran from, with "-dirty" where it had been changed.
+        date: of its end, an ISO day in UTC.
+    """
+
+    seconds: float
+    hardware: str
+    version: str
+    commit: str | None = None
+    date: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < math.inf:
+            raise ValueError(f"seconds={self.seconds} should be a time, at least 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A whole recipe."""
+    """A whole recipe, and where it has been trained, the record of that."""
 
     model: ModelConfig
     data: DataRecipe
     training: TrainingRecipe
     objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
+    trained: TrainedRecord | None = None
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -149,7 +173,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except ValueError as error:  # not TOML, or not UTF-8
         raise ValueError(f"{path} is not TOML: {error}") from None
     for section, key, value in map(parse_override, overrides):
-        sections = Recipe.__dataclass_fields__
+        sections = Recipe.__dataclass_fields__.keys() - {"trained"}
         if section not in sections:
             raise ValueError(f"--set {section}.{key}: unknown section; {nearest(section, sections)}")
         table.setdefault(section, {})[key] = value
@@ -231,7 +255,7 @@ def to_toml(recipe: Recipe) -> str:
     arguments = model.pop("arguments")
     model["input_shape"] = [ANY_SIZE if size is None else size for size in model["input_shape"]]
     table = {"model": model | arguments, **table}
-    return tomli_w.dumps({section: _without_none(keys) for section, keys in table.items()})
+    return tomli_w.dumps({section: _without_none(keys) for section, keys in table.items() if keys is not None})
 
 
 def _without_none(keys: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mrvae_zoo.checkpoint import CONFIG, CURVE, WEIGHTS
 from mrvae_zoo.files import write_atomically
+from mrvae_zoo.provenance import format_seconds
 from mrvae_zoo.rd_curve import RDCurve
 from mrvae_zoo.recipes import Recipe, read_recipe, to_toml
 from mrvae_zoo.training_state import STATES
@@ -46,7 +47,7 @@ def check_same_recipe(run: Path, recipe: Recipe) -> None:
     """A ValueError that names the keys in which the recipe of a run that is to be resumed is another."""
     if not (run / RECIPE).exists():
         return
-    theirs, ours = (flat(to_plain(one)) for one in (read_recipe(run / RECIPE), recipe))
+    theirs, ours = (flat(to_plain(replace(one, trained=None))) for one in (read_recipe(run / RECIPE), recipe))
     changed = [
         f"{key} = {theirs.get(key)!r} there, {ours.get(key)!r} now"
         for key in dict.fromkeys((*theirs, *ours))
@@ -110,10 +111,10 @@ def write_recipe(run: Path, recipe: Recipe, *, header: str = "") -> None:
 
 def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str) -> str:
     """The comment on top of the recipe of a finished run: the command, the time it took, the curve to expect."""
-    time = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     points = curve.points[:: max(1, (len(curve.points) - 1) // 4)]
     rows = (("beta", [f"{p.beta:g}" for p in points]), ("L", [f"{p.loss:.2f}" for p in points]))
     table = "\n".join(f"  {name:<6}" + "".join(f"{value:>9}" for value in values) for name, values in rows)
+    time = format_seconds(seconds)
     return (
         f"mrvae train recipe.toml --data-root DIR -o RUN\n\n"
         f"{time} on {hardware}. Expect L = D + beta * R on the test set of {recipe.data.name}, in nats an image:\n"

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from mrvae_zoo.hub import LOCAL, load_pretrained
 from mrvae_zoo.loop import Loop
 from mrvae_zoo.objectives import objectives
 from mrvae_zoo.processes import make_accelerator
+from mrvae_zoo.provenance import record_training
 from mrvae_zoo.recipes import Recipe, TrainingRecipe
 from mrvae_zoo.run_folder import (
     Progress,
@@ -58,7 +60,7 @@ def train(
     that all of them see.
 
     Args:
-        recipe: what to train, and how.
+        recipe: what to train, and how; a record of an earlier training in it is replaced by that of this one.
         data_root: the folder of data sets.
         run: a folder, made once the recipe and the data are known to be right.
         init: a source to start the weights from.
@@ -78,6 +80,7 @@ def train(
         MissingExtraError: Accelerate or a tracker is not installed.
         OSError: `run` exists already, without `resume` or `force`, or cannot be written.
     """
+    recipe = replace(recipe, trained=None)
     check_output(run, force=force or resume)
     if resume:
         check_same_recipe(run, recipe)
@@ -115,8 +118,10 @@ def train(
         )
         model.cpu()
         if accelerator.is_main_process:
-            header = describe(recipe, model.curve, seconds=seconds, hardware=_hardware(accelerator))
-            write_recipe(run, recipe, header=header)
+            hardware = _hardware(accelerator)
+            header = describe(recipe, model.curve, seconds=seconds, hardware=hardware)
+            trained = record_training(seconds=seconds, hardware=hardware)
+            write_recipe(run, replace(recipe, trained=trained), header=header)
             save_pretrained(model, run, dtype=DTYPES[recipe.training.weights_dtype])
             remove_states(run)
         accelerator.wait_for_everyone()

@@ -54,6 +54,10 @@ def test_the_wheel_holds_the_catalogue_and_one_model(installed):
     for path in CHECKOUT.glob("registry/*/*"):
         copy = inside / path.relative_to(CHECKOUT)
         assert path.suffix == ".safetensors" or copy.read_bytes() == path.read_bytes()
+    cards = list(CHECKOUT.glob("cards/*/*"))
+    assert CHECKOUT / "cards" / DEFAULT_MODEL / "README.md" in cards
+    for path in cards:
+        assert (inside / path.relative_to(CHECKOUT)).read_bytes() == path.read_bytes()
     assert (installed / "mrvae_zoo" / "py.typed").exists()
 
 

@@ -1,10 +1,11 @@
 import re
 import tomllib
+from dataclasses import replace
 
 import pytest
 from conftest import CHECKOUT
 
-from mrvae_zoo.recipes import parse_override, read_recipe, recipe_from_table, to_toml
+from mrvae_zoo.recipes import TrainedRecord, parse_override, read_recipe, recipe_from_table, to_toml
 
 MINIMAL = """
 [model]
@@ -54,6 +55,7 @@ def test_a_gaussian_without_a_sigma_measures_squared_errors(path):
     [
         ("training.epoch=3", "unknown key training.epoch; did you mean epochs"),
         ("trainings.epochs=3", "unknown section; did you mean training"),
+        ("trained.seconds=3", "unknown section; did you mean training"),
         ("training.epochs=many", "training.epochs='many' should be an integer"),
         ("training.epochs=0", "epochs=0 should be at least 1"),
         ("training.seed=4294967296", "seed=4294967296 should be below 2"),
@@ -115,6 +117,8 @@ def test_what_does_not_go_with_the_beta_tcvae_is_named(path, override, message):
         ("[data]\nname = 'mnist'", r"table \[model\] is missing"),
         ("model = 3", r"table \[model\] is missing"),
         (MINIMAL + "[extra]\nx = 1", "unknown key extra"),
+        (MINIMAL + "[trained]\nseconds = 1", "trained.hardware is missing"),
+        (MINIMAL + "[trained]\nseconds = nan\nhardware = ''\nversion = ''", "trained.seconds=nan should be a time"),
         (MINIMAL.replace("[data]", "[dat]"), "unknown key dat; did you mean data"),
         (MINIMAL.replace("epochs = 3", ""), "training.epochs is missing"),
         (MINIMAL.replace("architecture", "arch"), "architecture is missing"),
@@ -137,9 +141,12 @@ def test_a_missing_or_binary_file(tmp_path):
 
 def test_a_recipe_is_written_whole_and_read_again(path):
     recipe = read_recipe(path, ["training.max_steps=5", "data.size=[28, 20]", "data.flip=true"])
-    text = to_toml(recipe)
-    assert recipe_from_table(tomllib.loads(text), where="again") == recipe
-    assert "activation" in text
+    trained = TrainedRecord(seconds=2.5, hardware="1 CPU thread", version="0.1.0", date="2026-01-31")
+    for one in (recipe, replace(recipe, trained=trained)):
+        text = to_toml(one)
+        assert recipe_from_table(tomllib.loads(text), where="again") == one
+        assert "activation" in text
+        assert ("[trained]" in text) == (one.trained is not None)
 
 
 @pytest.mark.parametrize("recipe", sorted(CHECKOUT.glob("registry/*/recipe.toml")), ids=lambda path: path.parent.name)

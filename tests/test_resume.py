@@ -15,7 +15,7 @@ import torch
 from conftest import BARS_RECIPE
 
 import mrvae_zoo
-from mrvae_zoo.recipes import recipe_from_table
+from mrvae_zoo.recipes import TrainedRecord, read_recipe, recipe_from_table
 from mrvae_zoo.run_folder import write_recipe
 from mrvae_zoo.training import train
 from mrvae_zoo.training_state import load_state, newest_first
@@ -185,6 +185,21 @@ def test_with_every_state_damaged_it_starts_again(recipe, bars, uninterrupted, t
         state.write_bytes(state.read_bytes()[:1000])
     train(recipe, bars, run, resume=True)
     assert caplog.text.count("is damaged") == 2
+    assert same_result(run, uninterrupted)
+
+
+def test_the_record_of_an_earlier_training_is_ignored(recipe, bars, uninterrupted, tmp_path):
+    """A recipe that was trained is trained again, and resumed, as one that was not; the new run has its own record."""
+    old = TrainedRecord(seconds=1e6, hardware="an abacus", version="0.0.1")
+    trained = replace(recipe, trained=old)
+    run = halfway(trained, bars, tmp_path / "run")
+    assert "abacus" not in (run / "recipe.toml").read_text(encoding="utf-8")
+    train(trained, bars, run, resume=True)
+    record = read_recipe(run / "recipe.toml").trained
+    assert record.seconds < 1e6
+    assert "CPU thread" in record.hardware
+    train(recipe, bars, run, resume=True)  # finished: nothing more to do, and the same recipe
+    assert read_recipe(run / "recipe.toml").trained == record
     assert same_result(run, uninterrupted)
 
 

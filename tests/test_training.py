@@ -3,6 +3,7 @@ import json
 import sys
 import types
 from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -60,7 +61,12 @@ def test_a_run_leaves_a_whole_checkpoint(trained, recipe):
     assert [line["epoch"] for line in lines] == [e for e in range(12) for _ in range(2)]
     assert lines == [asdict(report) for report in reports]
     assert {line["num_processes"] for line in lines} == {1}
-    assert read_recipe(run / "recipe.toml") == recipe
+    kept = read_recipe(run / "recipe.toml")
+    assert replace(kept, trained=None) == recipe
+    assert kept.trained.hardware.endswith(("CPU thread", "CPU threads"))
+    assert 0 < kept.trained.seconds <= reports[-1].seconds + 1
+    assert kept.trained.version == mrvae_zoo.__version__
+    assert timedelta(0) <= datetime.now(UTC).date() - date.fromisoformat(kept.trained.date) <= timedelta(1)
 
 
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(root, recipe, tmp_path):

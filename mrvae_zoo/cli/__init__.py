@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mrvae_zoo import __version__
+from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
 from mrvae_zoo.cli.encode import encode
@@ -51,7 +52,7 @@ def options(
 
 
 app.command("list")(list_command)
-for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, export, push):
+for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, card, export, push):
     app.command()(command)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.
@@ -65,6 +66,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status."""
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what goes wrong is told in our own words, once
     _log_to_stderr()
     try:
         status = app(list(arguments), prog_name="mrvae", standalone_mode=False)

@@ -1,0 +1,48 @@
+"""mrvae card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrvae_zoo.cli.common import Force, Name, Output, say
+
+
+def card(
+    name: Name,
+    output: Output,
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", help="The folder of data sets, for images to reconstruct.")
+    ] = None,
+    repo: Annotated[
+        str | None, typer.Option("--repo", metavar="ORG/NAME", help="The Hub repository to load it from, as shown.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="A file with the figures of β-VAEs trained for one β each.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write the page of a model as the Hub shows it, README.md and its pictures, into a folder.
+
+    A RUN is local-dir:RUN. With --force the files of a card that is there are replaced.
+    """
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    from mrvae_zoo.cards import make_card
+    from mrvae_zoo.files import check_output, write_atomically
+    from mrvae_zoo.hub import LOCAL, locate_checkpoint
+
+    check_output(output, force=force)
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"{output} is a file; name a folder")
+    if repo is not None:
+        validate_repo_id(repo)
+        if "/" not in repo:
+            raise ValueError(f"--repo {repo} should be ORG/NAME")
+    folder = locate_checkpoint(name)
+    title = folder.resolve().name if name.startswith(LOCAL) else name
+    made = make_card(folder, name=title, repo_id=repo, data_root=data_root, compare=compare)
+    output.mkdir(exist_ok=True)
+    for file, content in made.files.items():
+        write_atomically(output / file, content)
+    say(f"wrote {output}: {', '.join(made.files)}")
