@@ -101,10 +101,7 @@ def push_to_hub(
     if create_pr and tag is not None:
         raise ValueError("a tag is for what is merged; leave it out of a pull request")
     api = make_api(token)
-    if is_offline():
-        raise HubError(f"{repo_id}: HF_HUB_OFFLINE is set; unset it to push")
-    if token_of(api) is None:
-        raise HubError(f"{repo_id}: pushing needs a token; log in with: hf auth login, or set HF_TOKEN")
+    check_may_push(api, repo_id)
     root = None if data_root is None else Path(data_root)
     package = make_package(source, repo_id, data_root=root, progress=progress)
     push = _Push(api, repo_id, revision, package)
@@ -114,6 +111,14 @@ def push_to_hub(
     if tag is not None:
         push.tag(tag, pushed.commit)
     return pushed
+
+
+def check_may_push(api: "HfApi", what: str) -> None:
+    """Raise a HubError where there is no network or no token to push with."""
+    if is_offline():
+        raise HubError(f"{what}: HF_HUB_OFFLINE is set; unset it to push")
+    if token_of(api) is None:
+        raise HubError(f"{what}: pushing needs a token; log in with: hf auth login, or set HF_TOKEN")
 
 
 class _Push:

@@ -1,5 +1,6 @@
 """registry/pins.toml: which commit of which Hub repository holds the weights of a model of the catalogue."""
 
+import importlib.util
 import re
 import tomllib
 from dataclasses import asdict, dataclass
@@ -70,8 +71,13 @@ def write_pins(pins: dict[str, Pin], path: Path) -> None:
     Raises:
         MissingExtraError: tomli-w is not installed.
     """
-    try:
-        import tomli_w
-    except ImportError:
-        raise MissingExtraError("tomli-w", "train") from None
+    check_tomli_w()
+    import tomli_w
+
     write_atomically(path, tomli_w.dumps({name: asdict(pins[name]) for name in sorted(pins)}))
+
+
+def check_tomli_w() -> None:
+    """Raise a MissingExtraError where tomli-w, which writes pins, is not installed."""
+    if importlib.util.find_spec("tomli_w") is None:
+        raise MissingExtraError("tomli-w", "train")

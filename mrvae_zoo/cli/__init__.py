@@ -15,11 +15,13 @@ from mrvae_zoo import __version__
 from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
+from mrvae_zoo.cli.diff import diff
 from mrvae_zoo.cli.encode import encode
 from mrvae_zoo.cli.export import export
 from mrvae_zoo.cli.info import info
 from mrvae_zoo.cli.init_recipe import init_recipe
 from mrvae_zoo.cli.list_ import list_command
+from mrvae_zoo.cli.publish import publish
 from mrvae_zoo.cli.push import push
 from mrvae_zoo.cli.reconstruct import reconstruct
 from mrvae_zoo.cli.sample import sample
@@ -52,8 +54,10 @@ def options(
 
 
 app.command("list")(list_command)
-for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, card, export, push):
+for command in (info, reconstruct, sample, encode, decode, curve, verify, diff, init_recipe, train, card, export):
     app.command()(command)
+app.command()(push)
+app.command()(publish)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
