@@ -83,8 +83,8 @@ def make_package(
     if data_root is not None:
         check_curve(model, data_root, progress=progress)
     name = repo_id.split("/")[1] if name is None else name
-    files = {file: (folder / file).read_bytes() for file in (RECIPE, CONFIG, WEIGHTS, CURVE)}
-    files |= make_card(folder, name=name, repo_id=repo_id, data_root=data_root).files
+    page = make_card(folder, name=name, repo_id=repo_id, data_root=data_root)
+    files = {file: (folder / file).read_bytes() for file in (RECIPE, CONFIG, WEIGHTS, CURVE)} | page.files
     check_page(files)
     return Package(name=name, model=model, files=files)
 
