@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Fault:
     """One fault, for the next requests that match.
 
@@ -61,8 +61,8 @@ class Faults:
         if fault is None:
             await self.app(scope, receive, send)
         elif fault.do == "refuse":
+            self.count(fault)
             await Request(scope, receive).body()
-            self.struck += 1
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             await JSONResponse({"error": "not now"}, fault.status, headers)(scope, receive, send)
         elif fault.do in ("alter", "truncate"):
@@ -83,16 +83,21 @@ class Faults:
         await JSONResponse({"struck": self.struck, "waiting": len(self.faults)})(scope, receive, send)
 
     def next_for(self, request: str) -> Fault | None:
-        for fault in self.faults:
-            if re.search(fault.match, request):
-                fault.times -= 1
-                if fault.times <= 0:
-                    self.faults.remove(fault)
-                return fault
-        return None
+        return next((fault for fault in self.faults if re.search(fault.match, request)), None)
+
+    def count(self, fault: Fault) -> bool:
+        """Counts a strike; False where another request was faster."""
+        if fault not in self.faults:
+            return False
+        self.struck += 1
+        fault.times -= 1
+        if fault.times <= 0:
+            self.faults.remove(fault)
+        return True
 
     async def strike(self, fault: Fault, send: Send) -> None:
-        self.struck += 1
+        if not self.count(fault):
+            return
         if fault.do == "exit":
             os._exit(1)
         elif fault.do == "drop":
@@ -166,13 +171,10 @@ class Spoiled:
         self.body += message.get("body", b"")
         if message.get("more_body"):
             return
-        self.faults.struck += 1
         body, after = self.body, self.fault.after
-        body = (
-            body[:after]
-            if self.fault.do == "truncate"
-            else body[:after] + bytes([body[after] ^ 0xFF]) + body[after + 1 :]
-        )
+        if after < len(body) and self.faults.count(self.fault):
+            rest = b"" if self.fault.do == "truncate" else bytes([body[after] ^ 0xFF]) + body[after + 1 :]
+            body = body[:after] + rest
         length = str(len(body)).encode()
         headers = [(name, length if name == b"content-length" else value) for name, value in self.start["headers"]]
         await self.send({**self.start, "headers": headers})

@@ -51,8 +51,11 @@ class HubServer:
         self.process.kill()
         self.wait()
 
-    def wait(self) -> None:
-        """Returns once the server has ended."""
+    def wait(self, client: subprocess.Popen[str] | None = None) -> None:
+        """Returns once the server has ended; an error where the client ends and the server goes on."""
+        while client is not None and self.process.poll() is None:
+            assert client.poll() is None or self.process.poll() is not None, "the client ended before the server"
+            time.sleep(0.02)
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()

@@ -72,7 +72,7 @@ def test_the_answer_to_a_commit_is_lost(hub: HubServer, hub_client: HubClient, c
 def test_the_server_dies_with_the_answer(hub: HubServer, hub_client: HubClient, commit: str, new: Version):
     hub.fault("POST .*/commit/", "exit", at="answer")
     client = hub_client.start(PUSH)
-    hub.wait()
+    hub.wait(client)
     hub.start()
     _, errors = client.communicate()
     assert client.returncode == 0, errors
@@ -110,7 +110,7 @@ def test_the_server_is_killed_in_the_middle_of_an_upload_and_comes_back(
 ):
     hub.fault("PUT /storage/", "exit", at="request", after=MIDDLE)
     client = hub_client.start(PUSH)
-    hub.wait()
+    hub.wait(client)
     assert_holds(hub, old)
     hub.start()
     _, errors = client.communicate()
@@ -146,7 +146,7 @@ def test_the_server_is_killed_in_the_middle_of_a_download_and_comes_back(
     home = hub_client.new_home()
     hub.fault("GET /storage/", "exit", at="response", after=MIDDLE)
     client = hub_client.start(LOAD, home=home)
-    hub.wait()
+    hub.wait(client)
     assert_cache_is_sound(home)
     hub.start()
     output, errors = client.communicate()

@@ -364,7 +364,7 @@ def test_the_server_dies_in_the_middle_of_an_upload(hub: HubServer, hub_client: 
     before, address = hub.commits("zoo/m"), hub.url
     hub.fault("PUT /storage/", "exit", at="request", after=1_000_000)
     client = hub_client.start(SETUP + "tell(first().oid)")
-    hub.wait()
+    hub.wait(client)
     assert hub.commits("zoo/m") == before
     hub.start()
     assert hub.url == address
@@ -381,7 +381,7 @@ def test_the_server_dies_in_the_middle_of_a_download(hub: HubServer, hub_client:
     client = hub_client.start(
         SETUP + 'tell(open(hf_hub_download("zoo/m", "model.safetensors"), "rb").read() == WEIGHTS)'
     )
-    hub.wait()
+    hub.wait(client)
     hub.start()
     output, errors = client.communicate()
     assert client.returncode == 0, errors
