@@ -80,7 +80,8 @@ def call(
     while True:
         try:
             return function()
-        except Exception as error:
+        except Exception as raised:
+            error = _behind(raised)
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 raise
             if not _is_of_the_hub(error):
@@ -146,6 +147,12 @@ def explain(error: Exception, *, api: "HfApi", repo_id: str, revision: str | Non
     if status in BUSY:
         return UnreachableError(f"{what}: the Hub answers {_reason(error)}; try again later")
     return HubError(f"{what}: the Hub answers {_reason(error)}")
+
+
+def _behind(error: Exception) -> Exception:
+    """What went wrong where the client says only that a large file could not be uploaded."""
+    cause = error.__cause__
+    return cause if type(error) is RuntimeError and isinstance(cause, Exception) else error
 
 
 def _is_of_the_hub(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """What can go wrong between a client and the Hub, on demand: `POST /-/faults` sets one, `GET` tells how many struck."""
 
 import asyncio
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -11,15 +12,15 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Fault:
     """One fault, for the next requests that match.
 
     Attributes:
         match: a pattern in "METHOD /path".
         do: "refuse" answers with `status` and `retry_after` in the place of the Hub; "exit" ends the server as SIGKILL
-            does; "drop" resets the connection; "hold" waits `seconds`; "alter" flips the bits of the byte at `after` of
-            the body that is served; "truncate" serves `after` bytes of it as if that were all.
+            does; "drop" resets the connection; "hold" waits until the faults are cleared; "alter" flips the bits of the
+            byte at `after` of the body that is served; "truncate" serves `after` bytes of it as if that were all.
         at: when exit, drop and hold strike: once `after` bytes of the "request" have come in; once the Hub has done
             what it was asked to, before it says so ("answer"); or once `after` bytes of the "response" have gone out.
         after: bytes of a body.
@@ -33,7 +34,10 @@ class Fault:
     times: int = 1
     status: int = 503
     retry_after: int | None = None
-    seconds: float = 0
+
+
+class Dropped(BaseException):
+    """The connection is gone, and what was working on the request should stop."""
 
 
 class Faults:
@@ -43,16 +47,22 @@ class Faults:
         self.app = app
         self.faults: list[Fault] = []
         self.struck = 0
+        self.cleared = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/-/faults":
             await self.control(scope, receive, send)
             return
         fault = self.next_for(f"{scope['method']} {scope['path']}")
+        with contextlib.suppress(Dropped):
+            await self.answer(fault, scope, receive, send)
+
+    async def answer(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
         if fault is None:
             await self.app(scope, receive, send)
         elif fault.do == "refuse":
-            self.struck += 1
+            self.count(fault)
+            await Request(scope, receive).body()
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             await JSONResponse({"error": "not now"}, fault.status, headers)(scope, receive, send)
         elif fault.do in ("alter", "truncate"):
@@ -68,26 +78,34 @@ class Faults:
             self.faults.append(Fault(**await request.json()))
         elif request.method == "DELETE":
             self.faults.clear()
+            self.cleared.set()
+            self.cleared = asyncio.Event()
         await JSONResponse({"struck": self.struck, "waiting": len(self.faults)})(scope, receive, send)
 
     def next_for(self, request: str) -> Fault | None:
-        for fault in self.faults:
-            if re.search(fault.match, request):
-                fault.times -= 1
-                if fault.times <= 0:
-                    self.faults.remove(fault)
-                return fault
-        return None
+        return next((fault for fault in self.faults if re.search(fault.match, request)), None)
+
+    def count(self, fault: Fault) -> bool:
+        """Counts a strike; False where another request was faster."""
+        if fault not in self.faults:
+            return False
+        self.struck += 1
+        fault.times -= 1
+        if fault.times <= 0:
+            self.faults.remove(fault)
+        return True
 
     async def strike(self, fault: Fault, send: Send) -> None:
-        self.struck += 1
+        if not self.count(fault):
+            return
         if fault.do == "exit":
             os._exit(1)
         elif fault.do == "drop":
             transport(send).abort()
-            raise asyncio.CancelledError
+            await asyncio.sleep(0)  # for uvicorn to see that nobody is left to answer
+            raise Dropped
         else:
-            await asyncio.sleep(fault.seconds)
+            await self.cleared.wait()
 
 
 def transport(send: Send) -> Any:
@@ -125,7 +143,8 @@ class Unfinished:
         elif not self.done and self.fault.at == "response" and len(message.get("body", b"")) >= self.left:
             body = message["body"]
             await self.send({**message, "body": body[: self.left], "more_body": True})
-            await asyncio.sleep(0)
+            while transport(self.send).get_write_buffer_size():
+                await asyncio.sleep(0.01)
             await self.strike()
             message = {**message, "body": body[self.left :]}
         else:
@@ -152,13 +171,10 @@ class Spoiled:
         self.body += message.get("body", b"")
         if message.get("more_body"):
             return
-        self.faults.struck += 1
         body, after = self.body, self.fault.after
-        body = (
-            body[:after]
-            if self.fault.do == "truncate"
-            else body[:after] + bytes([body[after] ^ 0xFF]) + body[after + 1 :]
-        )
+        if after < len(body) and self.faults.count(self.fault):
+            rest = b"" if self.fault.do == "truncate" else bytes([body[after] ^ 0xFF]) + body[after + 1 :]
+            body = body[:after] + rest
         length = str(len(body)).encode()
         headers = [(name, length if name == b"content-length" else value) for name, value in self.start["headers"]]
         await self.send({**self.start, "headers": headers})

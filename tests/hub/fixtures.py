@@ -1,5 +1,6 @@
 """Fixtures for tests that talk to a Hub: the server, a process of its own, and clients, each one too."""
 
+import hashlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from hub.accounts import TOKENS
+from hub.lfs import Pointer, is_large
 from hub.server import REQUESTS
 from hub.store import Repository, Store
 
@@ -49,8 +51,11 @@ class HubServer:
         self.process.kill()
         self.wait()
 
-    def wait(self) -> None:
-        """Returns once the server has ended."""
+    def wait(self, client: subprocess.Popen[str] | None = None) -> None:
+        """Returns once the server has ended; an error where the client ends and the server goes on."""
+        while client is not None and self.process.poll() is None:
+            assert client.poll() is None or self.process.poll() is not None, "the client ended before the server"
+            time.sleep(0.02)
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -70,6 +75,7 @@ class HubServer:
         self._control("POST", {"match": match, "do": do, **options})
 
     def clear_faults(self) -> None:
+        """Forgets the faults that did not strike, and lets go of what is held."""
         self._control("DELETE")
 
     def struck(self) -> int:
@@ -102,6 +108,22 @@ class HubServer:
         """The content of every file at a revision, those of large files included."""
         repository = self.repository(name)
         return {entry.path: repository.content(entry) for entry in repository.files(repository.resolve(revision))}
+
+    def put(self, name: str, files: dict[str, bytes]) -> str:
+        """Commits files to a branch main behind the server's back; the repository is made where it is missing."""
+        store = Store(self.root)
+        repository = store.get(name) or store.create(*name.split("/"), private=False, author="ada")
+        blobs = {}
+        for path, content in files.items():
+            blobs[path] = content
+            if is_large(path, len(content), content[:512]):
+                pointer = Pointer(hashlib.sha256(content).hexdigest(), len(content))
+                store.objects.path(pointer.oid).write_bytes(content)
+                blobs[path] = pointer.encode()
+        parent = repository.resolve("main")
+        commit = repository.commit(parent, blobs, "put", "ada")
+        repository.set_ref("refs/heads/main", commit, expected=parent)
+        return commit
 
     def _control(self, method: str, body: object = None) -> dict[str, Any]:
         connection = HTTPConnection("127.0.0.1", self.port)

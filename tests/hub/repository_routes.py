@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qs
 
 import yaml
 from starlette.requests import Request
@@ -210,7 +211,7 @@ def tree_entry(entry: Entry) -> dict[str, Any]:
 
 async def paths_info(request: Request) -> Response:
     found = repository(request)
-    wanted = (await request.form()).getlist("paths")
+    wanted = parse_qs((await request.body()).decode())["paths"]
     commit = found.resolve(part(request, "revision"))
     return JSONResponse([tree_entry(entry) for entry in found.entries(commit) if entry.path in wanted])
 
