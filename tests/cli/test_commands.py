@@ -1,12 +1,13 @@
 """Each command, run as a user runs it."""
 
 import json
+from hashlib import sha256
 
 import numpy as np
 import pytest
 import safetensors
 import torch
-from conftest import DEFAULT_MODEL
+from conftest import CHECKOUT, DEFAULT_MODEL
 from PIL import Image
 
 import mrvae_zoo

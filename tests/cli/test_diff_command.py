@@ -34,4 +34,8 @@ def test_two_curves_are_compared(mrvae, tmp_path):
 def test_a_model_without_a_curve_is_told(mrvae, tmp_path):
     mrvae_zoo.save_pretrained(mrvae_zoo.create_model("mrvae_linear", input_shape=(1, 2, 2)), tmp_path / "a")
     done = mrvae("diff", "local-dir:a", "local-dir:a")
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "mrvae: local-dir:a has no published curve to compare\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "mrvae: local-dir:a has no published curve to compare\n",
+    )
