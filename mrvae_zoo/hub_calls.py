@@ -1,5 +1,6 @@
 """Calls of the Hugging Face Hub: tried again where the network failed, and their errors in one line with the remedy."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -158,9 +159,11 @@ def _is_of_the_hub(error: Exception) -> bool:
     """Whether an error comes from the client or its connection, and not from a mistake of ours or from the disk."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    # The errors of the connection are those of httpx or of its successor, by the version of the client.
+    # The errors of the connection are those of httpx or of its successor, by the version of the client. What is no JSON
+    # comes from something else in the way, such as the page of a network to log in to.
     of_requests: type[Exception] = HfHubHTTPError.__bases__[0]
-    return isinstance(error, (of_requests, LocalEntryNotFoundError, OfflineModeIsEnabled)) or _is_short(error)
+    of_the_hub = (of_requests, LocalEntryNotFoundError, OfflineModeIsEnabled, json.JSONDecodeError)
+    return isinstance(error, of_the_hub) or _is_short(error)
 
 
 def _is_short(error: Exception) -> bool:

@@ -23,7 +23,7 @@ CONFIG, CURVE, WEIGHTS, RECIPE = "config.json", "rd_curve.json", "model.safetens
 logger = logging.getLogger(__name__)
 
 
-def find_commit(repo_id: str, revision: str | None = None, *, token: str | None = None) -> str:
+def find_commit(repo_id: str, revision: str | None = None) -> str:
     """The commit that a revision stands for, 40 hexadecimal digits; a commit in full is returned without asking.
 
     Without a network, the commit that the Hub gave when it was last asked.
@@ -31,7 +31,6 @@ def find_commit(repo_id: str, revision: str | None = None, *, token: str | None 
     Args:
         repo_id: "org/name".
         revision: a branch, a tag or a commit; None is the main branch.
-        token: None is the saved one.
 
     Raises:
         HubError: see `explain`.
@@ -40,7 +39,7 @@ def find_commit(repo_id: str, revision: str | None = None, *, token: str | None 
         return revision
     ref = _repository_cache(repo_id) / "refs" / (revision or "main")
     try:
-        commit = _ask_commit(make_api(token), repo_id, revision)
+        commit = _ask_commit(make_api(), repo_id, revision)
     except UnreachableError as error:
         if not ref.is_file():
             raise

@@ -21,18 +21,17 @@ class HubModel:
     private: bool
 
 
-def list_hub_models(pattern: str = "*", *, author: str | None = None, token: str | None = None) -> list[HubModel]:
-    """The models that carry the tag of this library, by name.
+def list_hub_models(pattern: str = "*", *, author: str | None = None) -> list[HubModel]:
+    """The models that carry the tag of this library and that the saved token may see, by name.
 
     Args:
         pattern: of "org/name", such as "*mnist*".
         author: a user or an organization; None is anyone.
-        token: None is the saved one; with it private models are listed too.
 
     Raises:
         HubError: the Hub cannot be reached.
     """
-    api = make_api(token)
+    api = make_api()
     found = call(
         lambda: list(api.list_models(filter=LIBRARY, author=author, expand=["lastModified", "private"])),
         api=api,

@@ -49,7 +49,7 @@ def publish(
     api = make_api(token)
     check_may_push(api, "publish")
     if author is None:
-        author = call(api.whoami, api=api, repo_id="whoami")["name"]
+        author = call(api.whoami, api=api, repo_id="your account")["name"]
     for name, folder in models.items():
         pushed = push_to_hub(folder, f"{author}/{name}", data_root=data_root, token=token, progress=progress)
         sha256 = read_config(folder).weights.sha256

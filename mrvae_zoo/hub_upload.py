@@ -163,7 +163,10 @@ class _Push:
                 info = self._send(changed, obsolete, create_pr=create_pr)
             except (UnreachableError, ChangedError) as error:
                 if create_pr:
-                    raise
+                    raise HubError(
+                        f"{error}; before that, see whether the pull request is there: "
+                        f"{self.api.endpoint}/{self.repo_id}/discussions"
+                    ) from error
                 head = self._find_head()
                 if head != self.head:
                     if any(self._pending(head)):

@@ -155,3 +155,12 @@ def test_a_pinned_model_comes_from_its_commit_with_its_checksum(recipe_only, mon
     with pytest.raises(mrvae_zoo.HubError, match=r"differs from the one in .*pins.toml; it is removed from the cache"):
         mrvae_zoo.load_pretrained("mrvae_mlp.far")
     assert not (fetched / "model.safetensors").exists()
+
+
+def test_verify_compares_with_the_pin(monkeypatch, tmp_path):
+    from mrvae_zoo.cli.verify import verify
+
+    pins = {DEFAULT_MODEL: Pin(repo="org/name", revision=COMMIT, sha256=64 * "0")}
+    monkeypatch.setattr("mrvae_zoo.pins.read_pins", lambda: pins)
+    with pytest.raises(ValueError, match=f"its published weights: the checksum is [0-9a-f]{{64}}, and {64 * '0'} in"):
+        verify(DEFAULT_MODEL, tmp_path)

@@ -28,7 +28,6 @@ def verify(name: Name, data_root: DataRoot) -> None:
                 "registry/pins.toml"
             )
         sources += " and in registry/pins.toml"
-    say(f"{source}: checksum {sha256}, as in {sources}")
     with measuring() as progress:
         measured = measure_again(model, data_root, progress=progress)
     rows, offs = [], []
@@ -45,4 +44,5 @@ def verify(name: Name, data_root: DataRoot) -> None:
         raise ValueError(
             f"{name} does not have its published curve: off by {offs[worst]:.2%} at β={measured.points[worst].beta:g}"
         )
+    say(f"{source}: checksum {sha256}, as in {sources}")
     say(f"verified: off by {offs[worst]:.3%} at most")
