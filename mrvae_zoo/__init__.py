@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from mrvae_zoo.checkpoint import save_pretrained
     from mrvae_zoo.config import ModelConfig
     from mrvae_zoo.disentanglement import mutual_information_gap
-    from mrvae_zoo.errors import CheckpointError, MissingExtraError, UnknownNameError
+    from mrvae_zoo.errors import CheckpointError, HubError, MissingExtraError, UnknownNameError
     from mrvae_zoo.evaluation import importance_weighted_bound, rate_distortion
     from mrvae_zoo.factory import create_model
     from mrvae_zoo.gate_module import gate
     from mrvae_zoo.hub import load_pretrained
+    from mrvae_zoo.hub_upload import push_to_hub
     from mrvae_zoo.objectives import sample_beta
     from mrvae_zoo.posterior import Posterior
     from mrvae_zoo.rd_curve import RDCurve, RDPoint, bits_per_dimension
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointError",
     "FixedRateVAE",
+    "HubError",
     "MissingExtraError",
     "ModelConfig",
     "MultiRateVAE",
@@ -47,6 +49,7 @@ __all__ = [
     "list_models",
     "load_pretrained",
     "mutual_information_gap",
+    "push_to_hub",
     "rate_distortion",
     "register_architecture",
     "sample_beta",
@@ -58,11 +61,12 @@ _HOME = {
     "checkpoint": ("save_pretrained",),
     "config": ("ModelConfig",),
     "disentanglement": ("mutual_information_gap",),
-    "errors": ("CheckpointError", "MissingExtraError", "UnknownNameError"),
+    "errors": ("CheckpointError", "HubError", "MissingExtraError", "UnknownNameError"),
     "evaluation": ("importance_weighted_bound", "rate_distortion"),
     "factory": ("create_model",),
     "gate_module": ("gate",),
     "hub": ("load_pretrained",),
+    "hub_upload": ("push_to_hub",),
     "objectives": ("sample_beta",),
     "posterior": ("Posterior",),
     "rd_curve": ("RDCurve", "RDPoint", "bits_per_dimension"),

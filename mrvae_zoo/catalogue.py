@@ -52,6 +52,16 @@ def model_folder(name: str) -> Path:
     return sources[0][1]
 
 
+def own_models() -> dict[str, Path]:
+    """The folders of the models of this package's own registry/, by name, sorted; those of plug-ins are left out."""
+    return {path.parent.name: path.parent for path in sorted((root() / "registry").glob("*/recipe.toml"))}
+
+
+def is_checkout() -> bool:
+    """Whether the catalogue is that of a checkout, and not of an installed wheel."""
+    return root() == Path(__file__).parent.parent
+
+
 def has_weights(folder: Path) -> bool:
     """Whether a folder of the catalogue holds a trained model."""
     return (folder / "model.safetensors").is_file() and (folder / "config.json").is_file()
@@ -61,7 +71,9 @@ def _entries() -> dict[str, list[Source]]:
     """Every model by name, from each package that brings it: one, unless by mistake."""
     brought = [(one.package, one.folder()) for one in contributions("catalogue") if one.fault is None]
     entries: dict[str, list[Source]] = {}
-    for package, folder in [("mrvae_zoo", root() / "registry"), *brought]:
+    for name, folder in own_models().items():
+        entries[name] = [("mrvae_zoo", folder)]
+    for package, folder in brought:
         for path in folder.glob("*/recipe.toml"):
             entries.setdefault(path.parent.name, []).append((package, path.parent))
     return entries

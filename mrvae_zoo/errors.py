@@ -1,4 +1,4 @@
-"""The errors that a caller may want to tell apart. All are ValueErrors: something given was wrong."""
+"""The errors that a caller may want to tell apart."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,10 @@ class CheckpointError(ValueError):
 
 class UnknownNameError(ValueError):
     """A name that nothing is registered under; the message suggests the nearest ones."""
+
+
+class HubError(OSError):
+    """The Hugging Face Hub cannot give or take something; the message says why, and what to do."""
 
 
 class MissingExtraError(ImportError):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 256  # examples whose noise is drawn together, and that one process measures
 ACTIVE = 0.01  # of the variance of a posterior mean over the data
 CORRELATED, AT_ONCE = 1000, 20  # draws of z that total correlation is measured at, and how many at a time
+TOLERANCE = 0.01  # what a curve that is measured again may be off by, see `deviation`
 BLIND_BELOW = 0.6  # the β below which importance weighting does not see what it misses
 
 
@@ -194,6 +195,7 @@ def measure_again(
     data_root: Path,
     *,
     data_name: str | None = None,
+    betas: Sequence[float] | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> RDCurve:
     """The published curve of a model, measured again with the same β, draws and seed.
@@ -202,6 +204,7 @@ def measure_again(
         model: with a curve.
         data_root: the folder of data sets.
         data_name: another set than the one the curve names; it is not binarised.
+        betas: some of those of the curve, without its total correlation; None is all.
         progress: see `rate_distortion`.
 
     Raises:
@@ -214,10 +217,10 @@ def measure_again(
     return rate_distortion(
         model,
         data,
-        curve.betas,
+        curve.betas if betas is None else betas,
         samples=curve.samples,
         seed=curve.seed,
-        total_correlation=curve.points[0].total_correlation is not None,
+        total_correlation=betas is None and curve.points[0].total_correlation is not None,
         progress=progress,
     )
 

@@ -20,7 +20,7 @@ class LatentsInfo:
     """Where latents come from.
 
     Attributes:
-        source: of the model.
+        source: of the model, as `exact` gives it.
         revision: SHA-256 of its weights.
         beta: that they were encoded at.
         input_shape: (C, H, W) of an image, as decoded.

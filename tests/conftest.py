@@ -13,6 +13,8 @@ import torch
 import mrvae_zoo
 from mrvae_zoo import FixedRateVAE, MultiRateVAE
 
+pytest_plugins = ["hub.fixtures"]
+
 CHECKOUT = Path(__file__).parents[1]
 DEFAULT_MODEL = "mrvae_mlp.mnist"
 PLUGIN = "mrvae_lstm"  # of examples/plugin; test_plugins.py runs the tests of every architecture where it is installed

@@ -15,11 +15,14 @@ from mrvae_zoo import __version__
 from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
+from mrvae_zoo.cli.diff import diff
 from mrvae_zoo.cli.encode import encode
 from mrvae_zoo.cli.export import export
 from mrvae_zoo.cli.info import info
 from mrvae_zoo.cli.init_recipe import init_recipe
 from mrvae_zoo.cli.list_ import list_command
+from mrvae_zoo.cli.publish import publish
+from mrvae_zoo.cli.push import push
 from mrvae_zoo.cli.reconstruct import reconstruct
 from mrvae_zoo.cli.sample import sample
 from mrvae_zoo.cli.train import train
@@ -51,8 +54,10 @@ def options(
 
 
 app.command("list")(list_command)
-for command in (info, reconstruct, sample, encode, decode, curve, verify, init_recipe, train, card, export):
+for command in (info, reconstruct, sample, encode, decode, curve, verify, diff, init_recipe, train, card, export):
     app.command()(command)
+app.command()(push)
+app.command()(publish)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -65,6 +70,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status."""
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what goes wrong is told in our own words, once
     _log_to_stderr()
     try:
         status = app(list(arguments), prog_name="mrvae", standalone_mode=False)

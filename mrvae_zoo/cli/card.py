@@ -26,21 +26,22 @@ def card(
 
     A RUN is local-dir:RUN. With --force the files of a card that is there are replaced.
     """
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-
     from mrvae_zoo.cards import make_card
     from mrvae_zoo.files import check_output, write_atomically
-    from mrvae_zoo.hub import LOCAL, locate_checkpoint
+    from mrvae_zoo.hub import HUB, LOCAL, check_repo_id, exact, locate_checkpoint, locate_recipe, parse_hub_source
 
     check_output(output, force=force)
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file; name a folder")
     if repo is not None:
-        validate_repo_id(repo)
-        if "/" not in repo:
-            raise ValueError(f"--repo {repo} should be ORG/NAME")
-    folder = locate_checkpoint(name)
+        check_repo_id(repo)
+    source = exact(name)
+    folder = locate_checkpoint(source)
     title = folder.resolve().name if name.startswith(LOCAL) else name
+    if source.startswith(HUB):
+        locate_recipe(source)  # goes beside what loading a model needs
+        repo_id = parse_hub_source(source).repo_id
+        title, repo = repo_id.split("/")[1], repo or repo_id
     made = make_card(folder, name=title, repo_id=repo, data_root=data_root, compare=compare)
     output.mkdir(exist_ok=True)
     for file, content in made.files.items():

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from mrvae_zoo.rd_curve import RDCurve
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A model: a catalogue name, or local-dir:PATH.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")
+]
 Images = Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images in any format that Pillow reads.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]

@@ -25,7 +25,7 @@ def encode(
     from mrvae_zoo.checkpoint import read_config
     from mrvae_zoo.encoding import encode_files, find_files
     from mrvae_zoo.files import check_output
-    from mrvae_zoo.hub import LOCAL, load_pretrained, locate_checkpoint
+    from mrvae_zoo.hub import exact, load_pretrained, locate_checkpoint
     from mrvae_zoo.images import name_some
     from mrvae_zoo.latents import LatentsInfo, save_latents
     from mrvae_zoo.processes import make_accelerator
@@ -34,9 +34,10 @@ def encode(
         raise typer.BadParameter("give --beta or --rate, and one of them.")
     check_output(output, force=force)
     files, may_skip = find_files(images)
-    folder = locate_checkpoint(name)
+    source = exact(name)
+    folder = locate_checkpoint(source)
     accelerator = make_accelerator() if process_count() > 1 else None
-    model = load_pretrained(name, device="cpu" if accelerator is None else accelerator.device)
+    model = load_pretrained(source, device="cpu" if accelerator is None else accelerator.device)
     if beta is None:
         if model.curve is None:
             raise ValueError(f"{name} has no curve to find --rate on; give --beta")
@@ -53,7 +54,7 @@ def encode(
     if encoded.skipped:
         say(f"{len(encoded.skipped)} of {len(files)} images cannot be read: {name_some(encoded.skipped)}")
     info = LatentsInfo(
-        source=f"{LOCAL}{folder.resolve()}" if name.startswith(LOCAL) else name,
+        source=source,
         revision=read_config(folder).weights.sha256,
         beta=plain.beta,
         input_shape=encoded.input_shape,

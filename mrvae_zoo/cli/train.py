@@ -9,7 +9,9 @@ from mrvae_zoo.cli.common import DataRoot, Force, Output, is_main_process, print
 
 
 def train(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH or a recipe.toml.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
+    ],
     data_root: DataRoot,
     output: Output,
     overrides: Annotated[
@@ -26,7 +28,7 @@ def train(
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
     from mrvae_zoo.files import check_output
-    from mrvae_zoo.hub import locate
+    from mrvae_zoo.hub import locate_recipe
     from mrvae_zoo.recipes import read_recipe
     from mrvae_zoo.run_folder import Progress
     from mrvae_zoo.training import train as run_training
@@ -34,7 +36,7 @@ def train(
     if resume and force:
         raise typer.BadParameter("give --resume or --force, and not both.")
     check_output(output, force=force or resume)
-    path = Path(name) if name.endswith(".toml") else locate(name) / "recipe.toml"
+    path = Path(name) if name.endswith(".toml") else locate_recipe(name)
     recipe = read_recipe(path, overrides or ())
     fields = "rate {task.fields[rate]:.1f}  distortion {task.fields[distortion]:.1f} nats"
     with progress_bar(

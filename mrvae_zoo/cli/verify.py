@@ -2,17 +2,32 @@
 
 from mrvae_zoo.cli.common import DataRoot, Name, measuring, print_table, say
 
-TOLERANCE = 0.01
-
 
 def verify(name: Name, data_root: DataRoot) -> None:
-    """Measure the published curve again and compare, point by point; exit status 1 if one is off by more than 1%."""
-    from mrvae_zoo.evaluation import deviation, measure_again
-    from mrvae_zoo.hub import load_pretrained
+    """Compare the checksum of the weights with config.json and registry/pins.toml, and the curve, measured again.
 
-    model = load_pretrained(name)
+    Exit status 1 where the checksum differs, or a point is off by more than 1%.
+    """
+    from mrvae_zoo.checkpoint import load_checkpoint, read_config
+    from mrvae_zoo.evaluation import TOLERANCE, deviation, measure_again
+    from mrvae_zoo.hub import exact, locate_checkpoint
+    from mrvae_zoo.pins import read_pins
+
+    source = exact(name)
+    folder = locate_checkpoint(source)
+    model = load_checkpoint(folder)  # an error where the checksum is not that of config.json
     if model.curve is None:
         raise ValueError(f"{name} has no published curve to verify")
+    sha256, sources = read_config(folder).weights.sha256, "config.json"
+    pins = read_pins()
+    pin = pins.get(name) or next((pin for pin in pins.values() if pin.source == source), None)
+    if pin is not None:
+        if pin.sha256 != sha256:
+            raise ValueError(
+                f"{name} does not have its published weights: the checksum is {sha256}, and {pin.sha256} in "
+                "registry/pins.toml"
+            )
+        sources += " and in registry/pins.toml"
     with measuring() as progress:
         measured = measure_again(model, data_root, progress=progress)
     rows, offs = [], []
@@ -29,4 +44,5 @@ def verify(name: Name, data_root: DataRoot) -> None:
         raise ValueError(
             f"{name} does not have its published curve: off by {offs[worst]:.2%} at β={measured.points[worst].beta:g}"
         )
+    say(f"{source}: checksum {sha256}, as in {sources}")
     say(f"verified: off by {offs[worst]:.3%} at most")

@@ -1,12 +1,13 @@
 """Each command, run as a user runs it."""
 
 import json
+from hashlib import sha256
 
 import numpy as np
 import pytest
 import safetensors
 import torch
-from conftest import DEFAULT_MODEL
+from conftest import CHECKOUT, DEFAULT_MODEL
 from PIL import Image
 
 import mrvae_zoo
@@ -36,7 +37,7 @@ def test_list(mrvae):
     lines = ok(mrvae("list")).stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == mrvae_zoo.list_models()
     listed = json.loads(ok(mrvae("list", "*mlp*", "--pretrained", "--json")).stdout)
-    assert {"name": DEFAULT_MODEL, "weights": True} in listed
+    assert {DEFAULT_MODEL} == {model["name"] for model in listed if model["weights"]}
     assert len(ok(mrvae("list", "nothing")).stdout.splitlines()) == 1
 
 
@@ -242,6 +243,8 @@ def test_curve_on_another_data_set(mrvae, data_root):
 def test_verify_passes_for_the_published_curve_and_fails_for_another(mrvae, data_root, tmp_path, default_model):
     done = ok(mrvae("verify", DEFAULT_MODEL, "--data-root", data_root))
     assert "verified: off by" in done.stderr
+    checksum = sha256((CHECKOUT / "registry" / DEFAULT_MODEL / "model.safetensors").read_bytes()).hexdigest()
+    assert f"{DEFAULT_MODEL}: checksum {checksum}, as in config.json" in done.stderr
     worse = mrvae_zoo.load_pretrained(DEFAULT_MODEL)
     points = list(default_model.curve.points)
     points[4] = mrvae_zoo.RDPoint(beta=0.1, rate=points[4].rate * 1.02, distortion=points[4].distortion)
