@@ -128,7 +128,7 @@ push_to_hub("{DEFAULT_MODEL}", "{REPO}")
 @pytest.mark.long
 def test_a_repository_that_changed_in_between_is_not_overwritten(hub, hub_client, run):
     assert hub_client(["push", DEFAULT_MODEL, REPO]).returncode == 0
-    hub.fault("POST .*/preupload/", "hold", seconds=4)
+    hub.fault("POST .*/preupload/", "hold")
     pushing = hub_client.start(["push", run, REPO])
     hub.wait_for_fault(pushing)
     code = f"""
@@ -137,6 +137,7 @@ HfApi().create_commit("{REPO}", [CommitOperationAdd("NOTES.md", b"theirs")], com
 """
     assert hub_client(code).returncode == 0
     theirs = hub.commits(REPO)[0]
+    hub.clear_faults()
     _, errors = pushing.communicate()
     assert pushing.returncode == 1
     assert errors.splitlines()[-1] == (
