@@ -255,3 +255,13 @@ name("zoo/bert", "transformers")
 def told_all(done):
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.mark.long
+def test_a_file_that_was_altered_once_is_downloaded_again(hub, hub_client, put):
+    put()
+    for match in (WEIGHTS, "GET .*/resolve/.*/config.json", "GET .*/resolve/.*/rd_curve.json"):
+        hub.fault(match, "alter", after=100)
+        struck = hub.struck()
+        assert hub_client(["info", f"hf-hub:{REPO}"]).returncode == 0
+        assert hub.struck() == struck + 1
