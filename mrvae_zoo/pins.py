@@ -80,4 +80,4 @@ def write_pins(pins: dict[str, Pin], path: Path) -> None:
 def check_tomli_w() -> None:
     """Raise a MissingExtraError where tomli-w, which writes pins, is not installed."""
     if importlib.util.find_spec("tomli_w") is None:
-        raise MissingExtraError("tomli-w", "train")
+        raise MissingExtraError("tomli-w", "hub")

@@ -6,7 +6,7 @@ Results go to stdout, everything else to stderr. An error is one line; the exit 
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -54,10 +54,12 @@ def options(
 
 
 app.command("list")(list_command)
-for command in (info, reconstruct, sample, encode, decode, curve, verify, diff, init_recipe, train, card, export):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(info, reconstruct, sample, encode, decode, curve, verify, diff),
+    *(init_recipe, train, card, push, publish, export),
+)
+for command in COMMANDS:
     app.command()(command)
-app.command()(push)
-app.command()(publish)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
