@@ -17,7 +17,10 @@ def diff(a: Source, b: Source, json: Json = False) -> None:
 
     curves = []
     for name in (a, b):
-        path = locate_checkpoint(name) / "rd_curve.json"
+        folder = locate_checkpoint(name)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder")
+        path = folder / "rd_curve.json"
         if not path.is_file():
             raise ValueError(f"{name} has no published curve to compare")
         curves.append(RDCurve.read(path))

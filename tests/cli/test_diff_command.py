@@ -39,3 +39,8 @@ def test_a_model_without_a_curve_is_told(mrvae, tmp_path):
         "",
         "mrvae: local-dir:a has no published curve to compare\n",
     )
+
+
+def test_a_folder_that_is_not_there_is_told(mrvae):
+    done = mrvae("diff", "local-dir:nowhere", "mrvae_mlp.mnist")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "mrvae: nowhere: no such folder\n")
