@@ -82,9 +82,9 @@ class ImageData:
             x = (noise.uniform(*x.shape[1:]) < x).float()
         return x
 
-    def batches(self, size: int) -> Iterator[Tensor]:
-        """All examples in order, `size` at a time, without noise."""
-        for images in self.read(torch.arange(len(self)).split(size)):
+    def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[Tensor]:
+        """All examples in order, `size` at a time, without noise; or batches `first`, `first` + `step`, ... of them."""
+        for images in self.read(torch.arange(len(self)).split(size)[first::step]):
             yield self.prepare(images)
 
     def describe(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Measuring a model: its rate-distortion curve on a data set."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -83,7 +84,7 @@ def rate_distortion(
     data = data.to(model.device)
     rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     sums = torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), dtype=torch.float64)
-    for number, x in _chunks(data, rank, processes):
+    for number, x in zip(itertools.count(rank, processes), data.batches(CHUNK, first=rank, step=processes)):
         noise = _noise(model, x, samples, seeded_generator(seed, number))
         for part, part_noise in zip(x.split(batch_size), noise.split(batch_size, dim=1), strict=True):
             sums += torch.stack([_measure(network, part, part_noise) for network in networks])
@@ -107,17 +108,9 @@ def rate_distortion(
     return RDCurve(points=tuple(points), data=data.describe(), samples=samples, seed=seed)
 
 
-def _chunks(data: ImageData, first: int = 0, step: int = 1) -> Iterator[tuple[int, Tensor]]:
-    """The chunks `first`, `first` + `step`, ... of the examples, with their numbers; nothing else is read."""
-    indices = torch.arange(len(data)).split(CHUNK)
-    numbers = range(first, len(indices), step)
-    for number, images in zip(numbers, data.read(indices[number] for number in numbers), strict=True):
-        yield number, data.prepare(images)
-
-
 def _total_correlation(network: FixedRateVAE, data: ImageData, seed: int) -> float:
     """Of q(z) over the data, in nats."""
-    means, log_vars = zip(*(network.encode(x) for _, x in _chunks(data)), strict=True)
+    means, log_vars = zip(*(network.encode(x) for x in data.batches(CHUNK)), strict=True)
     posterior = Posterior(torch.cat(means), torch.cat(log_vars))
     drawn = posterior.sample(seeded_generator(seed, 0))[:CORRELATED]
     total = 0.0
@@ -286,7 +279,7 @@ def importance_weighted_bound(
     network = model.at(beta)
     data = data.to(model.device)
     total = torch.zeros((), dtype=torch.float64)
-    for number, x in _chunks(data):
+    for number, x in enumerate(data.batches(CHUNK)):
         generator = seeded_generator(seed, number)
         parts = x.split(batch_size)
         posteriors = [network.encode(part) for part in parts]  # once for all draws
