@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -78,17 +78,12 @@ def rate_distortion(
     Raises:
         ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
     """
-    if samples < 1:
-        raise ValueError(f"samples={samples} should be at least 1")
     networks = [model.at(beta) for beta in betas]
     data = data.to(model.device)
     rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     sums = torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), dtype=torch.float64)
-    for number, x in zip(itertools.count(rank, processes), data.batches(CHUNK, first=rank, step=processes)):
-        noise = _noise(model, x, samples, seeded_generator(seed, number))
-        for part, part_noise in zip(x.split(batch_size), noise.split(batch_size, dim=1), strict=True):
-            sums += torch.stack([_measure(network, part, part_noise) for network in networks])
-        progress(min(1.0, (number + 1) * CHUNK / len(data)))
+    for x, noise in _with_noise(model, data, samples, seed, batch_size, progress, first=rank, step=processes):
+        sums += torch.stack([_sum(_measure(network, x, noise)) for network in networks])
     if accelerator is not None and processes > 1:
         sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
     points = []
@@ -108,6 +103,72 @@ def rate_distortion(
     return RDCurve(points=tuple(points), data=data.describe(), samples=samples, seed=seed)
 
 
+class Losses(NamedTuple):
+    """Rate and distortion of each example at one β, in nats: (N,) float64 on the CPU."""
+
+    rate: Tensor
+    distortion: Tensor
+
+    def at(self, beta: float) -> Tensor:
+        """D + β·R of each example: (N,) nats."""
+        return self.distortion + beta * self.rate
+
+
+@torch.no_grad()
+def example_losses(
+    model: MultiRateVAE | FixedRateVAE,
+    data: ImageData,
+    beta: float,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    batch_size: int = CHUNK,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Losses:
+    """Rate and distortion of every example at β, in the order of the data; distortion is the mean over draws.
+
+    Their means over the data are the figures of `rate_distortion` with the same draws. The noise depends on `seed`, the
+    example and the draw alone, so that two models with latents of one shape are paired by image and draw: the spread of
+    the difference of their losses is that of a paired comparison.
+
+    Args:
+        model: in eval mode; a FixedRateVAE has its own β only.
+        data: where to measure.
+        beta: which β-VAE.
+        samples: draws of z for an example, at least 1.
+        seed: of these draws.
+        batch_size: how many examples to hold at once, at most 256.
+        progress: called with the share done, in [0, 1].
+
+    Raises:
+        ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
+    """
+    network = model.at(beta)
+    parts = _with_noise(model, data.to(model.device), samples, seed, batch_size, progress)
+    measured = [_measure(network, x, noise) for x, noise in parts]
+    return Losses(torch.cat([each.rate for each in measured]), torch.cat([each.distortion for each in measured]))
+
+
+def _with_noise(
+    model: MultiRateVAE | FixedRateVAE,
+    data: ImageData,
+    samples: int,
+    seed: int,
+    batch_size: int,
+    progress: Callable[[float], None],
+    *,
+    first: int = 0,
+    step: int = 1,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Examples (B, C, H, W) of every `step`-th chunk from `first` on, and the noise of their draws (S, B, Z, ...)."""
+    if samples < 1:
+        raise ValueError(f"samples={samples} should be at least 1")
+    for number, x in zip(itertools.count(first, step), data.batches(CHUNK, first=first, step=step)):
+        noise = _noise(model, x, samples, seeded_generator(seed, number))
+        yield from zip(x.split(batch_size), noise.split(batch_size, dim=1), strict=True)
+        progress(min(1.0, (number + 1) * CHUNK / len(data)))
+
+
 def _total_correlation(network: FixedRateVAE, data: ImageData, seed: int) -> float:
     """Of q(z) over the data, in nats."""
     means, log_vars = zip(*(network.encode(x) for x in data.batches(CHUNK)), strict=True)
@@ -118,6 +179,15 @@ def _total_correlation(network: FixedRateVAE, data: ImageData, seed: int) -> flo
         z = drawn[start : start + AT_ONCE]
         total += decompose(z, *posterior, examples=len(data), start=start).total_correlation.double().sum().item()
     return total / len(drawn)
+
+
+class _Measured(NamedTuple):
+    """Of each example at one β, in float64 on the CPU: (B,), means over draws; and the posterior mean (B, Z, ...)."""
+
+    rate: Tensor
+    distortion: Tensor
+    psnr: Tensor
+    mean: Tensor
 
 
 class _Sums(NamedTuple):
@@ -136,20 +206,25 @@ class _Sums(NamedTuple):
         return [1, 1, 1, 1, latents, latents]
 
 
-def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> Tensor:
-    """The fields of `_Sums` for examples x (B, C, H, W) and noise (S, B, Z, ...), one after the other, on the CPU."""
-    distortion, psnr = torch.zeros(2, 1, dtype=torch.float64)
+def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> _Measured:
+    """What a network makes of examples x (B, C, H, W) with noise (S, B, Z, ...)."""
+    distortion, psnr = torch.zeros(2, len(x), dtype=torch.float64)
     posterior = network.encode(x)  # once for all draws
     for each in noise:
         reconstruction, its_distortion = _decode(network, x, posterior.displaced(each))
-        distortion += its_distortion.cpu().double().sum() / len(noise)
+        distortion += its_distortion.cpu().double() / len(noise)
         if _has_psnr(network.config):
-            psnr += _psnr(reconstruction, x, network.config).cpu().double().sum() / len(noise)
-    mean = posterior.mean.cpu().double().movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
+            psnr += _psnr(reconstruction, x, network.config).cpu().double() / len(noise)
+    return _Measured(posterior.kl().cpu().double(), distortion, psnr, posterior.mean.cpu().double())
+
+
+def _sum(measured: _Measured) -> Tensor:
+    """The fields of `_Sums`, one after the other."""
+    mean = measured.mean.movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
     fields = _Sums(
-        rate=posterior.kl().cpu().double().sum(0, keepdim=True),
-        distortion=distortion,
-        psnr=psnr,
+        rate=measured.rate.sum(0, keepdim=True),
+        distortion=measured.distortion.sum(0, keepdim=True),
+        psnr=measured.psnr.sum(0, keepdim=True),
         places=torch.tensor([len(mean)], dtype=torch.float64),
         mean=mean.sum(0),
         square=mean.square().sum(0),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mrvae_zoo import RDCurve, RDPoint, create_model, rate_distortion
 from mrvae_zoo.data import ImageData, load_data
-from mrvae_zoo.evaluation import CHUNK, deviation, log_spaced, measure_again
+from mrvae_zoo.evaluation import CHUNK, deviation, example_losses, log_spaced, measure_again
 from mrvae_zoo.noise import seeded_generator
 from mrvae_zoo.recipes import DataRecipe
 
@@ -48,6 +48,48 @@ def test_the_curve_is_the_mean_over_examples_and_draws():
                     distortions.append(out.distortion.item())
         assert point.rate == pytest.approx(sum(rates) / len(rates), rel=1e-12)
         assert point.distortion == pytest.approx(sum(distortions) / len(distortions), rel=1e-12)
+
+
+def test_the_losses_of_examples_are_those_of_each_alone():
+    """Against the plain definition; their means are the figures of the curve."""
+    model = make_model("mrvae_mlp", "affine", dtype=torch.float64)
+    data = make_data(model, CHUNK + 4)
+    shares = []
+    losses = example_losses(model, data, 0.5, samples=2, seed=5, batch_size=100, progress=shares.append)
+    assert shares == [CHUNK / (CHUNK + 4), 1.0]
+    assert {tensor.dtype for tensor in losses} == {torch.float64}
+    rates, distortions = [], []
+    for number, chunk in enumerate((data.images.float() / 255).double().split(CHUNK)):
+        generator = seeded_generator(5, number)
+        draws = [torch.randn(len(chunk), 6, generator=generator, dtype=torch.float64) for _ in range(2)]
+        for i, x in enumerate(chunk):
+            out = model(x.expand(2, -1, -1, -1), 0.5, noise=torch.stack([draw[i] for draw in draws]))
+            rates.append(out.rate[0].item())
+            distortions.append(out.distortion.mean().item())
+    assert losses.rate.tolist() == pytest.approx(rates, rel=1e-12)
+    assert losses.distortion.tolist() == pytest.approx(distortions, rel=1e-12)
+    assert losses.at(4.0).tolist() == pytest.approx([d + 4 * r for d, r in zip(distortions, rates, strict=True)])
+    (point,) = rate_distortion(model, data, [0.5], samples=2, seed=5).points
+    means = (losses.rate.mean().item(), losses.distortion.mean().item())
+    assert means == pytest.approx((point.rate, point.distortion), rel=1e-12)
+    with pytest.raises(ValueError, match="samples=0 should be at least 1"):
+        example_losses(model, data, 0.5, samples=0)
+
+
+@pytest.mark.parametrize("architecture", ["mrvae_mlp", "mrvae_resnet_spatial"])
+def test_the_losses_of_two_models_are_paired_by_image_and_draw(architecture):
+    """A gated model without its gates is the ungated one: no example differs, at any β of the range."""
+    gated, plain = (make_model(architecture, gating, dtype=torch.float64) for gating in ("affine", "none"))
+    data = make_data(plain, CHUNK + 3)
+    with torch.no_grad():
+        for name, parameter in gated.named_parameters():
+            parameter.copy_(plain.state_dict()[name] if name in plain.state_dict() else torch.zeros_like(parameter))
+    ours, theirs = (example_losses(model, data, 0.1, samples=2, seed=3) for model in (gated, plain))
+    assert torch.equal(ours.rate, theirs.rate)
+    assert torch.equal(ours.distortion, theirs.distortion)
+    other = example_losses(plain.at(2.0), data, 2.0, samples=2, seed=4)
+    assert torch.equal(other.rate, theirs.rate)
+    assert (other.distortion != theirs.distortion).all()
 
 
 def test_the_data_are_read_once(monkeypatch):
