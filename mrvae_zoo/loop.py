@@ -68,6 +68,7 @@ class Loop:
         share = self.batch // accelerator.num_processes
         self.part = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
         self.objective = objectives[recipe.objective.name]
+        self.weighting = recipe.objective.beta_weighting if recipe.objective.beta is None else 0.0
         self.context = GlobalBatch(examples=len(data), start=self.part.start, gather=gather)
 
         self.model = model.to(self.device).train()
@@ -127,8 +128,7 @@ class Loop:
         self.scheduler.step_update(self.done)
         noise = Noise(self.generator, self.batch, self.part)
         x = self.data.prepare(raw, noise)
-        sampling = self.recipe.objective.beta_sampling
-        beta = draw_beta(self.batch, self.model.beta_range, sampling, self.generator, device)[self.part]
+        beta = self._beta()[self.part]
         epsilon = noise.normal(*self.model.latent_shape((x.shape[2], x.shape[3])))
         self.optimizer.zero_grad()
         chunks = [tensor.chunk(training.accumulate) for tensor in (x, beta, epsilon)]
@@ -138,7 +138,7 @@ class Loop:
                 with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
                     output = self.wrapped(some_x, some_beta, noise=some_epsilon)
                 each = self.objective.loss(output, some_beta, self.context)
-                loss = weigh(each, some_beta, self.recipe.objective.beta_weighting) / training.accumulate
+                loss = weigh(each, some_beta, self.weighting) / training.accumulate
                 self.accelerator.backward(loss)
             with torch.no_grad():
                 means = (output.rate.mean() / training.accumulate, output.distortion.mean() / training.accumulate)
@@ -160,6 +160,13 @@ class Loop:
         """The generator of the step, and torch's own for layers that draw (dropout)."""
         self.generator.manual_seed(seed_of(self.training.seed, self.done))
         torch.manual_seed(seed_of(self.training.seed, self.done, self.accelerator.process_index))
+
+    def _beta(self) -> Tensor:
+        """Of the examples of the whole batch: (B,)."""
+        objective = self.recipe.objective
+        if objective.beta is not None:
+            return torch.full((self.batch,), objective.beta, device=self.device)
+        return draw_beta(self.batch, self.model.beta_range, objective.beta_sampling, self.generator, self.device)
 
     def _averaged(self) -> nn.Module | None:
         return None if self.average is None else self.average.module

@@ -51,11 +51,14 @@ class ObjectiveRecipe:
         name: of the objective, "beta_vae", "beta_tcvae" or one of a plug-in, see `mrvae_zoo.objectives`.
         beta_sampling: log-uniform, "stratified", one β an example, or "batch", one β for all of a batch.
         beta_weighting: w, for a loss weighted by β^-w.
+        beta: train at this β only (with `model.gating = "none"`, a dedicated β-VAE): none is drawn, so that neither
+            beta_sampling nor beta_weighting is used, and the curve is measured there alone.
     """
 
     name: str = "beta_vae"
     beta_sampling: BetaSampling = "stratified"
     beta_weighting: float = 0.25
+    beta: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,12 +201,14 @@ def check_objective(recipe: Recipe, *, where: str) -> None:
     """A ValueError naming `where` and the key, if the objective is unknown or does not go with the rest."""
     from mrvae_zoo.objectives import objectives  # imports torch
 
-    name, low = recipe.objective.name, recipe.model.beta_range[0]
+    name, beta, (low, high) = recipe.objective.name, recipe.objective.beta, recipe.model.beta_range
     try:
         objective = objectives[name]
     except UnknownNameError as error:
         raise UnknownNameError(f"{where}: objective.name: {error}") from None
-    if objective.one_beta and recipe.objective.beta_sampling != "batch":
+    if beta is not None and not low <= beta <= high:
+        raise ValueError(f"{where}: objective.beta={beta} should be within model.beta_range={[low, high]}")
+    if objective.one_beta and beta is None and recipe.objective.beta_sampling != "batch":
         raise ValueError(
             f'{where}: {name} needs objective.beta_sampling = "batch", one β for all of a batch; with '
             f"{recipe.objective.beta_sampling!r}, one β an example, q(z) would be a mixture over β"

@@ -70,7 +70,7 @@ def train(
         report: called in the main process with each line of the metrics.
 
     Returns:
-        The model as stored, with its curve on the test split.
+        The model as stored, with its curve on the test split: at 13 β, or at the one that it was trained at.
 
     Raises:
         ValueError: the data or `init` do not fit the model, naming the tensor; or `run` holds another recipe, naming
@@ -107,7 +107,8 @@ def train(
         model = loop.run_steps(report)
         seconds = loop.seconds()
         model.load_state_dict(as_stored(model, recipe.training))
-        betas = log_spaced(model.beta_range, CURVE_POINTS)
+        only = recipe.objective.beta
+        betas = log_spaced(model.beta_range, CURVE_POINTS) if only is None else [only]
         model.curve = rate_distortion(
             model,
             test_data,

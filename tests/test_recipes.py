@@ -75,6 +75,9 @@ def test_a_gaussian_without_a_sigma_measures_squared_errors(path):
         ("objective.name=beta_tcave", r"objective.name: unknown objective 'beta_tcave'; did you mean beta_tcvae"),
         ("objective.name=3", "objective.name=3 should be a string"),
         ("objective.beta_sampling=all", "objective.beta_sampling='all' is not one of 'stratified', 'batch'"),
+        ("objective.beta=20", re.escape("objective.beta=20.0 should be within model.beta_range=[0.01, 10.0]")),
+        ("objective.beta=nan", "objective.beta=nan should be within"),
+        ("objective.beta=low", "objective.beta='low' should be a number"),
         ("epochs=3", "should be section.key=value"),
         ("training.epochs", "should be section.key=value"),
     ],
@@ -91,6 +94,8 @@ def test_a_recipe_of_the_beta_tcvae(path):
     objective = read_recipe(path, [*TCVAE, "training.batch_size=2"]).objective
     assert (objective.name, objective.beta_sampling) == ("beta_tcvae", "batch")
     assert read_recipe(path, ["objective.beta_sampling=batch"]).objective.name == "beta_vae"
+    one_beta = read_recipe(path, [*TCVAE, "objective.beta_sampling=stratified", "objective.beta=4"])
+    assert one_beta.objective.beta == 4.0
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,7 @@ def test_a_recipe_of_the_beta_tcvae(path):
             "objective.beta_sampling=stratified",
             "beta_tcvae needs objective.beta_sampling = \"batch\", one β for all of a batch; with 'stratified', one β",
         ),
+        ("objective.beta=0.5", "objective.beta=0.5 should be within model.beta_range=[1.0, 20.0]"),
         ("model.beta_range=[0.5, 20]", "model.beta_range begins at 0.5; it should not begin below 1.0 for beta_tcvae"),
         ("training.batch_size=1", "training.batch_size=1 should be at least 2 for beta_tcvae"),
     ],
@@ -140,7 +146,7 @@ def test_a_missing_or_binary_file(tmp_path):
 
 
 def test_a_recipe_is_written_whole_and_read_again(path):
-    recipe = read_recipe(path, ["training.max_steps=5", "data.size=[28, 20]", "data.flip=true"])
+    recipe = read_recipe(path, ["training.max_steps=5", "data.size=[28, 20]", "data.flip=true", "objective.beta=0.5"])
     trained = TrainedRecord(seconds=2.5, hardware="1 CPU thread", version="0.1.0", date="2026-01-31")
     for one in (recipe, replace(recipe, trained=trained)):
         text = to_toml(one)

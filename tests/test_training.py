@@ -116,6 +116,45 @@ def test_an_objective_learns_of_the_batch_and_the_set(root, recipe, tmp_path, mo
     assert given == [(32, 32, 640, 0, True), (32, 1, 640, 0, True)]
 
 
+@pytest.mark.parametrize("gating", ["none", "affine"])
+def test_a_run_at_one_beta_is_told_no_other_and_measured_there_alone(root, recipe, tmp_path, monkeypatch, gating):
+    losses = []
+
+    def loss(output, beta, batch):
+        assert (beta == 0.5).all()
+        losses.append(beta_vae.loss(output, beta, batch))
+        return losses[-1]
+
+    monkeypatch.setattr("mrvae_zoo.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    monkeypatch.setattr("mrvae_zoo.loop.draw_beta", None)
+    one = replace(
+        recipe,
+        model=replace(recipe.model, gating=gating),
+        objective=replace(recipe.objective, beta=0.5),
+        training=replace(recipe.training, max_steps=1),
+    )
+    reports = []
+    model = train(one, root, tmp_path / "run", report=reports.append)
+    assert model.curve.betas == (0.5,)
+    assert reports[-1].loss == pytest.approx(losses[0].mean().item(), rel=1e-6)  # no weight but 1
+    assert read_recipe(tmp_path / "run" / "recipe.toml").objective.beta == 0.5
+    loaded = mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}")
+    assert measure_again(loaded, root) == model.curve == loaded.curve
+
+
+def test_a_dedicated_run_beats_one_of_another_beta(root, recipe, tmp_path):
+    """Trained at β = 10 a network spends hardly any rate, at 0.01 it tells the eight bars apart: each wins at its β."""
+    plain = replace(recipe, model=replace(recipe.model, gating="none"))
+    points = {}
+    for beta in (0.01, 10.0):
+        one = replace(plain, objective=replace(recipe.objective, beta=beta))
+        (points[beta],) = train(one, root, tmp_path / str(beta)).curve.points
+    low, high = points[0.01], points[10.0]
+    assert low.rate > np.log(8) > high.rate
+    assert low.loss < high.distortion + 0.01 * high.rate
+    assert high.loss < low.distortion + 10 * low.rate
+
+
 @pytest.mark.parametrize("change", [{"schedule": "constant"}, {"ema": 0.0}, {"clip_norm": 0.1}, {"precision": "bf16"}])
 def test_each_key_of_the_training_has_an_effect(root, recipe, tmp_path, change):
     base = replace(recipe.training, max_steps=10)
