@@ -32,11 +32,12 @@ class ImageData:
 
     Attributes:
         name: of the set.
-        split: "train" or "test".
+        split: "train", "valid" or "test".
         images: (N, C, H, W) uint8, or streamed.
         binarize: how the images were or are to be binarised, see `DataRecipe`.
         flip: whether they are to be turned left to right at random.
         size: (H, W) where the recipe names it.
+        held_out: of a validation split that was taken from the training images, see `DataRecipe`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ImageData:
     binarize: Binarization = "none"
     flip: bool = False
     size: tuple[int, int] | None = None
+    held_out: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -94,46 +96,60 @@ class ImageData:
             described |= {"binarize": self.binarize, "binarize_seed": BINARIZE_SEED}
         if self.size is not None:
             described["size"] = list(self.size)
+        if self.held_out:
+            described["held_out"] = self.held_out
         return described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
-    """A data set by name: `load(root, split)` gives its images, (N, C, H, W) uint8, or `Pictures` to decode."""
+    """A data set by name.
+
+    Attributes:
+        name: in recipes.
+        load: `load(root, split)` gives its images, (N, C, H, W) uint8, or `Pictures` to decode.
+        valid: whether it has a validation split of its own, and `load` gives that too.
+    """
 
     name: str
     load: Callable[[Path, Split], Tensor | Pictures]
+    valid: bool = False
 
 
 def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> ImageData:
     """A split as a recipe wants it: limited and flipped (training only), and binarised.
 
     A name that is not registered is a folder under `root` (see `mrvae_zoo.own_sets`), or "datasets:org/name" of the
-    Hugging Face Hub. Where the recipe binarises dynamically, the test split is binarised once, so that a curve can be
-    measured again.
+    Hugging Face Hub. The validation split is the set's own, or else the training images that the recipe holds out. Where
+    the recipe binarises dynamically, what is not trained on is binarised once, so that a curve can be measured again.
 
     Args:
         recipe: the [data] of a recipe.
-        split: "train" or "test".
+        split: "train", "valid" or "test".
         root: the folder of data sets (`--data-root`).
         shape: the model's input_shape (C, H, W), which images are converted and resized to; (C, None, None) keeps
             their size, or resizes them to the recipe's.
 
     Raises:
-        ValueError: an unknown set, files that are not what they should be, or images of another shape.
+        ValueError: an unknown set, files that are not what they should be, or images of another shape; or a validation
+            split is asked for, and `held_out` makes none, or the set has its own beside it.
         FileNotFoundError: the set is not there; the message says what to put where.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --data-root is the folder that holds the data sets")
     wanted = _wanted_shape(recipe, shape)
-    limit = recipe.limit if split == "train" else None
-    loaded = _find(recipe.name, split, root)
+    own = _has_valid(recipe)  # also where no validation split is asked for: it checks the recipe
+    taken = split == "valid" and not own
+    loaded = _find(recipe.name, "train" if taken else split, root)
     if isinstance(loaded, Pictures):
-        images = load_pictures(replace(loaded, items=loaded.items[:limit]), wanted)
+        chosen = _choose(recipe, split, len(loaded), taken=taken)
+        images = load_pictures(replace(loaded, items=loaded.items[chosen]), wanted)
     else:
-        images = _check(loaded, recipe.name, wanted)[:limit]
-    data = ImageData(name=recipe.name, split=split, images=images, size=recipe.size)
-    if recipe.binarize == "static" or (recipe.binarize == "dynamic" and split == "test"):
+        images = _check(loaded, recipe.name, wanted)
+        images = images[_choose(recipe, split, len(images), taken=taken)]
+    held_out = recipe.held_out if taken else 0
+    data = ImageData(name=recipe.name, split=split, images=images, size=recipe.size, held_out=held_out)
+    if recipe.binarize == "static" or (recipe.binarize == "dynamic" and split != "train"):
         return replace(data, images=_draw_once(data), binarize="static")
     return replace(data, binarize=recipe.binarize, flip=recipe.flip and split == "train")
 
@@ -146,6 +162,35 @@ def _find(name: str, split: Split, root: Path) -> Tensor | Pictures:
     except UnknownNameError:
         return load_own(root, name, split, list(data_sets))
     return record.load(root, split)
+
+
+def _has_valid(recipe: DataRecipe) -> bool:
+    """Whether the set has a validation split of its own; a ValueError where images are held out beside it."""
+    own = recipe.name in data_sets and data_sets[recipe.name].valid
+    if own and recipe.held_out:
+        raise ValueError(
+            f"data.held_out={recipe.held_out} should be left out: {recipe.name} has a validation split of its own"
+        )
+    return own
+
+
+def _choose(recipe: DataRecipe, split: Split, count: int, *, taken: bool) -> slice:
+    """Which of the `count` images of what was found belong to the split; `taken`: it is held out from them."""
+    if split != "train" and not taken:
+        return slice(None)
+    if recipe.held_out >= count:
+        raise ValueError(
+            f"data.held_out={recipe.held_out} should be below {count}, the training images of {recipe.name}"
+        )
+    if split == "train":
+        kept = count - recipe.held_out
+        return slice(kept if recipe.limit is None else min(recipe.limit, kept))
+    if recipe.held_out == 0:
+        raise ValueError(
+            f"{recipe.name} has no validation split of its own; say with data.held_out how many of its {count} training "
+            "images should be one"
+        )
+    return slice(count - recipe.held_out, None)
 
 
 def _wanted_shape(recipe: DataRecipe, shape: Shape) -> Shape:
@@ -185,11 +230,11 @@ data_sets: Registry[DataSet] = Registry(
         DataSet(name="mnist", load=mnist_loader("MNIST")),
         DataSet(name="fashion_mnist", load=mnist_loader("FashionMNIST")),
         DataSet(name="kmnist", load=mnist_loader("KMNIST")),
-        DataSet(name="binarized_mnist", load=load_binarized_mnist),
+        DataSet(name="binarized_mnist", load=load_binarized_mnist, valid=True),
         DataSet(name="omniglot", load=load_omniglot),
         DataSet(name="svhn", load=load_svhn),
         DataSet(name="cifar10", load=load_cifar10),
-        DataSet(name="celeba", load=load_celeba),
+        DataSet(name="celeba", load=load_celeba, valid=True),
         DataSet(name="sprites", load=load_sprites),
     ),
     plugins=DataSet,

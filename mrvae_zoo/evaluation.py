@@ -299,10 +299,15 @@ def measured_split(model: MultiRateVAE | FixedRateVAE, data_root: Path, *, data_
         raise ValueError("this model has no curve that says what it was measured on")
     published = model.curve.data
     size = tuple(published["size"]) if "size" in published else None
-    recipe = DataRecipe(name=published["name"], binarize=published.get("binarize", "none"), size=size)
     if data_name is not None and data_name != published["name"]:
-        recipe = DataRecipe(name=data_name, size=size)
-    return load_data(recipe, "test", data_root, model.input_shape)
+        return load_data(DataRecipe(name=data_name, size=size), "test", data_root, model.input_shape)
+    recipe = DataRecipe(
+        name=published["name"],
+        binarize=published.get("binarize", "none"),
+        size=size,
+        held_out=published.get("held_out", 0),
+    )
+    return load_data(recipe, published.get("split", "test"), data_root, model.input_shape)
 
 
 def deviation(published: RDPoint, measured: RDPoint) -> float:

@@ -61,7 +61,7 @@ MNIST_STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
 
 
 def load_binarized_mnist(root: Path, split: Split) -> Tensor:
-    """MNIST binarised once (Larochelle's files): (50000 or 10000, 1, 28, 28)."""
+    """MNIST binarised once (Larochelle's files): (50000, for validation and testing 10000 each, 1, 28, 28)."""
     return 255 * read_npz(root / "BinarizedMNIST" / f"{split}.npz")
 
 
@@ -116,7 +116,7 @@ def load_svhn(root: Path, split: Split) -> Tensor:
 
 
 def load_celeba(root: Path, split: Split) -> Pictures:
-    """CelebA's aligned faces, the middle 140×140 pixels of each: 162,770 or 19,962 images to decode."""
+    """CelebA's aligned faces, the middle 140×140 pixels of each: 162,770, 19,867 or 19,962 images to decode."""
     folder = root / "celeba"
     images, parts = folder / "img_align_celeba", folder / "list_eval_partition.txt"
     if not (images.is_dir() and parts.is_file()):
@@ -124,7 +124,7 @@ def load_celeba(root: Path, split: Split) -> Pictures:
 
         what = "the folder img_align_celeba and list_eval_partition.txt"
         _download(lambda: CelebA(root, download=True), "CelebA", folder, what)
-    number = {"train": "0", "test": "2"}[split]  # 1 is for validation
+    number = {"train": "0", "valid": "1", "test": "2"}[split]
     rows = [line.split() for line in parts.read_text(encoding="utf-8").splitlines() if line.strip()]
     if any(len(row) != 2 for row in rows):
         raise ValueError(f"{parts} is damaged: a line should be the name of a file and 0, 1 or 2")

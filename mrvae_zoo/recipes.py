@@ -14,7 +14,7 @@ from mrvae_zoo.typed import from_mapping, to_plain
 
 Binarization = Literal["none", "static", "dynamic"]
 BetaSampling = Literal["stratified", "batch"]
-Split = Literal["train", "test"]
+Split = Literal["train", "valid", "test"]
 SQUARED_ERROR_SIGMA = math.sqrt(0.5)  # a recipe's, where it names none: D is the sum of squared errors
 
 
@@ -29,6 +29,8 @@ class DataRecipe:
         limit: use only so many of the training images.
         flip: in training, turn each image left to right with probability one half.
         size: (H, W) that images of other sizes are resized to for a model that takes any; else the model says it.
+        held_out: so many of the training images, the last ones, are not trained on: they are the validation split of a
+            set without one of its own.
     """
 
     name: str
@@ -36,9 +38,11 @@ class DataRecipe:
     limit: int | None = None
     flip: bool = False
     size: tuple[int, int] | None = None
+    held_out: int = 0
 
     def __post_init__(self) -> None:
         _at_least("limit", self.limit, 1)
+        _at_least("held_out", self.held_out, 0)
         for side in self.size or ():
             _at_least("size", side, 1)
 

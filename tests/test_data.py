@@ -85,6 +85,76 @@ def test_binarized_mnist(root):
     assert test.describe() == {"name": "binarized_mnist", "split": "test", "examples": 8}
 
 
+def test_the_validation_split_of_a_set_that_has_one(root):
+    images = np.random.default_rng(1).integers(0, 2, (3, 28, 28), dtype=np.uint8)
+    recipe = DataRecipe(name="binarized_mnist", limit=2)
+    with pytest.raises(FileNotFoundError, match=r"valid.npz is missing"):
+        load_data(recipe, "valid", root, DIGIT)
+    np.savez(root / "BinarizedMNIST" / "valid.npz", images=images)
+    data = load_data(recipe, "valid", root, DIGIT)
+    assert torch.equal(data.images[:, 0], 255 * torch.from_numpy(images))
+    assert data.describe() == {"name": "binarized_mnist", "split": "valid", "examples": 3}
+    for split in ("train", "valid"):
+        with pytest.raises(ValueError, match="data.held_out=2 should be left out: binarized_mnist has a validation"):
+            load_data(DataRecipe(name="binarized_mnist", held_out=2), split, root, DIGIT)
+
+
+def numbered(count, split):
+    """Images that say their number, from 0 in training and from 100 in testing."""
+    start = {"train": 0, "test": 100}[split]
+    return torch.arange(start, start + count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+
+
+def numbers(data):
+    return data.images[:, 0, 0, 0].tolist()
+
+
+def test_the_last_training_images_are_held_out(tmp_path, monkeypatch):
+    sets = Registry("data set", [DataSet(name="numbers", load=lambda _, split: numbered(9, split))])
+    monkeypatch.setattr("mrvae_zoo.data.data_sets", sets)
+    load = lambda split, **keys: load_data(DataRecipe(name="numbers", **keys), split, tmp_path, (1, 4, 4))  # noqa: E731
+    assert numbers(load("train", held_out=3)) == [0, 1, 2, 3, 4, 5]
+    assert numbers(load("valid", held_out=3, flip=True)) == [6, 7, 8]
+    assert not load("valid", held_out=3, flip=True).flip
+    assert numbers(load("train", held_out=3, limit=4)) == [0, 1, 2, 3]
+    assert numbers(load("train", held_out=3, limit=8)) == [0, 1, 2, 3, 4, 5]
+    assert numbers(load("valid", held_out=3, limit=1)) == [6, 7, 8]
+    assert numbers(load("test", held_out=3)) == list(range(100, 109))
+    assert load("valid", held_out=3).describe() == {"name": "numbers", "split": "valid", "examples": 3, "held_out": 3}
+    assert "held_out" not in load("train", held_out=3).describe()
+    with pytest.raises(ValueError, match="say with data.held_out how many of its 9 training images should be one"):
+        load("valid")
+    for split in ("train", "valid"):
+        with pytest.raises(ValueError, match="data.held_out=9 should be below 9, the training images of numbers"):
+            load(split, held_out=9)
+
+
+@pytest.mark.parametrize("limit", [1 << 20, 0], ids=["in memory", "streamed"])
+def test_the_last_images_of_a_folder_are_held_out(photos, monkeypatch, limit):
+    everything = load_data(DataRecipe(name="photos"), "train", photos, (3, 8, 8)).images
+    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", limit)
+    recipe = DataRecipe(name="photos", held_out=5)
+    train, valid = (load_data(recipe, split, photos, (3, 8, 8)) for split in ("train", "valid"))
+    assert isinstance(valid.images, StreamedImages) == (limit == 0)
+    assert len(valid) == 5
+    parts = [next(iter(data.read([torch.arange(len(data))]))) for data in (train, valid)]
+    assert torch.equal(torch.cat(parts), everything)
+    with pytest.raises(ValueError, match=r"say with data.held_out how many"):
+        load_data(DataRecipe(name="photos"), "valid", photos, (3, 8, 8))
+
+
+@pytest.mark.parametrize("binarize", ["static", "dynamic"])
+def test_the_validation_split_is_binarised_once(tmp_path, monkeypatch, binarize):
+    grey = torch.full((60, 1, 4, 4), 100, dtype=torch.uint8)
+    monkeypatch.setattr("mrvae_zoo.data.data_sets", Registry("data set", [DataSet(name="grey", load=lambda *_: grey)]))
+    recipe = DataRecipe(name="grey", binarize=binarize, held_out=50)
+    first, second = (load_data(recipe, "valid", tmp_path, (1, 4, 4)) for _ in range(2))
+    assert set(first.images.unique().tolist()) == {0, 255}
+    assert torch.equal(first.images, second.images)
+    assert (first.binarize, len(first)) == ("static", 50)
+    assert (first.images / 255).mean().item() == pytest.approx(100 / 255, abs=0.05)
+
+
 @pytest.mark.parametrize("binarize", ["static", "dynamic"])
 def test_the_test_split_is_binarised_once(root, monkeypatch, binarize):
     grey = torch.randint(0, 256, (50, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_images, make_model
@@ -265,6 +266,17 @@ def test_a_model_of_any_size_is_measured_again_at_the_size_of_its_curve(tmp_path
     data = load_data(DataRecipe(name="photos", size=(8, 16)), "test", tmp_path, model.input_shape)
     model.curve = rate_distortion(model, data, [0.1, 1.0])
     assert model.curve.data["size"] == [8, 16]
+    assert measure_again(model, tmp_path) == model.curve
+
+
+def test_a_curve_of_a_validation_split_is_measured_again_on_it(tmp_path):
+    (tmp_path / "own").mkdir()
+    images = torch.randint(0, 256, (12, 2, 5, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    np.savez(tmp_path / "own" / "train.npz", images=images.numpy())  # and no test.npz: nothing else can be read
+    model = make_model("mrvae_mlp", "affine")
+    data = load_data(DataRecipe(name="own", held_out=4, binarize="dynamic"), "valid", tmp_path, model.input_shape)
+    model.curve = rate_distortion(model, data, [0.1, 1.0])
+    assert (model.curve.data["split"], model.curve.data["examples"]) == ("valid", 4)
     assert measure_again(model, tmp_path) == model.curve
 
 

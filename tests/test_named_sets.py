@@ -152,6 +152,7 @@ def test_celeba(celeba):
     for image, green in zip(data.images, (200, 201, 202, 203, 206, 209), strict=True):
         assert image.flatten(1).unique(dim=1).flatten().tolist() == [0, green, 0]
     assert load_data(recipe.data, "test", celeba, (1, 20, 30)).images.shape == (2, 1, 20, 30)
+    assert load_data(recipe.data, "valid", celeba, (3, 8, 8)).images[:, 1, 0, 0].tolist() == [204, 205]
 
 
 def test_celeba_that_is_damaged(celeba, caplog):

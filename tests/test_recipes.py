@@ -66,6 +66,7 @@ def test_a_gaussian_without_a_sigma_measures_squared_errors(path):
         ("training.schedule=linear", "training.schedule='linear' is not one of"),
         ("data.binarize=sometimes", "data.binarize='sometimes' is not one of"),
         ("data.limit=0", "limit=0 should be at least 1"),
+        ("data.held_out=-1", "held_out=-1 should be at least 0"),
         ("data.size=64", "data.size=64 should be a list of 2"),
         ("data.size=[0, 8]", "size=0 should be at least 1"),
         ("data.flip=1", "data.flip=1 should be true or false"),
