@@ -1,12 +1,14 @@
 """What the card of a model is about, read from its folder and checked."""
 
 import glob
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mrvae_zoo.catalogue import list_models, model_folder, root
 from mrvae_zoo.checkpoint import CURVE, WEIGHTS, CheckpointConfig, load_checkpoint, read_config
+from mrvae_zoo.comparison_record import Contender, Dedicated, check_lengths, read_object, record_from_plain
 from mrvae_zoo.config import ModelConfig
 from mrvae_zoo.data_facts import DataFacts, data_facts
 from mrvae_zoo.hub import HUB, LOCAL
@@ -90,26 +92,26 @@ def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path 
 
 
 def read_comparison(path: Path) -> Comparison:
-    """The comparison in a file: betas, and of mrvae and dedicated the lists rate and distortion, one value for each β.
+    """The comparison in a file, as `mrvae compare` writes it.
+
+    Of figures from elsewhere betas, and of mrvae and dedicated the lists rate and distortion, one value for each β, are
+    enough; further keys are passed over.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not such a file; naming it and the key.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
-    except ValueError:
-        raise ValueError(f"{path} is not JSON") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"{path} should hold an object, with betas, mrvae and dedicated")
-    kept = {key: data[key] for key in ("betas", "mrvae", "dedicated") if key in data}
+    data = read_object(path)
+    if "regime" in data:
+        record = record_from_plain(data, where=str(path))
+        betas, mrvae, dedicated = record.betas, record.mrvae, record.dedicated
+        return Comparison(mrvae=_points(betas, mrvae), dedicated=_points(betas, dedicated))
+    kept: dict[str, Any] = {key: data[key] for key in ("betas", "mrvae", "dedicated") if key in data}
     for key in ("mrvae", "dedicated"):
         if isinstance(kept.get(key), dict):
             kept[key] = {name: kept[key][name] for name in ("rate", "distortion") if name in kept[key]}
     file = from_mapping(_File, kept, where=str(path))
-    return Comparison(mrvae=file.points("mrvae", path), dedicated=file.points("dedicated", path))
+    return Comparison(mrvae=_points(file.betas, file.mrvae), dedicated=_points(file.betas, file.dedicated))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +126,15 @@ class _File:
     mrvae: _Figures
     dedicated: _Figures
 
-    def points(self, key: str, path: Path) -> tuple[RDPoint, ...]:
-        figures = getattr(self, key)
-        if not len(self.betas) == len(figures.rate) == len(figures.distortion):
-            raise ValueError(f"{path}: {key} should hold as many values of rate and distortion as there are betas")
-        rows = zip(self.betas, figures.rate, figures.distortion, strict=True)
-        points = (RDPoint(beta=beta, rate=rate, distortion=distortion) for beta, rate, distortion in rows)
-        return tuple(sorted(points, key=lambda point: point.beta))
+    def __post_init__(self) -> None:
+        for label, side in (("mrvae", self.mrvae), ("dedicated", self.dedicated)):
+            check_lengths(label, self.betas, {"rate": side.rate, "distortion": side.distortion})
+
+
+def _points(betas: Sequence[float], side: "_Figures | Contender | Dedicated") -> tuple[RDPoint, ...]:
+    """By rising β."""
+    rows = sorted(zip(betas, side.rate, side.distortion, strict=True))
+    return tuple(RDPoint(beta=beta, rate=rate, distortion=distortion) for beta, rate, distortion in rows)
 
 
 def _check_recipe(recipe: Recipe, config: ModelConfig, folder: Path) -> None:
@@ -153,6 +157,8 @@ def _source(folder: Path, name: str, repo_id: str | None) -> str:
 
 
 def _find_comparison(name: str) -> Path | None:
-    """The last by name of the comparisons of a model that a checkout holds."""
-    found = sorted((root() / "benchmarks" / "results").glob(f"compare_{glob.escape(name)}_*.json"))
-    return found[-1] if found else None
+    """The comparison of a model that a checkout holds: converged, or else short, or else the last by name."""
+    folder, start = root() / "benchmarks" / "results", f"compare_{name}_"
+    found = sorted(folder.glob(f"{glob.escape(start)}*.json"))
+    preferred = [path for regime in ("converged", "short") if (path := folder / f"{start}{regime}.json") in found]
+    return next(iter([*preferred, *reversed(found)]), None)

@@ -50,7 +50,7 @@ def check_value(value: Any, annotation: Any, *, where: str, key: str) -> Any:
                 return tuple(check_value(v, k, where=where, key=f"{key}[{i}]") for i, (v, k) in enumerate(pairs))
     elif origin is dict:
         if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-            return dict(value)
+            return {name: check_value(v, arguments[1], where=where, key=f"{key}.{name}") for name, v in value.items()}
     elif annotation is float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             try:

@@ -13,6 +13,7 @@ import typer
 
 from mrvae_zoo import __version__
 from mrvae_zoo.cli.card import card
+from mrvae_zoo.cli.compare import compare
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
 from mrvae_zoo.cli.diff import diff
@@ -56,7 +57,7 @@ def options(
 app.command("list")(list_command)
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(info, reconstruct, sample, encode, decode, curve, verify, diff),
-    *(init_recipe, train, card, push, publish, export),
+    *(init_recipe, train, compare, card, push, publish, export),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -1,0 +1,171 @@
+"""mrvae compare."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mrvae_zoo.cli.common import (
+    DataRoot,
+    Force,
+    Json,
+    measuring,
+    print_json,
+    print_table,
+    process_count,
+    progress_bar,
+    say,
+)
+
+if TYPE_CHECKING:
+    from mrvae_zoo.comparison_record import ComparisonRecord
+    from mrvae_zoo.run_folder import Progress
+
+
+class RegimeOption(StrEnum):
+    """What --regime takes."""
+
+    short = "short"
+    converged = "converged"
+
+
+class Arm(StrEnum):
+    """What --arm takes."""
+
+    paper = "paper"
+    concat = "concat"
+    affine = "affine"
+    linear = "linear"
+
+
+def compare(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
+    ],
+    data_root: DataRoot,
+    betas: Annotated[int, typer.Option("--betas", help="How many, log-spaced over the range.", min=2)] = 10,
+    budget: Annotated[float, typer.Option("--budget", help="Of the model, in dedicated runs of equal FLOPs.")] = 1.0,
+    regime: Annotated[
+        RegimeOption, typer.Option("--regime", help="converged also trains some dedicated runs for twice the epochs.")
+    ] = RegimeOption.short,
+    arm: Annotated[
+        list[Arm] | None, typer.Option("--arm", help="A further rival, with this gating; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="How many, from the recipe's on.", min=1)] = 1,
+    learning_rate: Annotated[
+        list[float] | None,
+        typer.Option("--learning-rate", help="Of the grid, repeated; else 1/2, 1 and 2 times the recipe's."),
+    ] = None,
+    draws: Annotated[int, typer.Option("--draws", help="Of z for a test image and beta.", min=1)] = 32,
+    runs: Annotated[Path | None, typer.Option("--runs", help="Where it is trained; else runs/NAME.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the JSON and the plot.")] = Path(
+        "benchmarks/results"
+    ),
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as training.epochs=2.")
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Compare a model with β-VAEs that are each trained for one β. The same command goes on where it was killed."""
+    from mrvae_zoo.comparison import compare as run_comparison
+    from mrvae_zoo.comparison_plan import Plan, with_validation
+    from mrvae_zoo.comparison_plot import draw_comparison
+    from mrvae_zoo.comparison_runs import Runs
+    from mrvae_zoo.data import load_data
+    from mrvae_zoo.files import check_output, write_atomically
+    from mrvae_zoo.hub import locate_recipe
+    from mrvae_zoo.plots import check_matplotlib
+    from mrvae_zoo.recipes import read_recipe
+
+    if process_count() > 1:
+        raise typer.BadParameter("compare runs in one process; start it without torchrun or accelerate launch.")
+    called = _short_name(name)
+    file = output / f"compare_{called}_{regime.value}.json"
+    for path in (file, file.with_suffix(".png")):
+        check_output(path, force=force)
+    check_matplotlib()
+    recipe = read_recipe(Path(name) if name.endswith(".toml") else locate_recipe(name), overrides or ())
+    recipe = with_validation(recipe, data_root)
+    train_data = load_data(recipe.data, "train", data_root, recipe.model.input_shape)
+    plan = Plan(
+        recipe=recipe,
+        beta_count=betas,
+        budget=budget,
+        regime=regime.value,
+        arms=tuple(one.value for one in arm or ()),
+        seed_count=seeds,
+        learning_rates=tuple(learning_rate or ()),
+        examples=len(train_data),
+        shape=train_data.shape,
+    )
+    folder = Path("runs") / called if runs is None else runs
+    if runs is not None:
+        check_output(runs, force=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    trainings = Runs(
+        folder=folder,
+        data_root=data_root,
+        data=recipe.data,
+        shape=recipe.model.input_shape,
+        total=plan.total,
+        bar=_training_bar,
+        measuring_bar=measuring,
+    )
+    record = run_comparison(plan, trainings, name=called, draws=draws)
+    write_atomically(file, record.to_json())
+    write_atomically(file.with_suffix(".png"), draw_comparison(record))
+    if json:
+        print_json(record.to_plain())
+    else:
+        _print_record(record)
+    say(f"wrote {file} and {file.with_suffix('.png').name}")
+
+
+def _short_name(name: str) -> str:
+    """What the result of a recipe is called: its name in the catalogue, or that of its file or folder."""
+    last = name.rstrip("/").rpartition(":")[2]
+    path = Path(last.partition("@")[0] if name.startswith("hf-hub:") else last)
+    if path.name == "recipe.toml":
+        path = path.resolve().parent
+    return path.name.removesuffix(".toml") or "model"
+
+
+@contextmanager
+def _training_bar() -> Iterator[Callable[["Progress"], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+
+    fields = "rate {task.fields[rate]:.1f}  distortion {task.fields[distortion]:.1f} nats"
+    columns = ("training", BarColumn(), MofNCompleteColumn(), fields, TimeRemainingColumn())
+    with progress_bar(*columns, keep=False) as update:
+
+        def report(at: "Progress") -> None:
+            update(completed=at.step, total=at.steps, rate=at.rate, distortion=at.distortion)
+
+        yield report
+
+
+def _print_record(record: "ComparisonRecord") -> None:
+    """A table with a line for each β, and one with the mean gap, the worst, and the cost."""
+    header = ["beta", "L dedicated", "L MR-VAE", "gap", "95% interval"]
+    columns = [
+        [f"{beta:g}" for beta in record.betas],
+        [f"{loss:.2f}" for loss in record.dedicated.L],
+        [f"{loss:.2f}" for loss in record.mrvae.L],
+        [f"{gap:+.2%}" for gap in record.mrvae.gap],
+        [f"{low:+.2%} to {high:+.2%}" for low, high in record.mrvae.gap_interval],
+    ]
+    for name, arm in record.arms.items():
+        header += [f"L {name}", f"gap {name}"]
+        columns += [[f"{loss:.2f}" for loss in arm.L], [f"{gap:+.2%}" for gap in arm.gap]]
+    print_table(header, list(zip(*columns, strict=True)))
+    worst = max(zip(record.mrvae.gap, record.betas, strict=True))
+    ours, theirs = record.cost.mrvae, record.cost.dedicated
+    typer.echo(
+        f"mean gap {record.mrvae.mean_gap:+.2%}, worst {worst[0]:+.2%} at beta {worst[1]:g}; cost "
+        f"{ours.flops / theirs.flops:.3f} of the FLOPs and {ours.seconds / theirs.seconds:.3f} of the time of the "
+        f"{len(record.betas)} dedicated trainings"
+    )

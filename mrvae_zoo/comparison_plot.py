@@ -1,0 +1,77 @@
+"""Drawing a comparison: losses over β, and the gaps beside them, with matplotlib (the extra "plots")."""
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from mrvae_zoo.comparison_record import ComparisonRecord
+from mrvae_zoo.plots import FAINT, INK, LINE, OTHER, check_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ARMS = ("#5b8f3a", "#8a5aa8", "#b08a1e", "#3f8f8a")  # colours of further rivals
+
+
+def draw_comparison(record: ComparisonRecord) -> bytes:
+    """L over β, the dedicated β-VAEs as points and the Multi-Rate VAE as a line; beside it the gap in %. A PNG.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.8), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    _draw_losses(left, record)
+    _draw_gaps(right, record)
+    for axes in (left, right):
+        axes.set(xscale="log", xlabel="β")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.grid(color=FAINT, alpha=0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+    measured = ", ".join(str(record.data[key]) for key in ("name", "split") if key in record.data)
+    seeds = f", {len(record.seeds)} seeds" if len(record.seeds) > 1 else ""
+    heading = f"{record.name}  ({measured}; {record.regime}, budget {record.budget:g}{seeds})"
+    figure.suptitle(heading, color=INK, fontsize=12)
+    picture = BytesIO()
+    figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _draw_losses(axes: "Axes", record: ComparisonRecord) -> None:
+    axes.plot(record.betas, record.mrvae.L, "-", color=LINE, linewidth=2.2, label="Multi-Rate VAE, one training")
+    for colour, (name, arm) in zip(_colours(len(record.arms)), record.arms.items(), strict=True):
+        axes.plot(record.betas, arm.L, "-", color=colour, linewidth=1.0, label=f"{name}, one training")
+    # Hollow, for the line may lie below.
+    axes.plot(
+        record.betas,
+        record.dedicated.L,
+        "D",
+        color=OTHER,
+        markerfacecolor="none",
+        markersize=8,
+        label="β-VAEs, one training each",
+    )
+    axes.set(ylabel="L = D + β·R (nats an image)")
+    axes.legend(frameon=False, labelcolor=INK)
+
+
+def _draw_gaps(axes: "Axes", record: ComparisonRecord) -> None:
+    axes.axhline(0, color=OTHER, linewidth=1.2)
+    for colour, arm in zip(_colours(len(record.arms)), record.arms.values(), strict=True):
+        axes.plot(record.betas, [100 * gap for gap in arm.gap], "-", color=colour, linewidth=1.0)
+    ours = record.mrvae
+    axes.plot(record.betas, [100 * gap for gap in ours.gap], "o-", color=LINE, linewidth=2.2, markersize=5)
+    low, high = zip(*ours.gap_interval, strict=True)
+    axes.fill_between(
+        record.betas, [100 * end for end in low], [100 * end for end in high], color=LINE, alpha=0.25, linewidth=0
+    )
+    axes.set(ylabel="gap to the β-VAE of each β (%; below 0 is better)")
+
+
+def _colours(count: int) -> list[str]:
+    return [ARMS[i % len(ARMS)] for i in range(count)]
