@@ -120,8 +120,9 @@ def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> Ima
     """A split as a recipe wants it: limited and flipped (training only), and binarised.
 
     A name that is not registered is a folder under `root` (see `mrvae_zoo.own_sets`), or "datasets:org/name" of the
-    Hugging Face Hub. The validation split is the set's own, or else the training images that the recipe holds out. Where
-    the recipe binarises dynamically, what is not trained on is binarised once, so that a curve can be measured again.
+    Hugging Face Hub. The validation split is the set's own, or else the training images that the recipe holds out.
+    Where the recipe binarises dynamically, what is not trained on is binarised once, so that a curve can be measured
+    again.
 
     Args:
         recipe: the [data] of a recipe.
@@ -187,8 +188,8 @@ def _choose(recipe: DataRecipe, split: Split, count: int, *, taken: bool) -> sli
         return slice(kept if recipe.limit is None else min(recipe.limit, kept))
     if recipe.held_out == 0:
         raise ValueError(
-            f"{recipe.name} has no validation split of its own; say with data.held_out how many of its {count} training "
-            "images should be one"
+            f"{recipe.name} has no validation split of its own; say with data.held_out how many of its {count} "
+            "training images should be one"
         )
     return slice(count - recipe.held_out, None)
 

@@ -115,9 +115,11 @@ def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str) -
     rows = (("beta", [f"{p.beta:g}" for p in points]), ("L", [f"{p.loss:.2f}" for p in points]))
     table = "\n".join(f"  {name:<6}" + "".join(f"{value:>9}" for value in values) for name, values in rows)
     time = format_seconds(seconds)
+    measured_on = {"valid": "validation"}.get(curve.data["split"], curve.data["split"])
     return (
         f"mrvae train recipe.toml --data-root DIR -o RUN\n\n"
-        f"{time} on {hardware}. Expect L = D + beta * R on the test set of {recipe.data.name}, in nats an image:\n"
+        f"{time} on {hardware}. "
+        f"Expect L = D + beta * R on the {measured_on} set of {recipe.data.name}, in nats an image:\n"
         f"{table}"
     )
 

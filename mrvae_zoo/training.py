@@ -1,5 +1,6 @@
 """Training a model: from a recipe and a folder of data sets to a checkpoint with its measured curve."""
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from mrvae_zoo.loop import Loop
 from mrvae_zoo.objectives import objectives
 from mrvae_zoo.processes import make_accelerator
 from mrvae_zoo.provenance import record_training
-from mrvae_zoo.recipes import Recipe, TrainingRecipe
+from mrvae_zoo.recipes import Recipe, Split, TrainingRecipe
 from mrvae_zoo.run_folder import (
     Progress,
     check_same_recipe,
@@ -52,6 +53,8 @@ def train(
     resume: bool = False,
     force: bool = False,
     trackers: Sequence[str] = (),
+    split: Split = "test",
+    betas: Sequence[float] | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> MultiRateVAE:
     """Train a model and write recipe.toml, metrics.jsonl, config.json, model.safetensors and rd_curve.json into `run`.
@@ -67,20 +70,23 @@ def train(
         resume: go on from the newest state in `run` that is whole; from the start where there is none.
         force: replace the training in `run`.
         trackers: "tensorboard", "wandb".
+        split: what the curve is measured on, "test" or "valid"; the other is not read.
+        betas: where it is measured, rising; None for 13 log-spaced ones, or for the one β of a recipe that has one.
         report: called in the main process with each line of the metrics.
 
     Returns:
-        The model as stored, with its curve on the test split: at 13 β, or at the one that it was trained at.
+        The model as stored, with its curve; of a run that is resumed and is finished already, with the curve it has.
 
     Raises:
         ValueError: the data or `init` do not fit the model, naming the tensor; or `run` holds another recipe, naming
-            the key.
+            the key; or `betas` are not rising or not in the model's range.
         FloatingPointError: the loss or a weight is not finite; naming the step and β.
         KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and the state saved.
         MissingExtraError: Accelerate or a tracker is not installed.
         OSError: `run` exists already, without `resume` or `force`, or cannot be written.
     """
     recipe = replace(recipe, trained=None)
+    betas = _curve_betas(recipe, betas)
     check_output(run, force=force or resume)
     if resume:
         check_same_recipe(run, recipe)
@@ -89,7 +95,7 @@ def train(
     accelerator = make_accelerator(trackers, run)
     with accelerator.main_process_first():  # it may have to download them
         train_data = load_data(recipe.data, "train", data_root, recipe.model.input_shape).to(accelerator.device)
-        test_data = load_data(recipe.data, "test", data_root, recipe.model.input_shape)
+        curve_data = load_data(recipe.data, split, data_root, recipe.model.input_shape)
     torch.manual_seed(recipe.training.seed)
     model = build_model(recipe.model)
     assert isinstance(model, MultiRateVAE)  # a recipe holds no β
@@ -107,11 +113,9 @@ def train(
         model = loop.run_steps(report)
         seconds = loop.seconds()
         model.load_state_dict(as_stored(model, recipe.training))
-        only = recipe.objective.beta
-        betas = log_spaced(model.beta_range, CURVE_POINTS) if only is None else [only]
         model.curve = rate_distortion(
             model,
-            test_data,
+            curve_data,
             betas,
             seed=recipe.training.seed,
             total_correlation=objectives[recipe.objective.name].total_correlation,
@@ -129,6 +133,17 @@ def train(
     finally:
         accelerator.end_training()
     return model
+
+
+def _curve_betas(recipe: Recipe, betas: Sequence[float] | None) -> list[float]:
+    """The β of the curve, checked before the training rather than after it."""
+    low, high = recipe.model.beta_range
+    if betas is None:
+        return log_spaced((low, high), CURVE_POINTS) if recipe.objective.beta is None else [recipe.objective.beta]
+    rising = all(a < b for a, b in itertools.pairwise(betas))
+    if not (betas and rising and all(low <= beta <= high for beta in betas)):
+        raise ValueError(f"betas={list(betas)} should be at least one β, rising, within model.beta_range={[low, high]}")
+    return list(betas)
 
 
 def _finished(run: Path) -> MultiRateVAE:

@@ -1,5 +1,7 @@
 import itertools
 import json
+import re
+import shutil
 import sys
 import types
 from dataclasses import asdict, replace
@@ -14,7 +16,7 @@ import mrvae_zoo
 from mrvae_zoo.evaluation import measure_again
 from mrvae_zoo.loop import count_steps, make_optimizer, orders, whole_batch
 from mrvae_zoo.objectives import beta_vae, draw_beta
-from mrvae_zoo.recipes import read_recipe, recipe_from_table
+from mrvae_zoo.recipes import DataRecipe, read_recipe, recipe_from_table
 from mrvae_zoo.training import train
 from mrvae_zoo.training_state import load_state
 
@@ -153,6 +155,34 @@ def test_a_dedicated_run_beats_one_of_another_beta(root, recipe, tmp_path):
     assert low.rate > np.log(8) > high.rate
     assert low.loss < high.distortion + 0.01 * high.rate
     assert high.loss < low.distortion + 10 * low.rate
+
+
+def test_the_test_set_is_not_read_where_the_curve_is_of_the_validation_split(bars, recipe, tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    shutil.copy(bars / "BinarizedMNIST" / "train.npz", folder)
+    (folder / "test.npz").write_bytes(b"damaged")
+    one_step = replace(recipe, data=DataRecipe(name="own", held_out=40), training=replace(recipe.training, max_steps=1))
+    model = train(one_step, tmp_path, tmp_path / "run", split="valid")
+    assert model.curve.data == {"name": "own", "split": "valid", "examples": 40, "held_out": 40}
+    assert "on the validation set of own" in (tmp_path / "run" / "recipe.toml").read_text(encoding="utf-8")
+    assert measure_again(mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}"), tmp_path) == model.curve
+    with pytest.raises(ValueError, match=r"test.npz cannot be read"):
+        train(one_step, tmp_path, tmp_path / "other")
+
+
+def test_the_curve_is_measured_at_the_betas_asked_for(root, recipe, tmp_path):
+    one_step = replace(recipe, training=replace(recipe.training, max_steps=1))
+    model = train(one_step, root, tmp_path / "a", betas=[0.02, 3.0])
+    assert model.curve.betas == (0.02, 3.0)
+    assert model.curve.data["split"] == "test"
+    assert "on the test set of binarized_mnist" in (tmp_path / "a" / "recipe.toml").read_text(encoding="utf-8")
+    dedicated = replace(one_step, objective=replace(recipe.objective, beta=0.5))
+    assert train(dedicated, root, tmp_path / "b", betas=[0.1, 0.5]).curve.betas == (0.1, 0.5)
+    for wrong in ([], [3.0, 0.02], [0.02, 0.02], [0.02, 20.0]):
+        with pytest.raises(ValueError, match=re.escape(f"betas={wrong} should be at least one β, rising, within")):
+            train(one_step, root, tmp_path / "c", betas=wrong)
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("change", [{"schedule": "constant"}, {"ema": 0.0}, {"clip_norm": 0.1}, {"precision": "bf16"}])
