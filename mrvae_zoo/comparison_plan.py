@@ -75,6 +75,8 @@ class Plan:
             raise ValueError(f"budget={self.budget} should be a number above 0, in trainings of a dedicated β-VAE")
         if self.seed_count < 1:
             raise ValueError(f"seeds={self.seed_count} should be at least 1")
+        for rate in self.learning_rates:
+            replace(self.recipe.training, learning_rate=rate)  # which checks it
         if self.recipe.model.gating == "none":
             raise ValueError("the recipe has model.gating = 'none'; only a network with gates is compared with others")
         if self.recipe.objective.beta is not None:

@@ -220,6 +220,7 @@ class ComparisonRecord:
                 lists |= {"learning_rate": side.learning_rate}
             else:
                 lists |= {"gap": side.gap, "gap_interval": side.gap_interval}
+                lists |= {} if side.gap_spread is None else {"gap_spread": side.gap_spread}
             check_lengths(label, self.betas, lists)
         if (self.regime == "converged") == (self.doubling is None or self.converged is None):
             raise ValueError("doubling and converged belong to the regime 'converged', and to no other")

@@ -76,6 +76,19 @@ def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def own_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets with the same bars as a set of one's own, "mine": 400 to train on, 100 to test on."""
+    root = tmp_path_factory.mktemp("own")
+    (root / "mine").mkdir()
+    rng = np.random.default_rng(1)
+    for split, n in (("train", 400), ("test", 100)):
+        images = np.zeros((n, 8, 8), np.uint8)
+        images[np.arange(n), rng.integers(0, 8, n)] = 255
+        np.savez(root / "mine" / f"{split}.npz", images=images)
+    return root
+
+
 @pytest.fixture
 def mrvae(tmp_path: Path) -> Run:
     """Runs the real command in a folder of its own."""

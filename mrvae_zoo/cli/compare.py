@@ -115,7 +115,11 @@ def compare(
         bar=_training_bar,
         measuring_bar=measuring,
     )
-    record = run_comparison(plan, trainings, name=called, draws=draws)
+    try:
+        record = run_comparison(plan, trainings, name=called, draws=draws)
+    except KeyboardInterrupt:
+        say("the same command goes on from here")
+        raise
     write_atomically(file, record.to_json())
     write_atomically(file.with_suffix(".png"), draw_comparison(record))
     if json:
