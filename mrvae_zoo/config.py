@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 LikelihoodName = Literal["bernoulli", "gaussian"]
-GatingName = Literal["none", "paper", "affine", "linear"]
+GatingName = Literal["none", "paper", "affine", "concat", "linear"]
 
 MAX_GATING_DEGREE = 16
 SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model

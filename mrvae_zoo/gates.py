@@ -102,6 +102,29 @@ def affine_exponent(gate: SigmoidGate | RootGate, features: Tensor) -> Tensor:
     return features * at_least_float32(gate.weight) + at_least_float32(gate.bias)
 
 
+class ChannelGate(Gate):
+    """What one more input channel that holds t, the standardised log β, adds to a layer: scale 1, shift t·Σw.
+
+    In a convolution that channel is padded with its own value where others are padded with zeros, so that it adds the
+    same at every place and folds exactly into the bias. The sum is over the kernel.
+    """
+
+    def __init__(self, channels: int, seen: tuple[int, ...]) -> None:
+        """For a layer of which an output channel sees `seen` inputs: (inputs, *kernel).
+
+        The weights are initialised as those of an (inputs + 1)-th channel are by torch, uniform in ±1/sqrt(fan-in).
+        """
+        super().__init__()
+        inputs, *kernel = seen
+        bound = 1 / math.sqrt((inputs + 1) * math.prod(kernel))
+        self.weight = nn.Parameter(torch.empty(channels, *kernel).uniform_(-bound, bound))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        weight = at_least_float32(self.weight).reshape(len(self.weight), -1).sum(1)
+        return torch.ones_like(weight), features * weight
+
+
 class ThresholdGate(Gate):
     """sqrt(relu(1 − exp(a + log β))), the optimal linear VAE's use of a latent: closed from β = exp(−a) upwards."""
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mrvae_zoo.gates import (
     AffineGate,
+    ChannelGate,
     Gate,
     Gates,
     RootGate,
@@ -42,7 +43,10 @@ class Gating:
         kind: "none", plain layers. "paper", the published gates: sigmoid in the encoder, sqrt(relu(1 − exp(·))) in
             the decoder, of an affine function of the standardised log β, on hidden pre-activations. "affine", scale
             and shift, each a polynomial of log β, on hidden pre-activations and on μ, log σ² and the output.
-            "linear", the response of the optimal linear VAE (see `architectures/linear.py`).
+            "concat", one network without gates that is told β: the standardised log β is one more input channel of the
+            encoder's first layer and of the decoder's first layer (where a norm follows, of the norm, which would take
+            out what is added before it). "linear", the response of the optimal linear VAE (see
+            `architectures/linear.py`).
         beta_range: (β_min, β_max); log β is standardised to mean 0 and variance 1 under the log-uniform
             distribution on it.
         degree: of the polynomial of "affine".
@@ -61,16 +65,33 @@ class Gating:
         position = (log_beta - (low + high) / 2) / ((high - low) / 2)
         return legendre_basis(position, self.degree if self.kind == "affine" else 1)
 
-    def linear(self, inputs: int, outputs: int, *, side: Side, head: bool = False) -> nn.Linear:
-        """A Linear layer, gated as this gating says. `head`: it gives μ, log σ² or the output, not a hidden one."""
-        gate = self.gate(outputs, side=side, head=head)
+    def linear(self, inputs: int, outputs: int, *, side: Side, head: bool = False, first: bool = False) -> nn.Linear:
+        """A Linear layer, gated as this gating says.
+
+        Args:
+            inputs: features of its input.
+            outputs: features of its output.
+            side: of the network.
+            head: it gives μ, log σ² or the output, not a hidden pre-activation.
+            first: it is the first layer of its side.
+        """
+        gate = self.gate(outputs, side=side, head=head, first=(inputs,) if first else None)
         return nn.Linear(inputs, outputs) if gate is None else GatedLinear(inputs, outputs, gate=gate)
 
     def conv2d(
-        self, inputs: int, outputs: int, kernel_size: Size, *, side: Side, head: bool = False, **options: Any
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: Size,
+        *,
+        side: Side,
+        head: bool = False,
+        first: bool = False,
+        **options: Any,
     ) -> nn.Conv2d:
-        """A Conv2d layer, gated as this gating says; `options` are those of `nn.Conv2d`."""
-        gate = self.gate(outputs, side=side, head=head)
+        """A Conv2d layer, gated as this gating says; `options` are those of `nn.Conv2d`, the rest as of `linear`."""
+        kernel = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        gate = self.gate(outputs, side=side, head=head, first=(inputs, *kernel) if first else None)
         if gate is None:
             return nn.Conv2d(inputs, outputs, kernel_size, **options)
         return GatedConv2d(inputs, outputs, kernel_size, gate=gate, **options)
@@ -84,18 +105,36 @@ class Gating:
             return nn.ConvTranspose2d(inputs, outputs, kernel_size, **options)
         return GatedConvTranspose2d(inputs, outputs, kernel_size, gate=gate, **options)
 
-    def batch_norm(self, channels: int, *, side: Side) -> nn.BatchNorm2d:
+    def batch_norm(self, channels: int, *, side: Side, first: bool = False) -> nn.BatchNorm2d:
         """A BatchNorm2d layer, gated as this gating says: the place to gate a convolution that feeds a norm."""
-        gate = self.gate(channels, side=side)
+        gate = self.gate(channels, side=side, first=(channels,) if first else None)
         return nn.BatchNorm2d(channels) if gate is None else GatedBatchNorm2d(channels, gate=gate)
 
-    def group_norm(self, groups: int, channels: int, *, side: Side) -> nn.GroupNorm:
+    def group_norm(self, groups: int, channels: int, *, side: Side, first: bool = False) -> nn.GroupNorm:
         """A GroupNorm layer, gated as this gating says."""
-        gate = self.gate(channels, side=side)
+        gate = self.gate(channels, side=side, first=(channels,) if first else None)
         return nn.GroupNorm(groups, channels) if gate is None else GatedGroupNorm(groups, channels, gate=gate)
 
-    def gate(self, channels: int, *, side: Side, head: bool = False, shift: bool = True) -> "Gate | None":
-        """The gate of one layer's `channels`, or None where this gating has none; `shift`: it may shift them too."""
+    def gate(
+        self,
+        channels: int,
+        *,
+        side: Side,
+        head: bool = False,
+        shift: bool = True,
+        first: tuple[int, ...] | None = None,
+    ) -> "Gate | None":
+        """The gate of one layer, or None where this gating has none.
+
+        Args:
+            channels: of the layer's output.
+            side: of the network.
+            head: see `linear`.
+            shift: it may shift the channels too.
+            first: of the first layer of its side: what an output channel sees, (inputs, *kernel).
+        """
+        if self.kind == "concat" and first is not None:
+            return ChannelGate(channels, first)
         if self.kind == "affine":
             return AffineGate(channels, self.degree, shift=shift)
         if self.kind == "linear":

@@ -142,6 +142,8 @@ class Architecture:
         return builder
 
 
+WITH_CONCAT: tuple[GatingName, ...] = ("affine", "paper", "concat", "none")
+
 architectures: Registry[Architecture] = Registry(
     "architecture",
     (
@@ -150,10 +152,15 @@ architectures: Registry[Architecture] = Registry(
             build="mrvae_zoo.architectures.linear:build",
             gatings=("linear", "affine", "paper", "none"),
         ),
-        Architecture(name="mrvae_mlp", build="mrvae_zoo.architectures.mlp:build"),
-        Architecture(name="mrvae_conv", build="mrvae_zoo.architectures.conv:build"),
-        Architecture(name="mrvae_resnet", build="mrvae_zoo.architectures.resnet:build"),
-        Architecture(name="mrvae_resnet_spatial", build="mrvae_zoo.architectures.resnet_spatial:build", spatial=True),
+        Architecture(name="mrvae_mlp", build="mrvae_zoo.architectures.mlp:build", gatings=WITH_CONCAT),
+        Architecture(name="mrvae_conv", build="mrvae_zoo.architectures.conv:build", gatings=WITH_CONCAT),
+        Architecture(name="mrvae_resnet", build="mrvae_zoo.architectures.resnet:build", gatings=WITH_CONCAT),
+        Architecture(
+            name="mrvae_resnet_spatial",
+            build="mrvae_zoo.architectures.resnet_spatial:build",
+            gatings=WITH_CONCAT,
+            spatial=True,
+        ),
         Architecture(name="mrvae_timm", build="mrvae_zoo.architectures.timm_encoder:build"),
     ),
     plugins=Architecture,

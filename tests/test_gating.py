@@ -20,16 +20,21 @@ from mrvae_zoo.gating import (
 
 BETA_RANGE = (0.01, 10.0)
 BETAS = torch.tensor([0.01, 0.05, 0.3, 1.0, 4.0, 10.0], dtype=torch.float64)
-KINDS = ("paper", "affine")
+KINDS = ("paper", "affine", "concat")
 LAYERS = {
-    "linear": (lambda g: g.linear(7, 5, side="decoder"), (6, 7)),
-    "linear on sequences": (lambda g: g.linear(7, 5, side="encoder"), (6, 3, 7)),
-    "conv2d": (lambda g: g.conv2d(3, 5, 3, side="encoder", stride=2, padding=1), (6, 3, 8, 9)),
-    "grouped conv2d": (lambda g: g.conv2d(4, 6, 3, side="decoder", groups=2), (6, 4, 8, 9)),
+    "linear": (lambda g: g.linear(7, 5, side="decoder", first=True), (6, 7)),
+    "linear on sequences": (lambda g: g.linear(7, 5, side="encoder", first=True), (6, 3, 7)),
+    "conv2d": (lambda g: g.conv2d(3, 5, (3, 2), side="encoder", first=True, stride=2, padding=1), (6, 3, 8, 9)),
+    "grouped conv2d": (lambda g: g.conv2d(4, 6, 3, side="decoder", first=True, groups=2), (6, 4, 8, 9)),
     "conv_transpose2d": (lambda g: g.conv_transpose2d(3, 5, (4, 3), side="decoder", stride=2, padding=1), (6, 3, 8, 9)),
-    "batch norm": (lambda g: g.batch_norm(4, side="encoder"), (6, 4, 5, 3)),
-    "group norm": (lambda g: g.group_norm(2, 4, side="decoder"), (6, 4, 5, 3)),
+    "batch norm": (lambda g: g.batch_norm(4, side="encoder", first=True), (6, 4, 5, 3)),
+    "group norm": (lambda g: g.group_norm(2, 4, side="decoder", first=True), (6, 4, 5, 3)),
 }
+PLAIN_LAYERS = ("linear", "conv2d", "conv_transpose2d")
+# Transposed convolutions come last in a network, and "concat" is for the first layer.
+KINDS_OF_LAYERS = [
+    (kind, layer) for kind in KINDS for layer in LAYERS if (kind, layer) != ("concat", "conv_transpose2d")
+]
 
 
 def make(kind: str, layer: str, dtype: torch.dtype) -> tuple[Gating, GatedLayer, torch.Tensor]:
@@ -47,8 +52,7 @@ def make(kind: str, layer: str, dtype: torch.dtype) -> tuple[Gating, GatedLayer,
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "layer"), KINDS_OF_LAYERS)
 def test_folded_gated_and_per_example_are_equal(kind, layer, dtype, tolerance):
     gating, module, x = make(kind, layer, dtype)
     per_example = module(x, gating.features(BETAS.to(dtype)))
@@ -61,8 +65,7 @@ def test_folded_gated_and_per_example_are_equal(kind, layer, dtype, tolerance):
         assert off_by(per_example[i : i + 1], gated) <= tolerance
 
 
-@pytest.mark.parametrize("layer", ["linear", "conv2d", "conv_transpose2d"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "layer"), [pair for pair in KINDS_OF_LAYERS if pair[1] in PLAIN_LAYERS])
 def test_both_sides_of_a_layer_give_the_same(kind, layer):
     gating, module, x = make(kind, layer, torch.float64)
     features = gating.features(torch.tensor(0.3, dtype=torch.float64))
@@ -150,6 +153,48 @@ def test_only_hidden_layers_take_paper_gates():
     assert isinstance(Gating(kind="affine", beta_range=BETA_RANGE).linear(2, 2, side="encoder", head=True), GatedLayer)
 
 
+def test_concat_is_one_more_input_channel():
+    """Against plain layers that get the standardised log β as a channel, padded with its own value."""
+    gating = Gating(kind="concat", beta_range=BETA_RANGE)
+    middle = math.log(BETA_RANGE[0] * BETA_RANGE[1]) / 2
+    t = (BETAS.log() - middle) / (math.log(BETA_RANGE[1] / BETA_RANGE[0]) / math.sqrt(12))
+    features = gating.features(BETAS)
+    torch.manual_seed(0)
+    linear = gating.linear(7, 5, side="encoder", first=True).double()
+    x = torch.randn(6, 7, dtype=torch.float64)
+    weight = torch.cat([linear.weight, linear.gate.weight[:, None]], dim=1)
+    expected = nn.functional.linear(torch.cat([x, t[:, None]], dim=1), weight, linear.bias)
+    assert off_by(linear(x, features), expected) < 1e-12
+
+    conv = gating.conv2d(3, 5, (4, 3), side="encoder", first=True, stride=2, padding=1).double()
+    images = torch.randn(6, 3, 8, 9, dtype=torch.float64)
+    channel = t.view(6, 1, 1, 1).expand(6, 1, 10, 11)
+    padded = torch.cat([nn.functional.pad(images, (1, 1, 1, 1)), channel], dim=1)
+    weight = torch.cat([conv.weight, conv.gate.weight[:, None]], dim=1)
+    expected = nn.functional.conv2d(padded, weight, conv.bias, stride=2)
+    assert off_by(conv(images, features), expected) < 1e-12
+
+
+def test_concat_is_initialised_as_one_more_channel_is():
+    gating = Gating(kind="concat", beta_range=BETA_RANGE)
+    torch.manual_seed(0)
+    for layer, plain in (
+        (gating.linear(15, 4000, side="encoder", first=True), nn.Linear(16, 4000)),
+        (gating.conv2d(3, 400, 4, side="encoder", first=True), nn.Conv2d(4, 400, 4)),
+    ):
+        ours, theirs = layer.gate.weight, plain.weight[:, -1]
+        assert ours.shape == theirs.shape
+        assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.05)
+        assert ours.abs().max().item() == pytest.approx(theirs.abs().max().item(), rel=0.01)
+
+
+def test_concat_reaches_the_first_layers_alone():
+    gating = Gating(kind="concat", beta_range=BETA_RANGE)
+    assert type(gating.linear(2, 2, side="encoder")) is nn.Linear
+    assert type(gating.conv2d(2, 2, 3, side="decoder")) is nn.Conv2d
+    assert type(gating.batch_norm(2, side="encoder")) is nn.BatchNorm2d
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_root_has_a_finite_gradient_everywhere(dtype):
     exponent = torch.tensor([-1e4, -1.0, -1e-3, -1e-7, -1e-9, 0.0, 1e-9, 1.0, 100.0, 1e4], dtype=dtype)
@@ -165,7 +210,7 @@ def test_the_root_has_a_finite_gradient_everywhere(dtype):
 @pytest.mark.parametrize("kind", [*KINDS, "linear"])
 def test_gates_are_float32_in_half_precision_and_under_autocast(kind):
     gating = Gating(kind=kind, beta_range=BETA_RANGE)
-    gate = gating.gate(5, side="decoder").bfloat16()
+    gate = gating.gate(5, side="decoder", first=(3,)).bfloat16()
     with torch.no_grad():
         for parameter in gate.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -27,14 +27,16 @@ class ConvBlocks:
         self.norm = norm
         self.activation = ACTIVATIONS[activation]
 
-    def conv(self, inputs: int, outputs: int, kernel_size: int, *, active: bool = True) -> list[nn.Module]:
+    def conv(
+        self, inputs: int, outputs: int, kernel_size: int, *, active: bool = True, first: bool = False
+    ) -> list[nn.Module]:
         """A convolution that keeps the size (odd kernels), with norm and, unless `active` is False, activation."""
-        layers = self._convolution(inputs, outputs, kernel_size, stride=1, padding=kernel_size // 2)
+        layers = self._convolution(inputs, outputs, kernel_size, stride=1, padding=kernel_size // 2, first=first)
         return [*layers, self.activation()] if active else layers
 
-    def down(self, inputs: int, outputs: int, size: tuple[int, int]) -> list[nn.Module]:
+    def down(self, inputs: int, outputs: int, size: tuple[int, int], *, first: bool = False) -> list[nn.Module]:
         """Halves `size`, rounding up."""
-        layers = self._convolution(inputs, outputs, halving_kernel(size), stride=2, padding=1)
+        layers = self._convolution(inputs, outputs, halving_kernel(size), stride=2, padding=1, first=first)
         return [*layers, self.activation()]
 
     def up(self, inputs: int, outputs: int, size: tuple[int, int]) -> list[nn.Module]:
@@ -48,19 +50,30 @@ class ConvBlocks:
         return ResidualBlock(GatedSequential(*body), self.activation())
 
     def _convolution(
-        self, inputs: int, outputs: int, kernel: Size, *, stride: int, padding: int, transposed: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: Size,
+        *,
+        stride: int,
+        padding: int,
+        transposed: bool = False,
+        first: bool = False,
     ) -> list[nn.Module]:
         if self.norm == "none":
-            gated = self.gating.conv_transpose2d if transposed else self.gating.conv2d
-            return [gated(inputs, outputs, kernel, side=self.side, stride=stride, padding=padding)]
+            if transposed:
+                gated = self.gating.conv_transpose2d
+                return [gated(inputs, outputs, kernel, side=self.side, stride=stride, padding=padding)]
+            conv2d = self.gating.conv2d
+            return [conv2d(inputs, outputs, kernel, side=self.side, first=first, stride=stride, padding=padding)]
         plain = nn.ConvTranspose2d if transposed else nn.Conv2d
         conv = plain(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
-        return [conv, self._norm(outputs)]
+        return [conv, self._norm(outputs, first=first)]
 
-    def _norm(self, channels: int) -> nn.Module:
+    def _norm(self, channels: int, *, first: bool) -> nn.Module:
         if self.norm == "batch":
-            return self.gating.batch_norm(channels, side=self.side)
-        return self.gating.group_norm(math.gcd(channels, MAX_GROUPS), channels, side=self.side)
+            return self.gating.batch_norm(channels, side=self.side, first=first)
+        return self.gating.group_norm(math.gcd(channels, MAX_GROUPS), channels, side=self.side, first=first)
 
 
 class ResidualBlock(TakesFeatures):

@@ -65,11 +65,11 @@ def assemble(
 
     encoder: list[nn.Module] = []
     for inputs, outputs, at in zip((channels, *widths[:-1]), widths, sizes, strict=False):
-        encoder += down.down(inputs, outputs, at)
+        encoder += down.down(inputs, outputs, at, first=not encoder)
     head = gating.linear(flat, 2 * latent_dim, side="encoder", head=True)
     encoder += [*inner[0], nn.Flatten(), head]
 
-    decoder: list[nn.Module] = [gating.linear(latent_dim, flat, side="decoder"), up.activation()]
+    decoder: list[nn.Module] = [gating.linear(latent_dim, flat, side="decoder", first=True), up.activation()]
     decoder += [nn.Unflatten(1, (widths[-1], height, width)), *inner[1]]
     for i in range(len(widths) - 1, 0, -1):
         decoder += up.up(widths[i], widths[i - 1], sizes[i])

@@ -69,5 +69,5 @@ def perceptron(sizes: tuple[int, ...], gating: Gating, side: Side, activation: A
     """Linear layers from each size to the next, an activation after each but the last."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes[:-1]):
-        layers += [gating.linear(inputs, outputs, side=side), ACTIVATIONS[activation]()]
+        layers += [gating.linear(inputs, outputs, side=side, first=not layers), ACTIVATIONS[activation]()]
     return GatedSequential(*layers, gating.linear(*sizes[-2:], side=side, head=True))

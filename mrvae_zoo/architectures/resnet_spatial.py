@@ -44,11 +44,11 @@ def build(
 
     encoder: list[nn.Module] = []
     for inputs, outputs in zip((channels, *widths[:-1]), widths, strict=True):
-        encoder += down.down(inputs, outputs, EVEN)
+        encoder += down.down(inputs, outputs, EVEN, first=not encoder)
     encoder += [down.residual(coarsest, bottleneck) for _ in range(depth)]
     encoder.append(gating.conv2d(coarsest, 2 * latent_dim, 1, side="encoder", head=True))
 
-    decoder = up.conv(latent_dim, coarsest, 3)
+    decoder = up.conv(latent_dim, coarsest, 3, first=True)
     decoder += [up.residual(coarsest, bottleneck) for _ in range(depth)]
     for inputs, outputs in zip(widths[:0:-1], widths[-2::-1], strict=True):
         decoder += up.up(inputs, outputs, EVEN)

@@ -6,6 +6,8 @@ import torch
 from conftest import KINDS, OPTIONS, SHAPES, make_images, make_model
 
 import mrvae_zoo
+from mrvae_zoo.gates import Gate
+from mrvae_zoo.gating import GatedLayer
 from mrvae_zoo.registry import architectures
 
 NAMES = mrvae_zoo.list_architectures()
@@ -46,6 +48,18 @@ def test_a_wrong_shape_is_an_error_that_says_what_is_expected(kind):
         for call in (lambda images=images: model(images, 1.0), lambda images=images: model.encode(images, 1.0)):
             with pytest.raises(ValueError, match=r"x has shape .*; this model takes \(B, "):
                 call()
+
+
+@pytest.mark.parametrize("architecture", [name for name, gating in KINDS if gating == "concat"])
+def test_concat_tells_the_first_layer_of_each_side(architecture):
+    """The first with weights; or, behind a convolution, its norm."""
+    model = make_model(architecture, "concat")
+    for side in (model.encoder, model.decoder):
+        layers = [module for module in side.modules() if isinstance(getattr(module, "weight", None), torch.Tensor)]
+        layers = [layer for layer in layers if not isinstance(layer, Gate)]
+        told = [layer for layer in layers if isinstance(layer, GatedLayer)]
+        behind = OPTIONS[architecture].get("norm") == "batch" and side is model.encoder
+        assert told == [layers[1 if behind else 0]]
 
 
 @pytest.mark.parametrize("architecture", NAMES)
