@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 LikelihoodName = Literal["bernoulli", "gaussian"]
-GatingName = Literal["none", "paper", "affine", "concat", "linear"]
+GatingName = Literal["none", "paper", "affine", "shrinkage", "concat", "linear"]
 
 MAX_GATING_DEGREE = 16
 SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model
@@ -24,7 +24,7 @@ class ModelConfig:
         sigma: standard deviation of the Gaussian likelihood; None for Bernoulli.
         data_range: the smallest and largest value that x may hold; None for any (Gaussian only).
         gating: how β reaches the network (see `mrvae_zoo.gating`).
-        gating_degree: degree of the polynomial of log β, for "affine".
+        gating_degree: degree of the polynomial of log β, for "affine"; how many shrinkages, for "shrinkage".
         arguments: the architecture's own arguments.
         beta: None, or the β whose gates were folded into the weights (`model.at(beta)`).
     """

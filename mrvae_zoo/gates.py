@@ -33,6 +33,25 @@ def legendre_basis(position: Tensor, degree: int) -> Tensor:
     return torch.stack([math.sqrt(2 * n + 1) * polynomials[n] for n in range(1, degree + 1)], dim=-1)
 
 
+def shrinkages(beta: Tensor, beta_range: tuple[float, float], count: int) -> Tensor:
+    """What β shrinks signals of several strengths c by, (β − β_min) / (β + c): 0 at β_min, towards 1 far above c.
+
+    The optimal linear VAE scales a latent of strength c by functions of β/c. The c are log-spaced, from one step above
+    β_min up to β_max.
+
+    Args:
+        beta: (...).
+        beta_range: (β_min, β_max).
+        count: at least 1.
+
+    Returns:
+        (..., count).
+    """
+    low, high = beta_range
+    strengths = [low * (high / low) ** (k / count) for k in range(1, count + 1)]
+    return torch.stack([(beta - low) / (beta + strength) for strength in strengths], dim=-1)
+
+
 def open_root(exponent: Tensor) -> Tensor:
     """sqrt(relu(1 − exp(·))), with gradient 0 where it is 0.
 
@@ -51,7 +70,7 @@ class Gate(nn.Module):
 
 
 class AffineGate(Gate):
-    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k, the identity at initialisation.
+    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k over the first features φ, the identity at initialisation.
 
     Without a shift, for a layer that has no bias to fold it into, `coefficients` holds the a_k alone.
     """
@@ -63,7 +82,7 @@ class AffineGate(Gate):
     def forward(self, features: Tensor) -> Gates:
         """See `Gate`."""
         coefficients = at_least_float32(self.coefficients)
-        features = features.to(coefficients.dtype)
+        features = features[..., : coefficients.shape[1]].to(coefficients.dtype)
         if torch.compiler.is_dynamo_compiling():
             scale, *shift = (pointwise_sum(features, part) for part in coefficients.unbind())
         else:
@@ -126,15 +145,25 @@ class ChannelGate(Gate):
 
 
 class ThresholdGate(Gate):
-    """sqrt(relu(1 − exp(a + log β))), the optimal linear VAE's use of a latent: closed from β = exp(−a) upwards."""
+    """sqrt(relu(1 − exp(a + log β))), the optimal linear VAE's use of a latent: closed from β = exp(−a) upwards.
 
-    def __init__(self, channels: int, *, beta_max: float) -> None:
+    log β is the last feature.
+
+    Args:
+        channels: C.
+        beta_max: the highest β.
+        spread: whether the j-th channel, j = 1 ... C, is closed from 4 β_max / j upwards at initialisation, so that few
+            are open at β_max and more the lower β is; else all are open at every β.
+    """
+
+    def __init__(self, channels: int, *, beta_max: float, spread: bool = False) -> None:
         super().__init__()
-        self.offset = nn.Parameter(torch.full((channels,), math.log(0.5 / beta_max)))
+        closing = 4 * beta_max / torch.arange(1, channels + 1) if spread else torch.full((channels,), 2 * beta_max)
+        self.offset = nn.Parameter(-closing.log())
 
     def forward(self, features: Tensor) -> Gates:
         """See `Gate`."""
-        return open_root(features + at_least_float32(self.offset)), None
+        return open_root(features[..., -1:] + at_least_float32(self.offset)), None
 
 
 def pointwise_sum(features: Tensor, coefficients: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from mrvae_zoo.gates import (
     ThresholdGate,
     at_least_float32,
     legendre_basis,
+    shrinkages,
 )
 
 Side = Literal["encoder", "decoder"]
@@ -45,11 +46,12 @@ class Gating:
             and shift, each a polynomial of log β, on hidden pre-activations and on μ, log σ² and the output.
             "concat", one network without gates that is told β: the standardised log β is one more input channel of the
             encoder's first layer and of the decoder's first layer (where a norm follows, of the norm, which would take
-            out what is added before it). "linear", the response of the optimal linear VAE (see
+            out what is added before it). "shrinkage", scale and shift of the same layers, each a sum of `shrinkages` of
+            β, and more at the latents (see `latent_layers.py`). "linear", the response of the optimal linear VAE (see
             `architectures/linear.py`).
         beta_range: (β_min, β_max); log β is standardised to mean 0 and variance 1 under the log-uniform
             distribution on it.
-        degree: of the polynomial of "affine".
+        degree: of the polynomial of "affine", or how many shrinkages.
     """
 
     kind: str
@@ -57,10 +59,15 @@ class Gating:
     degree: int = 3
 
     def features(self, beta: Tensor) -> Tensor:
-        """β () -> (K,), or (B,) -> (B, K): log β for "linear", else the orthonormal Legendre basis of it."""
+        """β () -> (K,), or (B,) -> (B, K).
+
+        log β for "linear", the shrinkages and log β for "shrinkage", else the orthonormal Legendre basis of log β.
+        """
         log_beta = beta.log()
         if self.kind == "linear":
             return log_beta.unsqueeze(-1)
+        if self.kind == "shrinkage":
+            return torch.cat([shrinkages(beta, self.beta_range, self.degree), log_beta.unsqueeze(-1)], dim=-1)
         low, high = (math.log(end) for end in self.beta_range)
         position = (log_beta - (low + high) / 2) / ((high - low) / 2)
         return legendre_basis(position, self.degree if self.kind == "affine" else 1)
@@ -135,7 +142,7 @@ class Gating:
         """
         if self.kind == "concat" and first is not None:
             return ChannelGate(channels, first)
-        if self.kind == "affine":
+        if self.kind in ("affine", "shrinkage"):
             return AffineGate(channels, self.degree, shift=shift)
         if self.kind == "linear":
             return ThresholdGate(channels, beta_max=self.beta_range[1])
@@ -199,7 +206,11 @@ class GatedConv2d(nn.Conv2d, GatedLayer):
 
     def folded(self, features: Tensor) -> nn.Conv2d:
         """See `GatedLayer`."""
-        plain = nn.Conv2d(
+        return with_parameters(self.plain(), *gated_parameters(self, self.gate(features)), like=self)
+
+    def plain(self) -> nn.Conv2d:
+        """A convolution of the same sizes without gates, on the meta device."""
+        return nn.Conv2d(
             self.in_channels,
             self.out_channels,
             self.kernel_size,  # type: ignore[arg-type]
@@ -210,7 +221,6 @@ class GatedConv2d(nn.Conv2d, GatedLayer):
             padding_mode=self.padding_mode,
             device="meta",
         )
-        return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
 
 
 class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):

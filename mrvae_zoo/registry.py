@@ -142,7 +142,7 @@ class Architecture:
         return builder
 
 
-WITH_CONCAT: tuple[GatingName, ...] = ("affine", "paper", "concat", "none")
+ALL_GATINGS: tuple[GatingName, ...] = ("shrinkage", "affine", "paper", "concat", "none")
 
 architectures: Registry[Architecture] = Registry(
     "architecture",
@@ -152,13 +152,13 @@ architectures: Registry[Architecture] = Registry(
             build="mrvae_zoo.architectures.linear:build",
             gatings=("linear", "affine", "paper", "none"),
         ),
-        Architecture(name="mrvae_mlp", build="mrvae_zoo.architectures.mlp:build", gatings=WITH_CONCAT),
-        Architecture(name="mrvae_conv", build="mrvae_zoo.architectures.conv:build", gatings=WITH_CONCAT),
-        Architecture(name="mrvae_resnet", build="mrvae_zoo.architectures.resnet:build", gatings=WITH_CONCAT),
+        Architecture(name="mrvae_mlp", build="mrvae_zoo.architectures.mlp:build", gatings=ALL_GATINGS),
+        Architecture(name="mrvae_conv", build="mrvae_zoo.architectures.conv:build", gatings=ALL_GATINGS),
+        Architecture(name="mrvae_resnet", build="mrvae_zoo.architectures.resnet:build", gatings=ALL_GATINGS),
         Architecture(
             name="mrvae_resnet_spatial",
             build="mrvae_zoo.architectures.resnet_spatial:build",
-            gatings=WITH_CONCAT,
+            gatings=ALL_GATINGS,
             spatial=True,
         ),
         Architecture(name="mrvae_timm", build="mrvae_zoo.architectures.timm_encoder:build"),

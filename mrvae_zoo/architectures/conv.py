@@ -25,6 +25,7 @@ from mrvae_zoo.architectures.blocks import (
 )
 from mrvae_zoo.architectures.mlp import Activation
 from mrvae_zoo.gating import GatedSequential, Gating
+from mrvae_zoo.latent_layers import latent_reader, latent_writer
 
 
 def build(
@@ -66,10 +67,9 @@ def assemble(
     encoder: list[nn.Module] = []
     for inputs, outputs, at in zip((channels, *widths[:-1]), widths, sizes, strict=False):
         encoder += down.down(inputs, outputs, at, first=not encoder)
-    head = gating.linear(flat, 2 * latent_dim, side="encoder", head=True)
-    encoder += [*inner[0], nn.Flatten(), head]
+    encoder += [*inner[0], nn.Flatten(), latent_writer(gating, flat, latent_dim)]
 
-    decoder: list[nn.Module] = [gating.linear(latent_dim, flat, side="decoder", first=True), up.activation()]
+    decoder: list[nn.Module] = [latent_reader(gating, latent_dim, flat), up.activation()]
     decoder += [nn.Unflatten(1, (widths[-1], height, width)), *inner[1]]
     for i in range(len(widths) - 1, 0, -1):
         decoder += up.up(widths[i], widths[i - 1], sizes[i])

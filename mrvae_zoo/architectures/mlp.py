@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mrvae_zoo.gating import GatedSequential, Gating, Side
+from mrvae_zoo.latent_layers import latent_reader, latent_writer
 
 Activation = Literal["relu", "silu", "gelu", "tanh"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}
@@ -66,8 +67,20 @@ def build(
 
 
 def perceptron(sizes: tuple[int, ...], gating: Gating, side: Side, activation: Activation) -> GatedSequential:
-    """Linear layers from each size to the next, an activation after each but the last."""
+    """Linear layers from each size to the next, an activation after each but the last.
+
+    The last of an encoder gives mean and log σ², the first of a decoder takes z.
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes[:-1]):
-        layers += [gating.linear(inputs, outputs, side=side, first=not layers), ACTIVATIONS[activation]()]
-    return GatedSequential(*layers, gating.linear(*sizes[-2:], side=side, head=True))
+        reads_latents = side == "decoder" and not layers
+        layer = (
+            latent_reader(gating, inputs, outputs)
+            if reads_latents
+            else gating.linear(inputs, outputs, side=side, first=not layers)
+        )
+        layers += [layer, ACTIVATIONS[activation]()]
+    inputs, outputs = sizes[-2:]
+    if side == "encoder":
+        return GatedSequential(*layers, latent_writer(gating, inputs, outputs // 2))
+    return GatedSequential(*layers, gating.linear(inputs, outputs, side=side, head=True))

@@ -18,6 +18,7 @@ from torch import nn
 from mrvae_zoo.architectures.blocks import ConvBlocks, ConvDecoder, ConvEncoder, check_widths
 from mrvae_zoo.architectures.mlp import Activation
 from mrvae_zoo.gating import GatedSequential, Gating
+from mrvae_zoo.latent_layers import latent_reader2d, latent_writer2d
 
 EVEN = (8, 8)  # each halving sees even sizes, the model pads to multiples of 8
 
@@ -46,9 +47,11 @@ def build(
     for inputs, outputs in zip((channels, *widths[:-1]), widths, strict=True):
         encoder += down.down(inputs, outputs, EVEN, first=not encoder)
     encoder += [down.residual(coarsest, bottleneck) for _ in range(depth)]
-    encoder.append(gating.conv2d(coarsest, 2 * latent_dim, 1, side="encoder", head=True))
+    encoder.append(latent_writer2d(gating, coarsest, latent_dim))
 
-    decoder = up.conv(latent_dim, coarsest, 3, first=True)
+    decoder: list[nn.Module] = [latent_reader2d(gating, latent_dim, coarsest, 3), up.activation()]
+    if norm != "none":  # which is then what is gated
+        decoder = up.conv(latent_dim, coarsest, 3, first=True)
     decoder += [up.residual(coarsest, bottleneck) for _ in range(depth)]
     for inputs, outputs in zip(widths[:0:-1], widths[-2::-1], strict=True):
         decoder += up.up(inputs, outputs, EVEN)

@@ -17,6 +17,7 @@ from mrvae_zoo.architectures.mlp import Activation, MLPDecoder, perceptron
 from mrvae_zoo.errors import nearest
 from mrvae_zoo.gate_module import GatedModule, gate_with
 from mrvae_zoo.gating import Gating, call
+from mrvae_zoo.latent_layers import latent_writer
 
 
 class TimmEncoder(nn.Module):
@@ -71,7 +72,7 @@ def build(
     network, size = make_backbone(backbone, input_shape, pretrained=pretrained_backbone)
     if gating.kind != "none":
         network = gate_backbone(network, backbone, gating, input_shape, ungated)
-    encoder = TimmEncoder(network, gating.linear(size, 2 * latent_dim, side="encoder", head=True))
+    encoder = TimmEncoder(network, latent_writer(gating, size, latent_dim))
     decoder = perceptron((latent_dim, *widths, math.prod(input_shape)), gating, "decoder", activation)
     return encoder, MLPDecoder(decoder, input_shape)
 

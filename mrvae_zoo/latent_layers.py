@@ -1,0 +1,188 @@
+"""The layers that write and read the latents under the gating "shrinkage": the encoder's last, the decoder's first.
+
+There the response to β is more than a gate a channel. The weight itself moves with β, W + Σ_k φ_k(β) V_k, and each
+latent has a threshold in β, from which on it is closed: its mean and log-variance are 0, so that it costs no rate, and
+the decoder does not see its noise. That is what the optimal linear VAE does (see `architectures/linear.py`).
+
+Letters: B batch, Z latents, K features of log β without log β itself, O outputs.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mrvae_zoo.gates import Gate, Gates, ThresholdGate, at_least_float32
+from mrvae_zoo.gating import GatedConv2d, GatedLinear, Gating, gated_activations, with_parameters
+
+
+def latent_writer(gating: Gating, inputs: int, latents: int) -> nn.Linear:
+    """The last layer of an encoder, (B, inputs) -> (B, 2Z), as a gating says."""
+    if gating.kind != "shrinkage":
+        return gating.linear(inputs, 2 * latents, side="encoder", head=True)
+    return BlendedLinear(inputs, 2 * latents, blends=gating.degree, gate=writing_gate(gating, latents))
+
+
+def latent_reader(gating: Gating, latents: int, outputs: int) -> nn.Linear:
+    """The first layer of a decoder, (B, Z) -> (B, outputs), as a gating says."""
+    gate = gating.gate(outputs, side="decoder")
+    if gating.kind != "shrinkage" or gate is None:
+        return gating.linear(latents, outputs, side="decoder", first=True)
+    threshold = ThresholdGate(latents, beta_max=gating.beta_range[1], spread=True)
+    return BlendedLinear(latents, outputs, blends=gating.degree, gate=gate, input_gate=threshold)
+
+
+def latent_writer2d(gating: Gating, inputs: int, latents: int) -> nn.Conv2d:
+    """The last layer of a spatial encoder, a convolution 1×1, (B, inputs, h, w) -> (B, 2Z, h, w), as a gating says."""
+    if gating.kind != "shrinkage":
+        return gating.conv2d(inputs, 2 * latents, 1, side="encoder", head=True)
+    return BlendedConv2d(inputs, 2 * latents, 1, blends=gating.degree, gate=writing_gate(gating, latents))
+
+
+def latent_reader2d(gating: Gating, latents: int, outputs: int, kernel_size: int) -> nn.Conv2d:
+    """The first layer of a spatial decoder, (B, Z, h, w) -> (B, outputs, h, w), h and w kept, as a gating says."""
+    padding = kernel_size // 2
+    gate = gating.gate(outputs, side="decoder")
+    if gating.kind != "shrinkage" or gate is None:
+        return gating.conv2d(latents, outputs, kernel_size, side="decoder", first=True, padding=padding)
+    threshold = ThresholdGate(latents, beta_max=gating.beta_range[1], spread=True)
+    return BlendedConv2d(
+        latents, outputs, kernel_size, blends=gating.degree, gate=gate, input_gate=threshold, padding=padding
+    )
+
+
+def writing_gate(gating: Gating, latents: int) -> "LatentGate":
+    """The gate of 2Z channels, mean and log σ²."""
+    inner = gating.gate(2 * latents, side="encoder", head=True)
+    assert inner is not None
+    return LatentGate(inner, ThresholdGate(latents, beta_max=gating.beta_range[1], spread=True))
+
+
+class BlendedLinear(GatedLinear):
+    """Linear layer whose weight moves with β: x (B, ..., in), features (K + 1,) or (B, K + 1) -> (B, ..., out).
+
+    Args:
+        inputs: features of its input.
+        outputs: features of its output.
+        blends: K.
+        gate: of the outputs.
+        input_gate: of the inputs, or None; it has no shift.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, blends: int, gate: Gate, input_gate: Gate | None = None) -> None:
+        super().__init__(inputs, outputs, gate=gate)
+        self.blends = nn.Parameter(torch.zeros(blends, *self.weight.shape))
+        self.input_gate = input_gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        if features.ndim == 1:
+            return F.linear(x, *blended_parameters(self, features))
+        x = gate_inputs(x, self.input_gate, features, channel_dim=-1)
+        parts = F.linear(x, stacked_weight(self)).unflatten(-1, (-1, self.out_features))
+        y = blend(parts, features, dim=-2) + self.bias
+        return gated_activations(y, self.gate(features), channel_dim=-1)
+
+    def folded(self, features: Tensor) -> nn.Linear:
+        """See `GatedLayer`."""
+        plain = nn.Linear(self.in_features, self.out_features, device="meta")
+        return with_parameters(plain, *blended_parameters(self, features), like=self)
+
+
+class BlendedConv2d(GatedConv2d):
+    """Convolution whose weight moves with β: x (B, in, H, W), features (K + 1,) or (B, K + 1) -> (B, out, H', W').
+
+    Args:
+        inputs: channels of its input.
+        outputs: channels of its output.
+        kernel_size: of the convolution.
+        blends: K.
+        gate: of the outputs.
+        input_gate: of the inputs, or None; it has no shift.
+        options: of `nn.Conv2d`.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        blends: int,
+        gate: Gate,
+        input_gate: Gate | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(inputs, outputs, kernel_size, gate=gate, **options)
+        self.blends = nn.Parameter(torch.zeros(blends, *self.weight.shape))
+        self.input_gate = input_gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        if features.ndim == 1:
+            return self._conv_forward(x, *blended_parameters(self, features))
+        x = gate_inputs(x, self.input_gate, features, channel_dim=1)
+        parts = self._conv_forward(x, stacked_weight(self), None).unflatten(1, (-1, self.out_channels))
+        y = blend(parts, features, dim=1) + self.bias.view(-1, 1, 1)  # type: ignore[union-attr]
+        return gated_activations(y, self.gate(features), channel_dim=1)
+
+    def folded(self, features: Tensor) -> nn.Conv2d:
+        """See `GatedLayer`."""
+        return with_parameters(self.plain(), *blended_parameters(self, features), like=self)
+
+
+Blended = BlendedLinear | BlendedConv2d
+
+
+def blended_parameters(layer: Blended, features: Tensor) -> tuple[Tensor, Tensor]:
+    """The weight and bias of the plain layer at one β, features (K + 1,), in the layer's dtype."""
+    assert layer.bias is not None
+    weight, blends, bias = (at_least_float32(each) for each in (layer.weight, layer.blends, layer.bias))
+    weights = features[:-1].to(weight.dtype).view(-1, *[1] * weight.ndim)
+    weight = weight + (weights * blends).sum(0)
+    if layer.input_gate is not None:
+        scale, _ = layer.input_gate(features)
+        weight = weight * scale.view(-1, *[1] * (weight.ndim - 2))
+    scale, shift = layer.gate(features)
+    bias = bias * scale if shift is None else torch.addcmul(shift, bias, scale)
+    weight = weight * scale.view(-1, *[1] * (weight.ndim - 1))
+    return weight.to(layer.weight.dtype), bias.to(layer.weight.dtype)
+
+
+def stacked_weight(layer: Blended) -> Tensor:
+    """W and the V_k, one below the other: ((1 + K)·O, in, ...)."""
+    return torch.cat([layer.weight[None], layer.blends]).flatten(0, 1)
+
+
+def blend(parts: Tensor, features: Tensor, *, dim: int) -> Tensor:
+    """The first of `parts` along `dim`, plus each other times its feature of `features` (B, K + 1)."""
+    first, *others = parts.unbind(dim)
+    for other, feature in zip(others, features[:, :-1].to(parts.dtype).unbind(1), strict=True):
+        first = torch.addcmul(first, other, feature.view(-1, *[1] * (first.ndim - 1)))
+    return first
+
+
+def gate_inputs(x: Tensor, gate: Gate | None, features: Tensor, *, channel_dim: int) -> Tensor:
+    """`x` times its gates, one β an example."""
+    return x if gate is None else gated_activations(x, gate(features), channel_dim=channel_dim)
+
+
+class LatentGate(Gate):
+    """The gate of what encodes Z latents, (mean, log σ²): scale and shift of each, both 0 where a latent is closed.
+
+    Args:
+        inner: a gate of the 2Z channels.
+        threshold: a gate of the Z latents, without a shift.
+    """
+
+    def __init__(self, inner: Gate, threshold: Gate) -> None:
+        super().__init__()
+        self.inner, self.threshold = inner, threshold
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        scale, shift = self.inner(features)
+        opening, _ = self.threshold(features)
+        opening = torch.cat([opening, opening], dim=-1)
+        return scale * opening, None if shift is None else shift * opening
