@@ -21,7 +21,7 @@ from mrvae_zoo.factory import complete
 from mrvae_zoo.flops import training_flops
 from mrvae_zoo.loop import count_steps
 from mrvae_zoo.objectives import objectives
-from mrvae_zoo.recipes import Recipe, TrainingRecipe
+from mrvae_zoo.recipes import ObjectiveRecipe, Recipe, TrainingRecipe
 
 GRID = (0.5, 1.0, 2.0)  # learning rates, times that of the recipe
 MRVAE = "mrvae"
@@ -151,7 +151,7 @@ class Plan:
         recipe = replace(
             self.recipe,
             model=replace(self.recipe.model, gating="none"),
-            objective=replace(self.recipe.objective, beta=beta, beta_weighting=0.0),
+            objective=ObjectiveRecipe(name=self.recipe.objective.name, beta_weighting=0.0, beta=beta),
             training=training,
             trained=None,
         )

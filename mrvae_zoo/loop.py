@@ -166,7 +166,14 @@ class Loop:
         objective = self.recipe.objective
         if objective.beta is not None:
             return torch.full((self.batch,), objective.beta, device=self.device)
-        return draw_beta(self.batch, self.model.beta_range, objective.beta_sampling, self.generator, self.device)
+        return draw_beta(
+            self.batch,
+            self.model.beta_range,
+            objective.beta_sampling,
+            self.generator,
+            self.device,
+            at_ends=objective.beta_at_ends,
+        )
 
     def _averaged(self) -> nn.Module | None:
         return None if self.average is None else self.average.module

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mrvae_zoo.recipes import BetaSampling
+from mrvae_zoo.recipes import BetaSampling, check_at_ends
 from mrvae_zoo.registry import Registry
 from mrvae_zoo.total_correlation import decompose
 from mrvae_zoo.vae import VAEOutput
@@ -103,11 +103,13 @@ def draw_beta(
     sampling: BetaSampling,
     generator: torch.Generator | None = None,
     device: str | torch.device = "cpu",
+    *,
+    at_ends: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
-    """The β of the examples of a whole batch: those of `sample_beta`, or for "batch" one, log-uniform: (n,)."""
+    """The β of the examples of a whole batch: those of `sample_beta`, or for "batch" one of them: (n,)."""
     if sampling == "batch":
-        return sample_beta(1, beta_range, generator, device).repeat(n)
-    return sample_beta(n, beta_range, generator, device)
+        return sample_beta(1, beta_range, generator, device, at_ends=at_ends).repeat(n)
+    return sample_beta(n, beta_range, generator, device, at_ends=at_ends)
 
 
 def sample_beta(
@@ -115,6 +117,8 @@ def sample_beta(
     beta_range: tuple[float, float] = (0.01, 10.0),
     generator: torch.Generator | None = None,
     device: str | torch.device = "cpu",
+    *,
+    at_ends: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
     """`n` values of β, log-uniform and stratified: one in each of n equal parts of log β, in random order.
 
@@ -123,16 +127,22 @@ def sample_beta(
         beta_range: (β_min, β_max).
         generator: makes the draw repeatable; on `device`.
         device: of the result.
+        at_ends: the share of the draws that are β_min itself, and that of β_max; the others are log-uniform.
 
     Returns:
         (n,) float32.
+
+    Raises:
+        ValueError: naming the value.
     """
     if n < 1:
         raise ValueError(f"n={n} should be at least 1")
     low, high = beta_range
     if not 0 < low < high < math.inf:
         raise ValueError(f"beta_range={beta_range} should be two numbers with 0 < low < high")
+    check_at_ends(at_ends)
     stratum = torch.randperm(n, generator=generator, device=device)
     position = (stratum + torch.rand(n, generator=generator, device=device)) / n
+    position = ((position - at_ends[0]) / (1 - sum(at_ends))).clamp(0, 1)
     log_low, log_high = math.log(low), math.log(high)
     return (log_low + (log_high - log_low) * position).exp().clamp(low, high)

@@ -54,15 +54,21 @@ class ObjectiveRecipe:
     Attributes:
         name: of the objective, "beta_vae", "beta_tcvae" or one of a plug-in, see `mrvae_zoo.objectives`.
         beta_sampling: log-uniform, "stratified", one β an example, or "batch", one β for all of a batch.
+        beta_at_ends: the share of the examples whose β is the lowest of the range, and of those whose β is the highest:
+            an end learns from one side only.
         beta_weighting: w, for a loss weighted by β^-w.
-        beta: train at this β only (with `model.gating = "none"`, a dedicated β-VAE): none is drawn, so that neither
-            beta_sampling nor beta_weighting is used, and the curve is measured there alone.
+        beta: train at this β only (with `model.gating = "none"`, a dedicated β-VAE): none is drawn, so that none of the
+            keys above on β is used, and the curve is measured there alone.
     """
 
     name: str = "beta_vae"
     beta_sampling: BetaSampling = "stratified"
+    beta_at_ends: tuple[float, float] = (0.0, 0.0)
     beta_weighting: float = 0.25
     beta: float | None = None
+
+    def __post_init__(self) -> None:
+        check_at_ends(self.beta_at_ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +237,12 @@ def check_objective(recipe: Recipe, *, where: str) -> None:
             f"{where}: training.accumulate={recipe.training.accumulate} should be 1 for {name}, which compares the "
             "examples of a batch, all at once"
         )
+
+
+def check_at_ends(at_ends: tuple[float, float]) -> None:
+    """A ValueError, if these are no two shares that leave something between the ends."""
+    if not (min(at_ends) >= 0 and sum(at_ends) < 1):  # NaN is neither
+        raise ValueError(f"beta_at_ends={list(at_ends)} should be two shares, each at least 0, below 1 together")
 
 
 def parse_override(text: str) -> tuple[str, str, Any]:
