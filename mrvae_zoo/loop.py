@@ -173,6 +173,7 @@ class Loop:
             self.generator,
             self.device,
             at_ends=objective.beta_at_ends,
+            skew=objective.beta_skew,
         )
 
     def _averaged(self) -> nn.Module | None:

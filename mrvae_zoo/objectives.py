@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mrvae_zoo.recipes import BetaSampling, check_at_ends
+from mrvae_zoo.recipes import BetaSampling, check_density
 from mrvae_zoo.registry import Registry
 from mrvae_zoo.total_correlation import decompose
 from mrvae_zoo.vae import VAEOutput
@@ -105,11 +105,12 @@ def draw_beta(
     device: str | torch.device = "cpu",
     *,
     at_ends: tuple[float, float] = (0.0, 0.0),
+    skew: float = 1.0,
 ) -> Tensor:
     """The β of the examples of a whole batch: those of `sample_beta`, or for "batch" one of them: (n,)."""
     if sampling == "batch":
-        return sample_beta(1, beta_range, generator, device, at_ends=at_ends).repeat(n)
-    return sample_beta(n, beta_range, generator, device, at_ends=at_ends)
+        return sample_beta(1, beta_range, generator, device, at_ends=at_ends, skew=skew).repeat(n)
+    return sample_beta(n, beta_range, generator, device, at_ends=at_ends, skew=skew)
 
 
 def sample_beta(
@@ -119,6 +120,7 @@ def sample_beta(
     device: str | torch.device = "cpu",
     *,
     at_ends: tuple[float, float] = (0.0, 0.0),
+    skew: float = 1.0,
 ) -> Tensor:
     """`n` values of β, log-uniform and stratified: one in each of n equal parts of log β, in random order.
 
@@ -127,7 +129,9 @@ def sample_beta(
         beta_range: (β_min, β_max).
         generator: makes the draw repeatable; on `device`.
         device: of the result.
-        at_ends: the share of the draws that are β_min itself, and that of β_max; the others are log-uniform.
+        at_ends: the share of the draws that are β_min itself, and that of β_max; the others lie between.
+        skew: of those: the place of β between the ends, on the scale of log β, is u^skew with u uniform. 1 is
+            log-uniform, a smaller one gives more of a high β.
 
     Returns:
         (n,) float32.
@@ -140,9 +144,10 @@ def sample_beta(
     low, high = beta_range
     if not 0 < low < high < math.inf:
         raise ValueError(f"beta_range={beta_range} should be two numbers with 0 < low < high")
-    check_at_ends(at_ends)
+    check_density(at_ends, skew)
     stratum = torch.randperm(n, generator=generator, device=device)
     position = (stratum + torch.rand(n, generator=generator, device=device)) / n
-    position = ((position - at_ends[0]) / (1 - sum(at_ends))).clamp(0, 1)
+    position = ((position - at_ends[0]) / (1 - sum(at_ends))).clamp(0, 1) ** skew
     log_low, log_high = math.log(low), math.log(high)
-    return (log_low + (log_high - log_low) * position).exp().clamp(low, high)
+    beta = (log_low + (log_high - log_low) * position).exp().clamp(low, high)
+    return beta.masked_fill(position == 0, low).masked_fill(position == 1, high)  # whatever exp rounds to

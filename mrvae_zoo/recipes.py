@@ -56,6 +56,7 @@ class ObjectiveRecipe:
         beta_sampling: log-uniform, "stratified", one β an example, or "batch", one β for all of a batch.
         beta_at_ends: the share of the examples whose β is the lowest of the range, and of those whose β is the highest:
             an end learns from one side only.
+        beta_skew: of the β between the ends, see `sample_beta`: 1 is log-uniform, below it there are more high ones.
         beta_weighting: w, for a loss weighted by β^-w.
         beta: train at this β only (with `model.gating = "none"`, a dedicated β-VAE): none is drawn, so that none of the
             keys above on β is used, and the curve is measured there alone.
@@ -64,11 +65,12 @@ class ObjectiveRecipe:
     name: str = "beta_vae"
     beta_sampling: BetaSampling = "stratified"
     beta_at_ends: tuple[float, float] = (0.0, 0.0)
+    beta_skew: float = 1.0
     beta_weighting: float = 0.25
     beta: float | None = None
 
     def __post_init__(self) -> None:
-        check_at_ends(self.beta_at_ends)
+        check_density(self.beta_at_ends, self.beta_skew)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,10 +241,12 @@ def check_objective(recipe: Recipe, *, where: str) -> None:
         )
 
 
-def check_at_ends(at_ends: tuple[float, float]) -> None:
-    """A ValueError, if these are no two shares that leave something between the ends."""
+def check_density(at_ends: tuple[float, float], skew: float) -> None:
+    """A ValueError, if these are no two shares that leave something between the ends, or no positive skew."""
     if not (min(at_ends) >= 0 and sum(at_ends) < 1):  # NaN is neither
         raise ValueError(f"beta_at_ends={list(at_ends)} should be two shares, each at least 0, below 1 together")
+    if not 0 < skew < math.inf:
+        raise ValueError(f"beta_skew={skew} should be a number above 0")
 
 
 def parse_override(text: str) -> tuple[str, str, Any]:
