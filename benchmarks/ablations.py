@@ -1,0 +1,146 @@
+"""What each part of the zoo's recipe is worth: the same training with one thing changed, beside dedicated β-VAEs.
+
+    python benchmarks/ablations.py RECIPE --data-root DIR --dedicated RUNS --runs DIR
+
+RUNS is the folder of a comparison (`mrvae compare RECIPE --runs RUNS`), whose dedicated β-VAEs and learning rate are
+taken. Every variant is trained at the budget, with each seed, and measured on the validation split, one draw of z an
+image. Writes benchmarks/results/ablations.json, and the table between the markers in benchmarks/ABLATIONS.md.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from mrvae_zoo.comparison_plan import MRVAE, Plan
+from mrvae_zoo.comparison_record import ComparisonRecord, read_record
+from mrvae_zoo.comparison_runs import Runs
+from mrvae_zoo.data import load_data
+from mrvae_zoo.files import write_atomically
+from mrvae_zoo.recipes import read_recipe
+
+HERE = Path(__file__).parent
+RESULT, TABLE = HERE / "results" / "ablations.json", HERE / "ABLATIONS.md"
+BEGIN, END = "<!-- ablations: begin -->", "<!-- ablations: end -->"
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "the recipe": (),
+    'gates polynomials of log β (`gating = "affine"`)': ("model.gating=affine",),
+    "polynomials, β log-uniform": ("model.gating=affine", "objective.beta_at_ends=[0, 0]", "objective.beta_skew=1.0"),
+    'published gates (`gating = "paper"`)': ("model.gating=paper",),
+    'log β as an input (`gating = "concat"`)': ("model.gating=concat",),
+    "one shrinkage (`gating_degree = 1`)": ("model.gating_degree=1",),
+    "five shrinkages": ("model.gating_degree=5",),
+    "β log-uniform": ("objective.beta_at_ends=[0, 0]", "objective.beta_skew=1.0"),
+    "no skew between the ends": ("objective.beta_skew=1.0",),
+    "no weighting of β": ("objective.beta_weighting=0.0",),
+    "weighted by β^-0.25": ("objective.beta_weighting=0.25",),
+    "average of weights (`ema = 0.999`)": ("training.ema=0.999",),
+}
+
+
+def main() -> None:
+    """Train what is missing, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--record", type=Path, required=True, help="compare_NAME_REGIME.json of the comparison")
+    parser.add_argument("--dedicated", type=Path, required=True, help="the folder of its runs")
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, required=True, help="of a dedicated run")
+    parser.add_argument("--budget", type=float, default=1.0)
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+
+    record = read_record(options.record)
+    rows: dict[str, Any] = {}
+    for label, overrides in VARIANTS.items():
+        plan = make_plan(options, overrides)
+        dedicated = validation_losses(options, record)
+        runs = make_runs(plan, options, options.runs / slug(label))
+        gaps = []
+        for seed in plan.seeds:
+            losses = runs.validation(plan.contender(MRVAE, record.mrvae.learning_rate, seed))
+            gaps.append(None if losses is None else [a / b - 1 for a, b in zip(losses, dedicated, strict=True)])
+        finished = [each for each in gaps if each is not None]
+        means = [statistics.fmean(at) for at in zip(*finished, strict=True)] if finished else None
+        rows[label] = {"overrides": list(overrides), "gaps": gaps, "gap": means}
+        print(f"{label:<50}", "diverged" if means is None else " ".join(f"{gap:+7.2%}" for gap in means), flush=True)
+    result = {
+        "recipe": options.recipe.name,
+        "epochs": options.epochs,
+        "budget": options.budget,
+        "seeds": list(plan.seeds),
+        "learning_rate": record.mrvae.learning_rate,
+        "betas": list(plan.betas),
+        "variants": rows,
+    }
+    write_atomically(RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    text = TABLE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    write_atomically(TABLE, f"{before}{BEGIN}\n\n{table(result)}\n{END}{after}")
+
+
+def make_plan(options: argparse.Namespace, overrides: tuple[str, ...]) -> Plan:
+    """The comparison of the recipe with these overrides."""
+    recipe = read_recipe(options.recipe, (f"training.epochs={options.epochs}", *overrides))
+    data = load_data(recipe.data, "train", options.data_root, recipe.model.input_shape)
+    return Plan(
+        recipe=recipe,
+        beta_count=10,
+        budget=options.budget,
+        regime="short",
+        arms=(),
+        seed_count=options.seeds,
+        learning_rates=(),
+        examples=len(data),
+        shape=data.shape,
+    )
+
+
+def make_runs(plan: Plan, options: argparse.Namespace, folder: Path) -> Runs:
+    """The trainings in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = plan.recipe
+    shape = recipe.model.input_shape
+    return Runs(folder=folder, data_root=options.data_root, data=recipe.data, shape=shape, total=options.seeds)
+
+
+def validation_losses(options: argparse.Namespace, record: ComparisonRecord) -> list[float]:
+    """L on the validation split of the dedicated β-VAE of each β, mean over the seeds of the comparison."""
+    plan = make_plan(options, ())
+    runs = make_runs(plan, options, options.dedicated)
+    losses = []
+    for beta, rate in zip(plan.betas, record.dedicated.learning_rate, strict=True):
+        each = [runs.validation(plan.dedicated(beta, rate, seed)) for seed in record.seeds]
+        losses.append(statistics.fmean(found[0] for found in each if found is not None))
+    return losses
+
+
+def slug(label: str) -> str:
+    """A name for a folder."""
+    return "".join(letter if letter.isalnum() else "-" for letter in label).strip("-")
+
+
+def table(result: dict[str, Any]) -> str:
+    """The rows as Markdown: the gap at every other β, the mean and the worst."""
+    betas = result["betas"]
+    shown = range(0, len(betas), 3)
+    lines = [
+        "| | " + " | ".join(f"β = {betas[i]:g}" for i in shown) + " | mean | worst |",
+        "|---" * (len(shown) + 3) + "|",
+    ]
+    for label, row in result["variants"].items():
+        gap = row["gap"]
+        if gap is None:
+            lines.append(f"| {label} | " + " | ".join("" for _ in shown) + " | diverged | |")
+            continue
+        values = [gap[i] for i in shown] + [statistics.fmean(gap), max(gap)]
+        lines.append(f"| {label} | " + " | ".join(f"{100 * value:+.1f}%" for value in values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
