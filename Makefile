@@ -5,7 +5,7 @@ READY := .venv/.ready
 # One process a core, one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope
 
-.PHONY: demo test test-long check format clean
+.PHONY: demo test test-long check format figures clean
 
 demo: $(READY)  ## One model, seven β: writes demo.png and prints its rate-distortion curve.
 	$(BIN)/mrvae reconstruct mrvae_mlp.mnist examples/digits/*.png -o demo.png --force
@@ -25,6 +25,9 @@ check: $(READY)
 format: $(READY)  ## Put the code into the form that `check` wants.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+figures: $(READY)  ## The picture and the table of all comparisons, in README.md, from benchmarks/results/compare_*.json.
+	$(BIN)/python benchmarks/figures.py
 
 $(READY): pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
