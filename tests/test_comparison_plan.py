@@ -6,7 +6,7 @@ from comparison_cases import RECIPE, make_plan
 
 from mrvae_zoo.comparison_plan import with_validation
 from mrvae_zoo.flops import training_flops
-from mrvae_zoo.recipes import recipe_from_table
+from mrvae_zoo.recipes import ObjectiveRecipe, recipe_from_table
 
 
 def flops(plan, gating):
@@ -23,7 +23,7 @@ def test_the_betas_are_log_spaced_and_named_by_their_count():
 def test_a_contender_gets_the_operations_of_so_many_dedicated_runs(label, budget):
     plan = make_plan(arms=("paper",), budget=budget)
     dedicated, run = plan.dedicated(1.0, 0.01, 0), plan.contender(label, 0.01, 0)
-    gated = flops(plan, "affine" if label == "mrvae" else "paper")
+    gated = flops(plan, "shrinkage" if label == "mrvae" else "paper")
     training = run.recipe.training
     assert training.max_steps == math.floor(2 * 10 * budget * flops(plan, "none") / gated)
     assert plan.steps(training) == training.max_steps  # the epochs suffice
@@ -46,9 +46,20 @@ def test_a_dedicated_run_is_the_recipe_without_gates_at_one_beta():
     assert (run.name, run.betas) == ("dedicated-b0.3162-lr0.02-s5-e2", (0.3162,))
 
 
+def test_only_the_model_draws_beta_as_the_recipe_says():
+    objective = {"beta_at_ends": [0.2, 0.1], "beta_skew": 0.8, "beta_sampling": "batch", "beta_weighting": 0.5}
+    plan = make_plan(recipe=recipe_from_table(RECIPE | {"objective": objective}, where="test"), arms=("paper",))
+    dedicated = plan.dedicated(0.3162, 0.01, 0).recipe.objective
+    assert dedicated == ObjectiveRecipe(name="beta_vae", beta=0.3162, beta_weighting=0.0)
+    assert (dedicated.beta_at_ends, dedicated.beta_skew) == ((0.0, 0.0), 1.0)
+    for label in ("mrvae", "paper"):
+        assert plan.contender(label, 0.01, 0).recipe.objective == plan.recipe.objective
+    assert plan.recipe.objective.beta_at_ends == (0.2, 0.1)
+
+
 def test_a_contender_is_the_recipe_but_for_its_length_and_an_arm_for_its_gating():
     plan = make_plan(arms=("paper",))
-    for label, gating in (("mrvae", "affine"), ("paper", "paper")):
+    for label, gating in (("mrvae", "shrinkage"), ("paper", "paper")):
         run = plan.contender(label, 0.02, 5)
         assert run.recipe.model == replace(plan.recipe.model, gating=gating)
         assert run.recipe.objective == plan.recipe.objective
@@ -96,7 +107,7 @@ def test_twice_the_epochs_at_the_ends_and_in_the_middle():
         ({"budget": 0.01}, "budget=0.01 is less than a step"),
         ({"seed_count": 0}, "seeds=0 should be at least 1"),
         ({"learning_rates": (0.1, 2.0)}, "learning_rate=2.0 should be above 0 and at most 1"),
-        ({"arms": ("affine",)}, "arm='affine' should be a gating other than the recipe's 'affine'"),
+        ({"arms": ("shrinkage",)}, "arm='shrinkage' should be a gating other than the recipe's 'shrinkage'"),
         ({"arms": ("none",)}, "arm='none' should be a gating other than"),
         ({"arms": ("linear",)}, "arm: gating='linear' is not one of"),
         ({"arms": ("paper", "paper")}, "arms=paper, paper: name each once"),

@@ -11,7 +11,7 @@ def test_the_defaults_are_those_of_the_readme():
     config = mrvae_zoo.create_model("mrvae_mlp", input_shape=[1, 28, 28]).config
     assert config.input_shape == (1, 28, 28)
     assert (config.latent_dim, config.beta_range, config.likelihood) == (32, (0.01, 10.0), "bernoulli")
-    assert (config.gating, config.gating_degree, config.beta) == ("affine", 3, None)
+    assert (config.gating, config.gating_degree, config.beta) == ("shrinkage", 3, None)
     assert config.arguments == {"widths": (512, 512), "activation": "silu"}
     assert mrvae_zoo.create_model("mrvae_linear", input_shape=(1, 2, 2)).config.gating == "linear"
 
@@ -44,7 +44,7 @@ def test_a_model_is_built_again_from_its_config(kind):
         ({"beta_range": (0, 1)}, "0 < low < high"),
         ({"beta_range": (1, 1)}, "0 < low < high"),
         ({"beta_range": (0.1, math.nan)}, "0 < low < high"),
-        ({"gating": "linear"}, "gating='linear' is not one of affine, paper, concat, none"),
+        ({"gating": "linear"}, "gating='linear' is not one of shrinkage, affine, paper, concat, none"),
         ({"gating": "afine"}, "gating='afine' is not one of"),
         ({"gating_degree": 0}, "gating_degree=0 should be between 1 and 16"),
         ({"gating_degree": 10**9}, "should be between 1 and 16"),

@@ -7,7 +7,7 @@ from conftest import off_by
 from torch import nn
 
 from mrvae_zoo import gating as gating_module
-from mrvae_zoo.gates import RootGate, SigmoidGate, legendre_basis, open_root
+from mrvae_zoo.gates import RootGate, SigmoidGate, legendre_basis, open_root, shrinkages
 from mrvae_zoo.gating import (
     GatedBatchNorm2d,
     GatedLayer,
@@ -20,7 +20,7 @@ from mrvae_zoo.gating import (
 
 BETA_RANGE = (0.01, 10.0)
 BETAS = torch.tensor([0.01, 0.05, 0.3, 1.0, 4.0, 10.0], dtype=torch.float64)
-KINDS = ("paper", "affine", "concat")
+KINDS = ("paper", "affine", "shrinkage", "concat")
 LAYERS = {
     "linear": (lambda g: g.linear(7, 5, side="decoder", first=True), (6, 7)),
     "linear on sequences": (lambda g: g.linear(7, 5, side="encoder", first=True), (6, 3, 7)),
@@ -119,8 +119,43 @@ def test_features_are_the_standardised_log_beta():
     assert torch.allclose(got[:, 0], torch.tensor([-math.sqrt(3), 0.0, math.sqrt(3)], dtype=torch.float64))
 
 
-def test_affine_gates_are_the_identity_at_initialisation():
-    gating = Gating(kind="affine", beta_range=BETA_RANGE)
+@pytest.mark.parametrize(("beta_range", "count"), [((0.01, 10.0), 3), ((0.5, 8.0), 4), ((1.0, 20.0), 1)])
+def test_shrinkages_are_those_of_strengths_up_to_the_highest_beta(beta_range, count):
+    """Log-spaced from one step above β_min: the k-th of n is β_min · (β_max/β_min)^(k/n)."""
+    low, high = beta_range
+    beta = np.array([low, 1.1 * low, math.sqrt(low * high), 0.9 * high, high])
+    got = shrinkages(torch.from_numpy(beta), beta_range, count)
+    strengths = np.geomspace(low, high, count + 1)[1:]
+    assert got.dtype == torch.float64
+    assert np.allclose(got, (beta[:, None] - low) / (beta[:, None] + strengths), rtol=1e-12, atol=0)
+    assert (got[0] == 0).all()
+    assert (got.diff(dim=0) > 0).all()
+    assert got.max() < 1
+    gating = Gating(kind="shrinkage", beta_range=beta_range, degree=count)
+    for shape in ((), (5,)):
+        features = gating.features(torch.from_numpy(beta)[0 if shape == () else slice(None)])
+        assert features.shape == (*shape, count + 1)
+        assert torch.equal(features[..., :-1], got[0] if shape == () else got)
+        assert np.allclose(features[..., -1], np.log(beta[0] if shape == () else beta), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("beta_range", [(0.01, 10.0), (0.07, 3.3), (1e-3, 1e2)])
+def test_shrinkages_are_exactly_zero_at_the_lowest_beta(beta_range, dtype):
+    assert (shrinkages(torch.tensor(beta_range[0], dtype=dtype), beta_range, 3) == 0).all()
+
+
+def test_under_shrinkage_the_lowest_beta_has_the_weights_alone():
+    gating, module, _ = make("shrinkage", "conv2d", torch.float32)
+    plain = module.folded(gating.features(torch.tensor(BETA_RANGE[0])))
+    assert module.gate.coefficients.abs().min() > 0
+    assert torch.equal(plain.weight, module.weight)
+    assert torch.equal(plain.bias, module.bias)
+
+
+@pytest.mark.parametrize("kind", ["affine", "shrinkage"])
+def test_affine_gates_are_the_identity_at_initialisation(kind):
+    gating = Gating(kind=kind, beta_range=BETA_RANGE)
     torch.manual_seed(0)
     gated = gating.linear(7, 5, side="encoder")
     plain = nn.Linear(7, 5)
@@ -150,7 +185,8 @@ def test_only_hidden_layers_take_paper_gates():
     gating = Gating(kind="paper", beta_range=BETA_RANGE)
     assert isinstance(gating.linear(2, 2, side="encoder"), GatedLayer)
     assert type(gating.linear(2, 2, side="encoder", head=True)) is nn.Linear
-    assert isinstance(Gating(kind="affine", beta_range=BETA_RANGE).linear(2, 2, side="encoder", head=True), GatedLayer)
+    for kind in ("affine", "shrinkage"):
+        assert isinstance(Gating(kind=kind, beta_range=BETA_RANGE).linear(2, 2, side="encoder", head=True), GatedLayer)
 
 
 def test_concat_is_one_more_input_channel():

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -49,6 +50,77 @@ def test_a_wrong_range_is_an_error(n, beta_range):
         sample_beta(n, beta_range)
 
 
+@pytest.mark.parametrize("beta_range", [(0.01, 10.0), (0.5, 7.3), (1e-3, 100.0)])
+def test_shares_at_the_ends_are_exact_and_the_rest_is_log_uniform(beta_range):
+    low, high = (torch.tensor(end) for end in beta_range)
+    beta = sample_beta(1000, beta_range, torch.Generator().manual_seed(0), at_ends=(0.3, 0.1))
+    assert beta.dtype == torch.float32
+    assert ((beta == low).sum().item(), (beta == high).sum().item()) == (300, 100)
+    assert not torch.equal(beta, beta.sort().values)
+    between = beta[(beta != low) & (beta != high)].double().sort().values
+    position = (between.log() - math.log(low)) / math.log(high / low)
+    assert (position * 600 - torch.arange(600) - 0.5).abs().max() < 0.51  # one in each of 600 equal parts
+
+
+@pytest.mark.parametrize("skew", [0.5, 0.8, 2.0])
+def test_between_the_ends_the_place_of_beta_is_a_power_of_a_uniform_one(skew):
+    """Stratified before the power: the k-th of 600 lies between (k/600)^skew and ((k+1)/600)^skew."""
+    given = {"at_ends": (0.3, 0.1), "skew": skew}
+    beta = sample_beta(1000, (0.01, 10.0), torch.Generator().manual_seed(0), **given)
+    low = torch.tensor(0.01)
+    assert ((beta == low).sum().item(), (beta == 10).sum().item()) == (300, 100)
+    between = beta[(beta != low) & (beta != 10)].double().sort().values
+    uniform = ((between.log() - math.log(0.01)) / math.log(1000)) ** (1 / skew)
+    assert (uniform * 600 - torch.arange(600) - 0.5).abs().max() < 0.51
+
+
+def test_a_batch_that_holds_no_whole_share_has_it_on_average():
+    """Of 8 examples 0.9 and 2.6 are at the ends: some batches one more than others."""
+    generator, counts = torch.Generator().manual_seed(0), torch.zeros(2)
+    for _ in range(2000):
+        beta = sample_beta(8, generator=generator, at_ends=(0.9 / 8, 2.6 / 8))
+        low, high = (beta == torch.tensor(0.01)).sum().item(), (beta == 10).sum().item()
+        assert low in (0, 1)
+        assert high in (2, 3)
+        counts += torch.tensor([low, high])
+    assert (counts / 2000).tolist() == pytest.approx([0.9, 2.6], abs=0.05)
+
+
+@pytest.mark.parametrize("n", [1, 7, 128])
+def test_without_shares_the_draw_is_what_it_was(n):
+    """Its log-uniform formula, to the last bit."""
+    for seed in range(50):
+        generator = torch.Generator().manual_seed(seed)
+        stratum = torch.randperm(n, generator=generator)
+        position = (stratum + torch.rand(n, generator=generator)) / n
+        before = (math.log(0.01) + (math.log(10) - math.log(0.01)) * position).exp().clamp(0.01, 10.0)
+        for given in ({}, {"at_ends": (0.0, 0.0), "skew": 1.0}):
+            assert torch.equal(sample_beta(n, (0.01, 10.0), torch.Generator().manual_seed(seed), **given), before)
+
+
+def test_batches_of_one_beta_are_at_the_ends_as_often():
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.stack([draw_beta(3, (0.01, 10.0), "batch", generator, at_ends=(0.3, 0.1)) for _ in range(2000)])
+    assert (drawn == drawn[:, :1]).all()
+    assert (drawn[:, 0] == torch.tensor(0.01)).float().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert (drawn[:, 0] == 10).float().mean().item() == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "at_ends", [(-0.1, 0.0), (0.0, -0.1), (0.5, 0.5), (1.0, 0.0), (math.nan, 0.0), (0.0, math.nan)]
+)
+def test_shares_that_are_none_are_an_error(at_ends):
+    message = f"beta_at_ends={list(at_ends)} should be two shares, each at least 0, below 1 together"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        sample_beta(4, at_ends=at_ends)
+
+
+@pytest.mark.parametrize("skew", [0.0, -1.0, math.inf, math.nan])
+def test_a_skew_that_is_none_is_an_error(skew):
+    with pytest.raises(ValueError, match=f"beta_skew={skew} should be a number above 0"):
+        sample_beta(4, skew=skew)
+
+
 def test_one_beta_a_batch_is_log_uniform():
     generator = torch.Generator().manual_seed(0)
     drawn = []
@@ -65,7 +137,9 @@ def test_one_beta_a_batch_is_log_uniform():
 
 def test_a_stratified_draw_is_that_of_sample_beta():
     first, second = (torch.Generator().manual_seed(3) for _ in range(2))
-    assert torch.equal(draw_beta(9, (0.1, 2.0), "stratified", first), sample_beta(9, (0.1, 2.0), second))
+    for density in ({}, {"at_ends": (0.4, 0.3), "skew": 0.7}):
+        ours = draw_beta(9, (0.1, 2.0), "stratified", first, **density)
+        assert torch.equal(ours, sample_beta(9, (0.1, 2.0), second, **density))
 
 
 def test_the_loss_is_weighted_by_a_power_of_beta():

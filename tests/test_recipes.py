@@ -29,7 +29,8 @@ def path(tmp_path):
 def test_a_minimal_recipe_has_the_defaults(path):
     recipe = read_recipe(path)
     assert recipe.model.arguments == {"widths": (16,), "activation": "silu"}
-    assert recipe.model.gating == "affine"
+    assert recipe.model.gating == "shrinkage"
+    assert (recipe.objective.beta_at_ends, recipe.objective.beta_skew) == ((0.0, 0.0), 1.0)
     assert (recipe.data.binarize, recipe.training.batch_size, recipe.objective.name) == ("none", 128, "beta_vae")
 
 
@@ -76,6 +77,15 @@ def test_a_gaussian_without_a_sigma_measures_squared_errors(path):
         ("objective.name=beta_tcave", r"objective.name: unknown objective 'beta_tcave'; did you mean beta_tcvae"),
         ("objective.name=3", "objective.name=3 should be a string"),
         ("objective.beta_sampling=all", "objective.beta_sampling='all' is not one of 'stratified', 'batch'"),
+        (
+            "objective.beta_at_ends=[0.5, 0.5]",
+            re.escape("objective.beta_at_ends=[0.5, 0.5] should be two shares, each at least 0, below 1 together"),
+        ),
+        ("objective.beta_at_ends=[-0.1, 0]", re.escape("objective.beta_at_ends=[-0.1, 0.0] should be two shares")),
+        ("objective.beta_at_ends=[0, nan]", re.escape("objective.beta_at_ends=[0.0, nan] should be two shares")),
+        ("objective.beta_at_ends=0.1", r"objective.beta_at_ends=0.1 should be a list of 2"),
+        ("objective.beta_at_ends=[0.1]", r"objective.beta_at_ends=\[0.1\] should be a list of 2"),
+        ("objective.beta_skew=0", "objective.beta_skew=0.0 should be a number above 0"),
         ("objective.beta=20", re.escape("objective.beta=20.0 should be within model.beta_range=[0.01, 10.0]")),
         ("objective.beta=nan", "objective.beta=nan should be within"),
         ("objective.beta=low", "objective.beta='low' should be a number"),
@@ -147,7 +157,9 @@ def test_a_missing_or_binary_file(tmp_path):
 
 
 def test_a_recipe_is_written_whole_and_read_again(path):
-    recipe = read_recipe(path, ["training.max_steps=5", "data.size=[28, 20]", "data.flip=true", "objective.beta=0.5"])
+    sets = ["training.max_steps=5", "data.size=[28, 20]", "data.flip=true", "objective.beta=0.5"]
+    recipe = read_recipe(path, [*sets, "objective.beta_at_ends=[0.1, 0]", "objective.beta_skew=0.7"])
+    assert (recipe.objective.beta_at_ends, recipe.objective.beta_skew) == ((0.1, 0.0), 0.7)
     trained = TrainedRecord(seconds=2.5, hardware="1 CPU thread", version="0.1.0", date="2026-01-31")
     for one in (recipe, replace(recipe, trained=trained)):
         text = to_toml(one)
