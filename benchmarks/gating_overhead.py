@@ -118,11 +118,11 @@ def show(figure: Figure) -> None:
     )
 
 
-def make(case: str, gating: str | None = None) -> mrvae_zoo.MultiRateVAE:
+def make(case: str, gating: str = "affine") -> mrvae_zoo.MultiRateVAE:
     """A model of the zoo's size, its gates away from the identity."""
     torch.manual_seed(0)
     shape, options = CASES[case]
-    model = mrvae_zoo.create_model(case, input_shape=shape, **options, **({} if gating is None else {"gating": gating}))
+    model = mrvae_zoo.create_model(case, input_shape=shape, gating=gating, **options)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
@@ -131,7 +131,7 @@ def make(case: str, gating: str | None = None) -> mrvae_zoo.MultiRateVAE:
 
 def parameters(case: str) -> Figure:
     """How many more a gated model has."""
-    gated, plain = (sum(p.numel() for p in make(case, gating).parameters()) for gating in (None, "none"))
+    gated, plain = (sum(p.numel() for p in make(case, gating).parameters()) for gating in ("affine", "none"))
     return Figure(case=case, device="", batch=None, mode="", what="parameters", ratio=round(gated / plain, 4))
 
 
