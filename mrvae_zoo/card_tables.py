@@ -33,7 +33,8 @@ def facts_table(subject: Subject) -> list[tuple[str, str]]:
     else:
         likelihood = f"Gaussian, σ = {config.sigma:.4g}: D is the squared error / 2σ², the constant left out"
     latents = f"{config.latent_dim}, at each of H/8 × W/8 places" if config.spatial else f"{config.latent_dim}"
-    gates = f"`{config.gating}`" + (f" of degree {config.gating_degree}" if config.gating == "affine" else "")
+    counted = {"affine": f" of degree {config.gating_degree}", "shrinkage": f" of {config.gating_degree} strengths"}
+    gates = f"`{config.gating}`" + counted.get(config.gating, "")
     weights = subject.record.weights
     low, high = config.beta_range
     rows = [

@@ -69,6 +69,7 @@ def test_a_gaussian_of_colour_images_of_ones_own(own_data, digits, tmp_path):
     assert f"| 1 | 8.00 | 4.00 | 12.00 | {bits:.4f} | 3 | 20.00 |" in page
     assert "| β | rate | distortion | loss | bits per dimension | active latents of 4 | PSNR (dB) |" in page
     assert "σ = 0.25" in page
+    assert "| gates | `shrinkage` of 3 strengths |" in page
     assert "Bernoulli" not in page
     assert (
         "It is short of the optimum at β = 0.5: another β has both a lower rate and a lower distortion (β = 1 " in page

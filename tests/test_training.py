@@ -92,8 +92,8 @@ def test_the_published_curve_is_that_of_the_stored_weights(root, recipe, tmp_pat
 def test_the_noise_of_a_step_depends_on_the_seed_and_the_step(root, recipe, tmp_path, monkeypatch):
     seeds = {1: [], 2: []}
 
-    def spy(n, beta_range, sampling, generator, device):
-        beta = draw_beta(n, beta_range, sampling, generator, device)
+    def spy(*given, **density):
+        beta = draw_beta(*given, **density)
         seeds[seed].append(beta[0].item())
         return beta
 
@@ -118,7 +118,27 @@ def test_an_objective_learns_of_the_batch_and_the_set(root, recipe, tmp_path, mo
     assert given == [(32, 32, 640, 0, True), (32, 1, 640, 0, True)]
 
 
-@pytest.mark.parametrize("gating", ["none", "affine"])
+@pytest.mark.parametrize(("at_ends", "expected"), [((0.0, 0.0), (0, 0)), ((0.25, 0.125), (8, 4))])
+def test_a_run_draws_as_many_at_the_ends_as_its_recipe_says(root, recipe, tmp_path, monkeypatch, at_ends, expected):
+    drawn = []
+
+    def loss(output, beta, batch):
+        drawn.append(((beta == torch.tensor(0.01)).sum().item(), (beta == 10).sum().item(), beta.unique().numel()))
+        return beta_vae.loss(output, beta, batch)
+
+    monkeypatch.setattr("mrvae_zoo.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    short = replace(
+        recipe,
+        objective=replace(recipe.objective, beta_at_ends=at_ends),
+        training=replace(recipe.training, max_steps=3),
+    )
+    train(short, root, tmp_path / "run")
+    distinct = 32 if at_ends == (0.0, 0.0) else 32 - 8 - 4 + 2
+    assert drawn == [(*expected, distinct)] * 3
+    assert read_recipe(tmp_path / "run" / "recipe.toml").objective.beta_at_ends == at_ends
+
+
+@pytest.mark.parametrize("gating", ["none", "affine", "shrinkage"])
 def test_a_run_at_one_beta_is_told_no_other_and_measured_there_alone(root, recipe, tmp_path, monkeypatch, gating):
     losses = []
 

@@ -35,6 +35,7 @@ class RegimeOption(StrEnum):
 class Arm(StrEnum):
     """What --arm takes."""
 
+    shrinkage = "shrinkage"
     paper = "paper"
     concat = "concat"
     affine = "affine"

@@ -90,7 +90,7 @@ def test_what_has_not_converged_is_said(mrvae, recipe, own_root, tmp_path):
         (("-o", "none"), "none: no such folder; make it first", 1),
         (("--runs", "none/runs"), "none: no such folder; make it first", 1),
         (("--budget", 0), "budget=0.0 should be a number above 0", 1),
-        (("--arm", "affine"), "arm='affine' should be a gating other than the recipe's", 1),
+        (("--arm", "shrinkage"), "arm='shrinkage' should be a gating other than the recipe's", 1),
         (("--learning-rate", 0), "learning_rate=0.0 should be above 0", 1),
         (("--set", "training.epoch=1"), "did you mean epochs", 1),
         (("--set", "data.name=yours"), "unknown data set 'yours'", 1),
