@@ -96,8 +96,9 @@ def test_nor_does_any_method_of_a_model_compiled_in_place(kind, form):
     check_no_recompilation(call, counter)
 
 
-def test_a_training_step_with_one_beta_an_example_compiles_once_for_all_betas():
-    model, eager, counter = make_model("mrvae_mlp", "affine"), make_model("mrvae_mlp", "affine"), Counter()
+@pytest.mark.parametrize("gating", ["affine", "shrinkage"])
+def test_a_training_step_with_one_beta_an_example_compiles_once_for_all_betas(gating):
+    model, eager, counter = make_model("mrvae_mlp", gating), make_model("mrvae_mlp", gating), Counter()
     compiled = torch.compile(model.train(), fullgraph=True, backend=counter)
     x = make_images(model, 8)
     for seed in range(5):
