@@ -90,7 +90,7 @@ def make_plan(options: argparse.Namespace, overrides: tuple[str, ...]) -> Plan:
     return Plan(
         recipe=recipe,
         beta_count=10,
-        budget=options.budget,
+        budgets=(options.budget,),
         regime="short",
         arms=(),
         seed_count=options.seeds,

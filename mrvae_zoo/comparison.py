@@ -4,16 +4,17 @@ import logging
 from collections.abc import Sequence
 
 from mrvae_zoo.comparison_figures import Seed, make_record
-from mrvae_zoo.comparison_plan import Plan
+from mrvae_zoo.comparison_plan import MRVAE, Plan
 from mrvae_zoo.comparison_record import CONVERGED_BELOW, ComparisonRecord, Doubling
 from mrvae_zoo.comparison_runs import Run, Runs
-from mrvae_zoo.comparison_tuning import Choice, choose_contender, choose_dedicated
+from mrvae_zoo.comparison_tuning import Choice, choose_budget, choose_contender, choose_dedicated
+from mrvae_zoo.evaluation import Losses
 
 logger = logging.getLogger(__name__)
 
 
 def compare(plan: Plan, runs: Runs, *, name: str, draws: int) -> ComparisonRecord:
-    """Train all of a plan, choose learning rates, and measure what was chosen on the test split.
+    """Train all of a plan, choose learning rates and a budget, and measure what was chosen on the test split.
 
     What is there already is used, so that the same call goes on after it was killed.
 
@@ -33,9 +34,13 @@ def compare(plan: Plan, runs: Runs, *, name: str, draws: int) -> ComparisonRecor
     dedicated = choose_dedicated(plan, runs)
     own = [_validation(runs, run)[0] for run in _dedicated_runs(plan, dedicated, first)]
     contenders = {label: choose_contender(plan, runs, label, own) for label in plan.contenders}
+    at_budgets = _budget_runs(plan, contenders[MRVAE], first)
+    validation_gaps = {budget: _gaps(_validation(runs, run), own) for budget, run in at_budgets.items()}
+    budget = choose_budget(validation_gaps)
     doubling = tuple(_double(plan, runs, dedicated, own, beta) for beta in plan.doubled_betas)
     for seed in plan.seeds[1:]:
-        for run in (*_dedicated_runs(plan, dedicated, seed), *_contender_runs(plan, contenders, seed).values()):
+        ours = (*_budget_runs(plan, contenders[MRVAE], seed).values(), *_arm_runs(plan, contenders, seed).values())
+        for run in (*_dedicated_runs(plan, dedicated, seed), *ours):
             _validation(runs, run)
     seeds = [_measure(plan, runs, dedicated, contenders, seed, draws) for seed in plan.seeds]
     return make_record(
@@ -45,6 +50,8 @@ def compare(plan: Plan, runs: Runs, *, name: str, draws: int) -> ComparisonRecor
         draws=draws,
         dedicated=dedicated,
         contenders=contenders,
+        budget=budget,
+        validation_gaps=validation_gaps,
         doubling=doubling,
         seeds=seeds,
     )
@@ -55,8 +62,18 @@ def _dedicated_runs(plan: Plan, choice: Choice, seed: int) -> list[Run]:
     return [plan.dedicated(beta, rate, seed) for beta, rate in zip(plan.betas, choice.rates, strict=True)]
 
 
-def _contender_runs(plan: Plan, choices: dict[str, Choice], seed: int) -> dict[str, Run]:
-    return {label: plan.contender(label, choice.rates[0], seed) for label, choice in choices.items()}
+def _budget_runs(plan: Plan, choice: Choice, seed: int) -> dict[float, Run]:
+    """Of the Multi-Rate VAE, one for each budget."""
+    return {budget: plan.contender(MRVAE, choice.rates[0], seed, budget=budget) for budget in plan.budgets}
+
+
+def _arm_runs(plan: Plan, choices: dict[str, Choice], seed: int) -> dict[str, Run]:
+    """One for each arm."""
+    return {label: plan.contender(label, choices[label].rates[0], seed) for label in plan.arms}
+
+
+def _gaps(ours: Sequence[float], dedicated: Sequence[float]) -> tuple[float, ...]:
+    return tuple(one / own - 1 for one, own in zip(ours, dedicated, strict=True))
 
 
 def _validation(runs: Runs, run: Run) -> tuple[float, ...]:
@@ -86,13 +103,18 @@ def _double(plan: Plan, runs: Runs, choice: Choice, own: Sequence[float], beta: 
 
 def _measure(plan: Plan, runs: Runs, dedicated: Choice, contenders: dict[str, Choice], seed: int, draws: int) -> Seed:
     """The chosen trainings of a seed on the test split."""
-    own, theirs = _dedicated_runs(plan, dedicated, seed), _contender_runs(plan, contenders, seed)
+    own = _dedicated_runs(plan, dedicated, seed)
+    budgets, arms = _budget_runs(plan, contenders[MRVAE], seed), _arm_runs(plan, contenders, seed)
+
+    def at_each_beta(run: Run) -> list[Losses]:
+        return [runs.test_losses(run, beta, draws=draws) for beta in plan.betas]
+
     return Seed(
         seed=seed,
         dedicated=own,
-        contenders=theirs,
+        budgets=budgets,
+        arms=arms,
         dedicated_losses=[runs.test_losses(run, beta, draws=draws) for run, beta in zip(own, plan.betas, strict=True)],
-        contender_losses={
-            label: [runs.test_losses(run, beta, draws=draws) for beta in plan.betas] for label, run in theirs.items()
-        },
+        budget_losses={budget: at_each_beta(run) for budget, run in budgets.items()},
+        arm_losses={label: at_each_beta(run) for label, run in arms.items()},
     )

@@ -16,6 +16,7 @@ from mrvae_zoo import __version__
 from mrvae_zoo.comparison_plan import MRVAE, Plan
 from mrvae_zoo.comparison_record import (
     CONVERGED_BELOW,
+    AtBudget,
     ComparisonRecord,
     Contender,
     Cost,
@@ -38,13 +39,26 @@ NORMAL_95 = 1.959964  # standard deviations, of a 95% interval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """The chosen trainings of one seed, and their losses on the test split at each β."""
+    """The chosen trainings of one seed, and their losses on the test split at each β.
+
+    `budgets` are those of the Multi-Rate VAE, by budget.
+    """
 
     seed: int
     dedicated: Sequence[Run]
-    contenders: Mapping[str, Run]
+    budgets: Mapping[float, Run]
+    arms: Mapping[str, Run]
     dedicated_losses: Sequence[Losses]
-    contender_losses: Mapping[str, Sequence[Losses]]
+    budget_losses: Mapping[float, Sequence[Losses]]
+    arm_losses: Mapping[str, Sequence[Losses]]
+
+    def contenders(self, budget: float) -> dict[str, Run]:
+        """The Multi-Rate VAE of a budget as "mrvae", and the arms."""
+        return {MRVAE: self.budgets[budget], **self.arms}
+
+    def contender_losses(self, budget: float) -> dict[str, Sequence[Losses]]:
+        """Theirs."""
+        return {MRVAE: self.budget_losses[budget], **self.arm_losses}
 
 
 def relative_gap(ours: Tensor, dedicated: Tensor) -> tuple[float, tuple[float, float]]:
@@ -72,6 +86,8 @@ def make_record(
     draws: int,
     dedicated: Choice,
     contenders: Mapping[str, Choice],
+    budget: float,
+    validation_gaps: Mapping[float, tuple[float, ...]],
     doubling: tuple[Doubling, ...],
     seeds: Sequence[Seed],
 ) -> ComparisonRecord:
@@ -84,22 +100,24 @@ def make_record(
         draws: of z for an image and β.
         dedicated: the learning rates of the dedicated β-VAEs.
         contenders: those of the contenders.
+        budget: of the Multi-Rate VAE that stands beside the dedicated ones.
+        validation_gaps: of each budget, at each β.
         doubling: what twice the epochs gain.
         seeds: what was trained and measured.
     """
     base = _means(plan.betas, [each.dedicated_losses for each in seeds])
-    per_seed = tuple(_per_seed(plan.betas, each) for each in seeds)
+    per_seed = tuple(_per_seed(plan.betas, each, budget) for each in seeds)
     sides = {}
     for label, choice in contenders.items():
         gaps = [each.mrvae.gap if label == MRVAE else each.arms[label].gap for each in per_seed]
-        means = _means(plan.betas, [each.contender_losses[label] for each in seeds])
+        means = _means(plan.betas, [each.contender_losses(budget)[label] for each in seeds])
         sides[label] = _contender(means, base, choice, gaps)
-    trained = [run for each in seeds for run in (*each.dedicated, *each.contenders.values())]
+    trained = [run for each in seeds for run in (*each.dedicated, *each.budgets.values(), *each.arms.values())]
     converged = plan.regime == "converged"
     return ComparisonRecord(
         name=name,
         regime=plan.regime,
-        budget=plan.budget,
+        budget=budget,
         betas=plan.betas,
         mrvae=sides.pop(MRVAE),
         dedicated=Dedicated(
@@ -111,7 +129,7 @@ def make_record(
             best_at_grid_end=dedicated.at_grid_end,
         ),
         arms=sides,
-        cost=_cost(plan, runs, seeds),
+        cost=_cost(plan, runs, seeds, budget),
         seeds=plan.seeds,
         per_seed=per_seed,
         training_curves=tuple(_training_curve(plan, runs, run) for each in seeds for run in each.dedicated),
@@ -122,6 +140,7 @@ def make_record(
         version=__version__,
         doubling=doubling if converged else None,
         converged=all(each.improvement < CONVERGED_BELOW for each in doubling) if converged else None,
+        budgets=_at_budgets(plan, runs, base, seeds, validation_gaps) if len(plan.budgets) > 1 else None,
     )
 
 
@@ -143,34 +162,74 @@ def _means(betas: Sequence[float], seeds: Sequence[Sequence[Losses]]) -> _Means:
 
 
 def _contender(means: _Means, base: _Means, choice: Choice, gaps: Sequence[Sequence[float]]) -> Contender:
-    found = [relative_gap(ours, own) for ours, own in zip(means.images, base.images, strict=True)]
-    spread = tuple(statistics.stdev(each) for each in zip(*gaps, strict=True)) if len(gaps) > 1 else None
+    gap, interval = _gaps(means, base)
     return Contender(
         L=means.L,
         rate=means.rate,
         distortion=means.distortion,
-        gap=tuple(gap for gap, _ in found),
-        gap_interval=tuple(interval for _, interval in found),
-        gap_spread=spread,
+        gap=gap,
+        gap_interval=interval,
+        gap_spread=_spread(gaps),
         learning_rate=choice.rates[0],
         learning_rates_tried=choice.tried,
         best_at_grid_end=choice.at_grid_end,
     )
 
 
-def _per_seed(betas: Sequence[float], seed: Seed) -> PerSeed:
+def _at_budgets(
+    plan: Plan,
+    runs: Runs,
+    base: _Means,
+    seeds: Sequence[Seed],
+    validation_gaps: Mapping[float, tuple[float, ...]],
+) -> tuple[AtBudget, ...]:
+    """The Multi-Rate VAE of each budget."""
+    found = []
+    for budget in plan.budgets:
+        means = _means(plan.betas, [each.budget_losses[budget] for each in seeds])
+        gap, interval = _gaps(means, base)
+        of_seeds = [_seed_gap(plan.betas, each, each.budget_losses[budget]).gap for each in seeds]
+        spent = _spent(plan, runs, [each.budgets[budget] for each in seeds])
+        at_budget = AtBudget(
+            budget=budget,
+            L=means.L,
+            gap=gap,
+            gap_interval=interval,
+            gap_spread=_spread(of_seeds),
+            validation_gap=validation_gaps[budget],
+            flops=spent.flops,
+            seconds=spent.seconds,
+        )
+        found.append(at_budget)
+    return tuple(found)
+
+
+def _gaps(means: _Means, base: _Means) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
+    """At each β, and the intervals."""
+    found = [relative_gap(ours, own) for ours, own in zip(means.images, base.images, strict=True)]
+    return tuple(gap for gap, _ in found), tuple(interval for _, interval in found)
+
+
+def _spread(gaps: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
+    """At each β, of the gaps of each seed; None for one."""
+    return tuple(statistics.stdev(each) for each in zip(*gaps, strict=True)) if len(gaps) > 1 else None
+
+
+def _per_seed(betas: Sequence[float], seed: Seed, budget: float) -> PerSeed:
     base = _means(betas, [seed.dedicated_losses])
-    sides = {}
-    for label, losses in seed.contender_losses.items():
-        means = _means(betas, [losses])
-        gap = tuple(relative_gap(ours, own)[0] for ours, own in zip(means.images, base.images, strict=True))
-        sides[label] = SeedGap(L=means.L, gap=gap)
+    sides = {label: _seed_gap(betas, seed, losses) for label, losses in seed.contender_losses(budget).items()}
     return PerSeed(seed=seed.seed, dedicated=SeedLoss(L=base.L), mrvae=sides.pop(MRVAE), arms=sides)
 
 
-def _cost(plan: Plan, runs: Runs, seeds: Sequence[Seed]) -> Cost:
+def _seed_gap(betas: Sequence[float], seed: Seed, losses: Sequence[Losses]) -> SeedGap:
+    means = _means(betas, [losses])
+    return SeedGap(L=means.L, gap=_gaps(means, _means(betas, [seed.dedicated_losses]))[0])
+
+
+def _cost(plan: Plan, runs: Runs, seeds: Sequence[Seed], budget: float) -> Cost:
     contenders = {
-        label: _spent(plan, runs, [seed.contenders[label] for seed in seeds]) for label in seeds[0].contenders
+        label: _spent(plan, runs, [seed.contenders(budget)[label] for seed in seeds])
+        for label in seeds[0].contenders(budget)
     }
     each = [_spent(plan, runs, [seed.dedicated[i] for seed in seeds]) for i in range(len(plan.betas))]
     return Cost(

@@ -1,8 +1,9 @@
 """What a comparison trains: dedicated β-VAEs, the Multi-Rate VAE, and arms that differ from it in their gating.
 
 A budget counts examples × β drawn for each × FLOPs; one is what one dedicated run takes. With a β an example, the
-Multi-Rate VAE gets `budget` times the steps of a dedicated run, times the FLOPs of an example in the plain network over
-those in the gated one.
+Multi-Rate VAE gets a budget times the steps of a dedicated run, times the FLOPs of an example in the plain network over
+those in the gated one. It is trained at each budget of the plan; arms, and what its learning rate is chosen by, at the
+largest.
 """
 
 import logging
@@ -49,7 +50,7 @@ class Plan:
     Attributes:
         recipe: of the Multi-Rate VAE; its epochs are those of one dedicated run.
         beta_count: how many β, log-spaced over the range of the model.
-        budget: of the Multi-Rate VAE, in dedicated runs.
+        budgets: of the Multi-Rate VAE, in dedicated runs; rising.
         regime: "converged" trains some of the dedicated runs for twice the epochs as well.
         arms: gatings, other than the recipe's.
         seed_count: how many, from the recipe's on.
@@ -60,7 +61,7 @@ class Plan:
 
     recipe: Recipe
     beta_count: int
-    budget: float
+    budgets: tuple[float, ...]
     regime: Regime
     arms: tuple[GatingName, ...]
     seed_count: int
@@ -71,8 +72,6 @@ class Plan:
     def __post_init__(self) -> None:
         if self.beta_count < 2:
             raise ValueError(f"betas={self.beta_count} should be at least 2, the ends of the range")
-        if not 0 < self.budget < math.inf:
-            raise ValueError(f"budget={self.budget} should be a number above 0, in trainings of a dedicated β-VAE")
         if self.seed_count < 1:
             raise ValueError(f"seeds={self.seed_count} should be at least 1")
         for rate in self.learning_rates:
@@ -86,8 +85,17 @@ class Plan:
                 f"L = D + β·R is what is compared, and {self.recipe.objective.name} minimises another loss"
             )
         self._check_arms()
-        if min(self._budget_steps(label) for label in self.contenders) < 1:
-            raise ValueError(f"budget={self.budget} is less than a step of training; give more")
+        self._check_budgets()
+
+    def _check_budgets(self) -> None:
+        for budget in self.budgets:
+            if not 0 < budget < math.inf:
+                raise ValueError(f"budget={budget} should be a number above 0, in trainings of a dedicated β-VAE")
+        if not self.budgets or list(self.budgets) != sorted({*self.budgets}):
+            listed = ", ".join(f"{budget:g}" for budget in self.budgets)
+            raise ValueError(f"budgets=({listed}) should be one or several, rising")
+        if min(self._budget_steps(label, self.budgets[0]) for label in self.contenders) < 1:
+            raise ValueError(f"budget={self.budgets[0]} is less than a step of training; give more")
 
     def _check_arms(self) -> None:
         gatings = [one for one in get_args(GatingName) if one not in ("none", self.recipe.model.gating)]
@@ -139,8 +147,10 @@ class Plan:
     def total(self) -> int:
         """How many trainings it takes."""
         tuning = (len(self.ends) + len(self.contenders)) * len(self.grid)
-        one_seed = len(self.betas) + len(self.contenders)
-        return tuning + len(self.betas) - len(self.ends) + len(self.doubled_betas) + (len(self.seeds) - 1) * one_seed
+        smaller = len(self.budgets) - 1
+        one_seed = len(self.betas) + len(self.contenders) + smaller
+        untuned = len(self.betas) - len(self.ends) + smaller + len(self.doubled_betas)
+        return tuning + untuned + (len(self.seeds) - 1) * one_seed
 
     def dedicated(self, beta: float, learning_rate: float, seed: int, *, doubled: bool = False) -> Run:
         """The training of the β-VAE of one β."""
@@ -159,9 +169,9 @@ class Plan:
         name = f"dedicated-b{beta:g}-lr{learning_rate:g}-s{seed}-{length}"
         return Run(name=name, recipe=recipe, betas=(beta,))
 
-    def contender(self, label: str, learning_rate: float, seed: int) -> Run:
-        """The training of the Multi-Rate VAE, or of an arm."""
-        steps = self._budget_steps(label)
+    def contender(self, label: str, learning_rate: float, seed: int, *, budget: float | None = None) -> Run:
+        """The training of the Multi-Rate VAE, or of an arm; at the largest budget where none is given."""
+        steps = self._budget_steps(label, self.budgets[-1] if budget is None else budget)
         training = replace(
             self.recipe.training,
             learning_rate=learning_rate,
@@ -196,9 +206,9 @@ class Plan:
         batch = min(training.batch_size, self.examples)
         return self.steps(training) * batch * self._flops_by_gating[run.recipe.model.gating]
 
-    def _budget_steps(self, label: str) -> int:
+    def _budget_steps(self, label: str, budget: float) -> int:
         one = self._flops_by_gating["none"] / self._flops_by_gating[self._gating(label)]
-        return math.floor(self.steps(self.recipe.training) * self.budget * one)
+        return math.floor(self.steps(self.recipe.training) * budget * one)
 
     def _gating(self, label: str) -> GatingName:
         return next((arm for arm in self.arms if arm == label), self.recipe.model.gating)

@@ -44,8 +44,9 @@ def draw_comparison(record: ComparisonRecord) -> bytes:
 
 def _draw_losses(axes: "Axes", record: ComparisonRecord) -> None:
     axes.plot(record.betas, record.mrvae.L, "-", color=LINE, linewidth=2.2, label="Multi-Rate VAE, one training")
+    other = "" if record.arms_budget == record.budget else f", budget {record.arms_budget:g}"
     for colour, (name, arm) in zip(_colours(len(record.arms)), record.arms.items(), strict=True):
-        axes.plot(record.betas, arm.L, "-", color=colour, linewidth=1.0, label=f"{name}, one training")
+        axes.plot(record.betas, arm.L, "-", color=colour, linewidth=1.0, label=f"{name}, one training{other}")
     # Hollow, for the line may lie below.
     axes.plot(
         record.betas,

@@ -70,7 +70,7 @@ class Contender:
         gap: (L − L of the dedicated β-VAE) / L of the dedicated β-VAE; negative is better.
         gap_interval: (low, high) of its 95% interval, images as the sampling unit.
         gap_spread: the standard deviation of the gap over seeds; None for one seed.
-        learning_rate: the chosen one.
+        learning_rate: the chosen one, at the largest budget.
         learning_rates_tried: with their figures.
         best_at_grid_end: whether the chosen one lies at an end of the grid.
     """
@@ -169,17 +169,48 @@ class Doubling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtBudget:
+    """The Multi-Rate VAE at one of several budgets, with the learning rate that was chosen at the largest.
+
+    Attributes:
+        budget: in trainings of one dedicated β-VAE.
+        L: on the test split, mean over images and seeds.
+        gap: of it, as in `Contender`; as the next two.
+        gap_interval: (low, high) of its 95% interval.
+        gap_spread: its standard deviation over seeds; None for one seed.
+        validation_gap: the gap on the validation split, of the first seed.
+        flops: of one training.
+        seconds: of one training, mean over seeds.
+    """
+
+    budget: float
+    L: tuple[float, ...]
+    gap: tuple[float, ...]
+    gap_interval: tuple[tuple[float, float], ...]
+    gap_spread: tuple[float, ...] | None = None
+    validation_gap: tuple[float, ...]
+    flops: float
+    seconds: float
+
+    @property
+    def mean_gap(self) -> float:
+        """Over β."""
+        return statistics.fmean(self.gap)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonRecord:
     """The whole file.
 
     Attributes:
         name: of the recipe.
         regime: "short", or "converged" with `doubling` and `converged`.
-        budget: of the Multi-Rate VAE, in trainings of one dedicated β-VAE of equal operations.
+        budget: of `mrvae`, in trainings of one dedicated β-VAE of equal operations. Of several it is the smallest at
+            which no gap on the validation split is above 0, or else the largest.
         betas: rising.
         mrvae: the model of the recipe.
         dedicated: its rivals.
-        arms: further rivals, by their gating.
+        arms: further rivals, by their gating, at the largest budget.
         cost: of the chosen trainings.
         seeds: of the trainings.
         per_seed: the figures of each.
@@ -191,6 +222,7 @@ class ComparisonRecord:
         version: of mrvae_zoo.
         doubling: what twice the epochs gain, at both ends of the range and nearest β = 1.
         converged: whether that is below 0.5% everywhere.
+        budgets: the model of the recipe at each of several budgets, rising; None for one.
     """
 
     name: str
@@ -211,6 +243,7 @@ class ComparisonRecord:
     version: str
     doubling: tuple[Doubling, ...] | None = None
     converged: bool | None = None
+    budgets: tuple[AtBudget, ...] | None = None
 
     def __post_init__(self) -> None:
         sides: dict[str, Dedicated | Contender] = {"dedicated": self.dedicated, **self.contenders}
@@ -224,6 +257,24 @@ class ComparisonRecord:
             check_lengths(label, self.betas, lists)
         if (self.regime == "converged") == (self.doubling is None or self.converged is None):
             raise ValueError("doubling and converged belong to the regime 'converged', and to no other")
+        self._check_budgets()
+
+    def _check_budgets(self) -> None:
+        if self.budgets is None:
+            return
+        of_each = [each.budget for each in self.budgets]
+        if of_each != sorted({*of_each}) or self.budget not in of_each:
+            raise ValueError(f"budgets should rise, and one of them be budget={self.budget:g}")
+        for each in self.budgets:
+            lists: dict[str, Sequence[Any]] = {"L": each.L, "gap": each.gap, "gap_interval": each.gap_interval}
+            lists |= {"validation_gap": each.validation_gap}
+            lists |= {} if each.gap_spread is None else {"gap_spread": each.gap_spread}
+            check_lengths(f"budget {each.budget:g}", self.betas, lists)
+
+    @property
+    def arms_budget(self) -> float:
+        """That of the arms: the largest."""
+        return self.budget if self.budgets is None else self.budgets[-1].budget
 
     @property
     def contenders(self) -> dict[str, Contender]:

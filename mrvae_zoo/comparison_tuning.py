@@ -1,9 +1,9 @@
-"""Choosing the learning rates of a comparison, on the validation split with the first seed, from one grid for all."""
+"""Choosing on the validation split, with the first seed: learning rates, from one grid for all, and a budget."""
 
 import logging
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mrvae_zoo.comparison_plan import Plan
@@ -53,6 +53,8 @@ def choose_dedicated(plan: Plan, runs: Runs) -> Choice:
 def choose_contender(plan: Plan, runs: Runs, label: str, dedicated: Sequence[float]) -> Choice:
     """Of a contender: the rate of the lowest mean over β of its L over that of the dedicated β-VAE.
 
+    It is chosen at the largest budget, and serves the others too.
+
     Args:
         plan: of the comparison.
         runs: where it is trained.
@@ -69,6 +71,20 @@ def choose_contender(plan: Plan, runs: Runs, label: str, dedicated: Sequence[flo
         trials.append(_trial(rate, None if pairs is None else statistics.fmean(ours / own for ours, own in pairs)))
     best = _best(trials, label)
     return Choice(tried=tuple(trials), rates=(best,), at_grid_end=_at_grid_end(plan, best, label))
+
+
+def choose_budget(gaps: Mapping[float, Sequence[float]]) -> float:
+    """The smallest budget at which no gap is above 0; the largest where there is none.
+
+    Args:
+        gaps: of each budget, at each β, on the validation split.
+    """
+    for budget in sorted(gaps):
+        worst = max(gaps[budget])
+        logger.info("budget %g: the worst gap on the validation split is %+.2f%%", budget, 100 * worst)
+        if worst <= 0:
+            return budget
+    return max(gaps)
 
 
 def _trial(rate: float, validation: float | None, beta: float | None = None) -> Trial:

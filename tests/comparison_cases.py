@@ -2,6 +2,7 @@
 
 from mrvae_zoo.comparison_plan import Plan
 from mrvae_zoo.comparison_record import (
+    AtBudget,
     ComparisonRecord,
     Contender,
     Cost,
@@ -29,7 +30,7 @@ def make_plan(**changes) -> Plan:
     settings = {
         "recipe": recipe_from_table(RECIPE, where="test"),
         "beta_count": 3,
-        "budget": 1.0,
+        "budgets": (1.0,),
         "regime": "short",
         "arms": (),
         "seed_count": 1,
@@ -103,4 +104,17 @@ RECORD = ComparisonRecord(
     version="0.1.0",
     doubling=(Doubling(beta=0.1, improvement=0.001, epochs=4),),
     converged=True,
+)
+
+
+def make_budget(budget, losses, gaps, **figures) -> AtBudget:
+    interval = tuple((gap - 0.01, gap + 0.01) for gap in gaps)
+    costs = {"flops": 90.0 * budget, "seconds": 2.0 * budget}
+    return AtBudget(budget=budget, L=losses, gap=gaps, gap_interval=interval, **costs, **figures)
+
+
+BUDGETS = (
+    make_budget(0.5, (50.0, 184.0), (0.02, 0.05), validation_gap=(0.01, 0.04), gap_spread=(0.01, 0.02)),
+    make_budget(1.0, (48.0, 180.0), (-0.01, 0.02), validation_gap=(-0.02, 0.0), gap_spread=(0.01, 0.02)),
+    make_budget(3.0, (47.0, 175.0), (-0.04, -0.01), validation_gap=(-0.03, -0.01), gap_spread=(0.01, 0.02)),
 )

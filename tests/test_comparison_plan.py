@@ -21,7 +21,7 @@ def test_the_betas_are_log_spaced_and_named_by_their_count():
 @pytest.mark.parametrize("budget", [0.25, 1.0, 2.0, 3.0])
 @pytest.mark.parametrize("label", ["mrvae", "paper"])
 def test_a_contender_gets_the_operations_of_so_many_dedicated_runs(label, budget):
-    plan = make_plan(arms=("paper",), budget=budget)
+    plan = make_plan(arms=("paper",), budgets=(budget,))
     dedicated, run = plan.dedicated(1.0, 0.01, 0), plan.contender(label, 0.01, 0)
     gated = flops(plan, "shrinkage" if label == "mrvae" else "paper")
     training = run.recipe.training
@@ -31,8 +31,18 @@ def test_a_contender_gets_the_operations_of_so_many_dedicated_runs(label, budget
 
 
 def test_twice_the_budget_is_twice_the_steps():
-    one, two = (make_plan(budget=b).contender("mrvae", 0.01, 0).recipe.training.max_steps for b in (1.0, 2.0))
+    one, two = (make_plan(budgets=(b,)).contender("mrvae", 0.01, 0).recipe.training.max_steps for b in (1.0, 2.0))
     assert two - 2 * one in (0, 1)
+
+
+@pytest.mark.parametrize("label", ["mrvae", "paper"])
+def test_at_a_budget_of_several_is_the_training_of_a_plan_of_that_one(label):
+    """So that what an earlier comparison trained is found again; without a budget it is that of the largest."""
+    plan = make_plan(arms=("paper",), budgets=(1.0, 2.0, 3.0))
+    for budget in plan.budgets:
+        alone = make_plan(arms=("paper",), budgets=(budget,)).contender(label, 0.02, 5)
+        assert plan.contender(label, 0.02, 5, budget=budget) == alone
+    assert plan.contender(label, 0.02, 5) == alone
 
 
 def test_a_dedicated_run_is_the_recipe_without_gates_at_one_beta():
@@ -102,9 +112,14 @@ def test_twice_the_epochs_at_the_ends_and_in_the_middle():
     ("change", "message"),
     [
         ({"beta_count": 1}, "betas=1 should be at least 2"),
-        ({"budget": 0.0}, "budget=0.0 should be a number above 0"),
-        ({"budget": math.nan}, "budget=nan should be a number above 0"),
-        ({"budget": 0.01}, "budget=0.01 is less than a step"),
+        ({"budgets": (0.0,)}, "budget=0.0 should be a number above 0"),
+        ({"budgets": (math.nan,)}, "budget=nan should be a number above 0"),
+        ({"budgets": (0.01,)}, "budget=0.01 is less than a step"),
+        ({"budgets": (1.0, math.inf)}, "budget=inf should be a number above 0"),
+        ({"budgets": (0.01, 1.0)}, "budget=0.01 is less than a step"),
+        ({"budgets": ()}, r"budgets=\(\) should be one or several, rising"),
+        ({"budgets": (2.0, 1.0)}, r"budgets=\(2, 1\) should be one or several, rising"),
+        ({"budgets": (1.0, 1.0)}, r"budgets=\(1, 1\) should be one or several, rising"),
         ({"seed_count": 0}, "seeds=0 should be at least 1"),
         ({"learning_rates": (0.1, 2.0)}, "learning_rate=2.0 should be above 0 and at most 1"),
         ({"arms": ("shrinkage",)}, "arm='shrinkage' should be a gating other than the recipe's 'shrinkage'"),

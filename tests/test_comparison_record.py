@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from comparison_cases import RECORD
+from comparison_cases import BUDGETS, RECORD
 from conftest import DEFAULT_MODEL
 from matplotlib.figure import Figure
 
@@ -12,6 +12,7 @@ from mrvae_zoo.comparison_plot import draw_comparison
 from mrvae_zoo.comparison_record import read_record
 
 SHORT = replace(RECORD, regime="short", doubling=None, converged=None)
+SEVERAL = replace(RECORD, budgets=BUDGETS)
 
 
 def write(record, path):
@@ -29,6 +30,41 @@ def test_it_is_read_as_it_was_written(record, tmp_path):
     )
     assert ("gap_spread" in plain["mrvae"]) == (record.mrvae.gap_spread is not None)
     assert plain["mrvae"]["gap_interval"] == [[-0.02, 0.0], [0.01, 0.03]]
+    assert "budgets" not in plain
+
+
+@pytest.mark.parametrize("budgets", [BUDGETS, tuple(replace(each, gap_spread=None) for each in BUDGETS)])
+def test_so_is_one_of_several_budgets(budgets, tmp_path):
+    record = replace(RECORD, budgets=budgets)
+    path = write(record, tmp_path / "record.json")
+    assert read_record(path) == record
+    keys = ["budget", "L", "gap", "gap_interval", "gap_spread", "validation_gap", "flops", "seconds"]
+    one = json.loads(path.read_text(encoding="utf-8"))["budgets"][1]
+    assert list(one) == [key for key in keys if key != "gap_spread" or budgets is BUDGETS]
+    assert (one["budget"], one["L"], one["validation_gap"]) == (1.0, [48.0, 180.0], [-0.02, 0.0])
+    assert (record.arms_budget, RECORD.arms_budget) == (3.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data["budgets"].reverse(), "budgets should rise, and one of them be budget=1"),
+        (lambda data: data.update(budget=2.0), "budgets should rise, and one of them be budget=2"),
+        (lambda data: data["budgets"].append(data["budgets"][-1]), "budgets should rise"),
+        (lambda data: data.update(budgets=[]), "budgets should rise"),
+        (lambda data: data["budgets"][0]["L"].pop(), "budget 0.5 should hold as many values of L as there are betas"),
+        (lambda data: data["budgets"][2]["validation_gap"].pop(), "budget 3 should hold as many values of validation_"),
+        (lambda data: data["budgets"][2].update(gap_spread=[0.1]), "budget 3 should hold as many values of gap_spread"),
+        (lambda data: data["budgets"][1].pop("flops"), r"budgets\[1\].flops is missing"),
+    ],
+)
+def test_what_is_wrong_with_budgets_is_named(change, message, tmp_path):
+    data = SEVERAL.to_plain()
+    change(data)
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_record(path)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +165,15 @@ def test_the_picture_shows_losses_and_gaps(figures):
     assert corners == {(0.1, -2.0), (0.1, 0.0), (10.0, 1.0), (10.0, 3.0)}
     assert all(axes.get_xscale() == "log" for axes in (left, right))
     assert figures[0].get_suptitle() == "tiny  (mine, test; converged, budget 1, 2 seeds)"
+
+
+def test_the_picture_of_several_budgets_says_that_arms_have_the_largest(figures):
+    draw_comparison(SEVERAL)
+    draw_comparison(replace(SEVERAL, budget=3.0))
+    labels = [text.get_text() for figure in figures for text in figure.axes[0].get_legend().get_texts()]
+    assert labels[1::3] == ["paper, one training, budget 3", "paper, one training"]
+    assert figures[0].get_suptitle() == "tiny  (mine, test; converged, budget 1, 2 seeds)"
+    assert figures[0].axes[0].lines[0].get_xydata().tolist() == [[0.1, 48.0], [10.0, 180.0]]
 
 
 def test_without_arms_the_picture_has_none(figures):

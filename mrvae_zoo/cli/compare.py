@@ -1,6 +1,6 @@
 """mrvae compare."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ from mrvae_zoo.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from mrvae_zoo.comparison_record import ComparisonRecord
+    from mrvae_zoo.comparison_record import AtBudget, ComparisonRecord
     from mrvae_zoo.run_folder import Progress
 
 
@@ -48,7 +48,10 @@ def compare(
     ],
     data_root: DataRoot,
     betas: Annotated[int, typer.Option("--betas", help="How many, log-spaced over the range.", min=2)] = 10,
-    budget: Annotated[float, typer.Option("--budget", help="Of the model, in dedicated runs of equal FLOPs.")] = 1.0,
+    budget: Annotated[
+        list[float] | None,
+        typer.Option("--budget", help="Of the model, in dedicated runs of equal FLOPs; may be repeated; else 1."),
+    ] = None,
     regime: Annotated[
         RegimeOption, typer.Option("--regime", help="converged also trains some dedicated runs for twice the epochs.")
     ] = RegimeOption.short,
@@ -95,7 +98,7 @@ def compare(
     plan = Plan(
         recipe=recipe,
         beta_count=betas,
-        budget=budget,
+        budgets=tuple(sorted({*(budget or (1.0,))})),
         regime=regime.value,
         arms=tuple(one.value for one in arm or ()),
         seed_count=seeds,
@@ -154,7 +157,7 @@ def _training_bar() -> Iterator[Callable[["Progress"], None]]:
 
 
 def _print_record(record: "ComparisonRecord") -> None:
-    """A table with a line for each β, and one with the mean gap, the worst, and the cost."""
+    """A table with a line for each β, one with a line for each of several budgets, and one line with gaps and cost."""
     header = ["beta", "L dedicated", "L MR-VAE", "gap", "95% interval"]
     columns = [
         [f"{beta:g}" for beta in record.betas],
@@ -163,14 +166,28 @@ def _print_record(record: "ComparisonRecord") -> None:
         [f"{gap:+.2%}" for gap in record.mrvae.gap],
         [f"{low:+.2%} to {high:+.2%}" for low, high in record.mrvae.gap_interval],
     ]
+    other = "" if record.arms_budget == record.budget else f" (budget {record.arms_budget:g})"
     for name, arm in record.arms.items():
-        header += [f"L {name}", f"gap {name}"]
+        header += [f"L {name}{other}", f"gap {name}{other}"]
         columns += [[f"{loss:.2f}" for loss in arm.L], [f"{gap:+.2%}" for gap in arm.gap]]
     print_table(header, list(zip(*columns, strict=True)))
+    if record.budgets is not None:
+        _print_budgets(record, record.budgets)
     worst = max(zip(record.mrvae.gap, record.betas, strict=True))
     ours, theirs = record.cost.mrvae, record.cost.dedicated
+    which = "" if record.budgets is None else f"budget {record.budget:g}: "
     typer.echo(
-        f"mean gap {record.mrvae.mean_gap:+.2%}, worst {worst[0]:+.2%} at beta {worst[1]:g}; cost "
+        f"{which}mean gap {record.mrvae.mean_gap:+.2%}, worst {worst[0]:+.2%} at beta {worst[1]:g}; cost "
         f"{ours.flops / theirs.flops:.3f} of the FLOPs and {ours.seconds / theirs.seconds:.3f} of the time of the "
         f"{len(record.betas)} dedicated trainings"
     )
+
+
+def _print_budgets(record: "ComparisonRecord", budgets: "Sequence[AtBudget]") -> None:
+    """The mean gap of each budget and the worst, and the worst on the validation split, which chose among them."""
+    rows = []
+    for each in budgets:
+        worst, beta = max(zip(each.gap, record.betas, strict=True))
+        row = (f"{each.budget:g}", f"{each.mean_gap:+.2%}", f"{worst:+.2%}", f"{beta:g}")
+        rows.append((*row, f"{max(each.validation_gap):+.2%}"))
+    print_table(("budget", "mean gap", "worst gap", "at beta", "worst validation gap"), rows)

@@ -69,6 +69,29 @@ def test_it_leaves_a_record_a_picture_and_a_table(mrvae, recipe, own_root, tmp_p
     assert "cannot be resumed with another recipe: objective.beta_weighting = 0.25 there, 0.5 now" in other.stderr
 
 
+def test_budgets_are_trained_and_shown_rising(mrvae, recipe, own_root, tmp_path):
+    arguments = ("--betas", 2, "--budget", 2, "--budget", 0.5, "--budget", 2, "--arm", "paper")
+    done = mrvae("compare", recipe, "--data-root", own_root, "-o", ".", *arguments, *QUICK)
+    assert done.returncode == 0, done.stderr
+    record = read_record(tmp_path / "compare_tiny_short.json")
+    assert [each.budget for each in record.budgets] == [0.5, 2.0]
+    assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 5
+    other = "" if record.budget == 2 else " (budget 2)"
+    first, _, _, header, *rows, last = done.stdout.splitlines()
+    assert re.split("  +", first)[-2:] == [f"L paper{other}", f"gap paper{other}"]
+    assert re.split("  +", header) == ["budget", "mean gap", "worst gap", "at beta", "worst validation gap"]
+    for row, each in zip(rows, record.budgets, strict=True):
+        at = max(range(2), key=each.gap.__getitem__)
+        assert re.split("  +", row) == [
+            f"{each.budget:g}",
+            f"{100 * sum(each.gap) / 2:+.2f}%",
+            f"{100 * each.gap[at]:+.2f}%",
+            f"{record.betas[at]:g}",
+            f"{100 * max(each.validation_gap):+.2f}%",
+        ]
+    assert last.startswith(f"budget {record.budget:g}: mean gap {100 * sum(record.mrvae.gap) / 2:+.2f}%")
+
+
 def test_what_has_not_converged_is_said(mrvae, recipe, own_root, tmp_path):
     (tmp_path / "mine").mkdir()
     arguments = ("--betas", 2, "--regime", "converged", "--runs", "mine/runs", *QUICK)
