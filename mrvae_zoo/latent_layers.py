@@ -7,14 +7,12 @@ the decoder does not see its noise. That is what the optimal linear VAE does (se
 Letters: B batch, Z latents, K features of log β without log β itself, O outputs.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mrvae_zoo.gates import Gate, Gates, ThresholdGate, at_least_float32
-from mrvae_zoo.gating import GatedConv2d, GatedLinear, Gating, gated_activations, with_parameters
+from mrvae_zoo.gating import GatedConv2d, GatedLinear, Gating, Size, gated_activations, with_parameters
 
 
 def latent_writer(gating: Gating, inputs: int, latents: int) -> nn.Linear:
@@ -100,21 +98,21 @@ class BlendedConv2d(GatedConv2d):
         blends: K.
         gate: of the outputs.
         input_gate: of the inputs, or None; it has no shift.
-        options: of `nn.Conv2d`.
+        padding: zeros around the input.
     """
 
     def __init__(
         self,
         inputs: int,
         outputs: int,
-        kernel_size: int | tuple[int, int],
+        kernel_size: Size,
         *,
         blends: int,
         gate: Gate,
         input_gate: Gate | None = None,
-        **options: Any,
+        padding: int = 0,
     ) -> None:
-        super().__init__(inputs, outputs, kernel_size, gate=gate, **options)
+        super().__init__(inputs, outputs, kernel_size, gate=gate, padding=padding)
         self.blends = nn.Parameter(torch.zeros(blends, *self.weight.shape))
         self.input_gate = input_gate
 

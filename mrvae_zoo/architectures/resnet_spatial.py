@@ -49,8 +49,9 @@ def build(
     encoder += [down.residual(coarsest, bottleneck) for _ in range(depth)]
     encoder.append(latent_writer2d(gating, coarsest, latent_dim))
 
-    decoder: list[nn.Module] = [latent_reader2d(gating, latent_dim, coarsest, 3), up.activation()]
-    if norm != "none":  # which is then what is gated
+    if norm == "none":
+        decoder: list[nn.Module] = [latent_reader2d(gating, latent_dim, coarsest, 3), up.activation()]
+    else:  # it is what is gated
         decoder = up.conv(latent_dim, coarsest, 3, first=True)
     decoder += [up.residual(coarsest, bottleneck) for _ in range(depth)]
     for inputs, outputs in zip(widths[:0:-1], widths[-2::-1], strict=True):
