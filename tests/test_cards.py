@@ -14,10 +14,9 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from mrvae_zoo.cards import make_card
-from mrvae_zoo.catalogue import model_folder
+from mrvae_zoo.catalogue import list_models, model_folder
 
-REMEDY = f"python -m mrvae_zoo card {DEFAULT_MODEL} -o cards/{DEFAULT_MODEL} --force"
-COMMITTED = CHECKOUT / "cards" / DEFAULT_MODEL
+OTHERS = [name for name in list_models(pretrained=True) if name != DEFAULT_MODEL]
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +48,28 @@ def run_snippets(readme, folder, digits):
     return done.stdout.strip()
 
 
-def test_the_card_in_git_is_what_the_command_makes(card):
-    assert sorted(path.name for path in COMMITTED.iterdir()) == sorted(card.files), f"make it again: {REMEDY}"
-    for name, content in card.files.items():
-        committed = (COMMITTED / name).read_bytes()
-        if name.endswith(".md"):
-            assert committed.decode() == content.decode(), f"make it again: {REMEDY}"
+def check_committed(name, card):
+    folder = CHECKOUT / "cards" / name
+    remedy = f"make it again: python -m mrvae_zoo card {name} -o cards/{name} --force (--data-root for other images)"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(card.files), remedy
+    for file, content in card.files.items():
+        committed = (folder / file).read_bytes()
+        if file.endswith(".md"):
+            assert committed.decode() == content.decode(), remedy
             continue
         ours, theirs = pixels(content), pixels(committed)
         assert ours.shape == theirs.shape
         # Letters may differ from one Pillow or matplotlib to the next, images and lines not.
-        assert np.abs(ours - theirs).mean() < 0.5, f"{name}: make it again: {REMEDY}"
+        assert np.abs(ours - theirs).mean() < 0.5, f"{file}: {remedy}"
+
+
+def test_the_card_in_git_is_what_the_command_makes(card):
+    check_committed(DEFAULT_MODEL, card)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_so_is_that_of_every_model_of_the_catalogue(name, data_root):
+    check_committed(name, make_card(model_folder(name), name=name, data_root=data_root))
 
 
 def test_the_snippets_run_as_written(readme, digits, tmp_path):

@@ -8,6 +8,7 @@ from conftest import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
 from mrvae_zoo import catalogue
+from mrvae_zoo.evaluation import TOLERANCE, deviation, measure_again
 
 
 def test_the_checkout_is_the_catalogue():
@@ -34,6 +35,17 @@ def test_models_are_listed_by_pattern_and_by_weights(tmp_path, monkeypatch):
     assert mrvae_zoo.list_models("nothing") == []
     with pytest.raises(ValueError, match="mrvae_linear.mnist has no weights here; train it with: mrvae train"):
         mrvae_zoo.load_pretrained("mrvae_linear.mnist")
+
+
+@pytest.mark.parametrize("name", mrvae_zoo.list_models(pretrained=True))
+def test_a_published_curve_is_what_its_weights_give(name, data_root):
+    """At both ends and in the middle; `mrvae verify` measures all of it."""
+    model = mrvae_zoo.load_pretrained(name)
+    assert model.curve is not None
+    points = model.curve.points
+    chosen = (points[0], points[len(points) // 2], points[-1])
+    measured = measure_again(model, data_root, betas=[point.beta for point in chosen])
+    assert max(deviation(*pair) for pair in zip(chosen, measured.points, strict=True)) <= TOLERANCE
 
 
 @pytest.fixture(scope="module")
