@@ -42,7 +42,7 @@ def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
     """Ten images of the test split as the curve was measured on them: (N, C, H, W) in [0, 1].
 
     For models of MNIST they are the digits of examples/, one of each kind, which a checkout has at hand: so a card
-    comes out the same with the data and without. Else they are the first ten.
+    comes out the same with the data and without. Else they lie evenly over the split, which may be sorted by class.
     """
     data = subject.curve.data
     digits = sorted((root() / "examples" / "digits").glob("*.png"))
@@ -57,7 +57,8 @@ def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
             "pass --data-root, the folder that holds the data sets"
         )
     split = measured_split(subject.model, data_root)
-    (images,) = split.read([torch.arange(min(COLUMNS, len(split)))])
+    count = min(COLUMNS, len(split))
+    (images,) = split.read([torch.arange(count) * len(split) // count])
     return split.prepare(images)
 
 
