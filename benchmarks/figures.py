@@ -116,7 +116,7 @@ def _rows(record: ComparisonRecord) -> list[list[str]]:
     for name, arm in record.arms.items():
         mean_gaps = [statistics.fmean(each.arms[name].gap) for each in record.per_seed]
         figures = _figures(record, arm, mean_gaps, record.cost.arms[name])
-        rows.append(["", f"the same, `{name}`", "", "", f"{record.budget:g}", *figures])
+        rows.append(["", f"the same, `{name}`", "", "", f"{record.arms_budget:g}", *figures])
     return rows
 
 
