@@ -1,10 +1,9 @@
 """Drawing a comparison: losses over β, and the gaps beside them, with matplotlib (the extra "plots")."""
 
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mrvae_zoo.comparison_record import ComparisonRecord
-from mrvae_zoo.plots import FAINT, INK, LINE, OTHER, check_matplotlib
+from mrvae_zoo.plots import INK, LINE, OTHER, over_beta, pair_of_axes, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,28 +17,17 @@ def draw_comparison(record: ComparisonRecord) -> bytes:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    check_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.8), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    figure = pair_of_axes()
+    left, right = figure.axes
     _draw_losses(left, record)
     _draw_gaps(right, record)
-    for axes in (left, right):
-        axes.set(xscale="log", xlabel="β")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.grid(color=FAINT, alpha=0.2)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK)
+    over_beta(left)
+    over_beta(right)
     measured = ", ".join(str(record.data[key]) for key in ("name", "split") if key in record.data)
     seeds = f", {len(record.seeds)} seeds" if len(record.seeds) > 1 else ""
     heading = f"{record.name}  ({measured}; {record.regime}, budget {record.budget:g}{seeds})"
     figure.suptitle(heading, color=INK, fontsize=12)
-    picture = BytesIO()
-    figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None})
-    return picture.getvalue()
+    return to_png(figure)
 
 
 def _draw_losses(axes: "Axes", record: ComparisonRecord) -> None:

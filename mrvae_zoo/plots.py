@@ -12,6 +12,7 @@ from mrvae_zoo.rd_curve import RDCurve, RDPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
 LINE, OTHER, INK, FAINT = "#2f6fb0", "#c8552b", "#202024", "#6e6e76"
@@ -33,19 +34,14 @@ def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = ())
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    check_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.8), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    figure = pair_of_axes()
+    left, right = figure.axes
     left.plot([p.rate for p in curve.points], [p.distortion for p in curve.points], "o-", color=LINE, markersize=5)
     left.set(xlabel="rate R (nats an image)", ylabel="distortion D (nats an image)")
     left.margins(x=0.14, y=0.08)
     right.plot(curve.betas, [p.loss for p in curve.points], "o-", color=LINE, markersize=5)
-    right.set(xscale="log", xlabel="β", ylabel="L = D + β·R (nats an image)")
-    right.xaxis.set_major_formatter("{x:g}")
+    right.set(ylabel="L = D + β·R (nats an image)")
+    over_beta(right)
     if dedicated:
         for axes, places in (
             (left, [(p.rate, p.distortion) for p in dedicated]),
@@ -54,13 +50,39 @@ def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = ())
             # Hollow, for a point of the curve may lie below.
             axes.plot(*zip(*places, strict=True), "D", color=OTHER, markerfacecolor="none", markersize=8)
         right.legend(["Multi-Rate VAE, one training", "β-VAEs, one training each"], frameon=False, labelcolor=INK)
-    for axes in (left, right):
-        axes.grid(color=FAINT, alpha=0.2)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK)
     figure.suptitle(_heading(curve, title), color=INK, fontsize=12)
     figure.draw_without_rendering()  # lays the axes out: where labels are free of each other depends on it
     _label_betas(left, curve.points)
+    return to_png(figure)
+
+
+def pair_of_axes() -> "Figure":
+    """A figure of two axes side by side, in the look of all pictures.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.8), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes in figure.subplots(1, 2):
+        axes.grid(color=FAINT, alpha=0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+    return figure
+
+
+def over_beta(axes: "Axes") -> None:
+    """β on the horizontal axis."""
+    axes.set(xscale="log", xlabel="β")
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def to_png(figure: "Figure") -> bytes:
+    """The picture, without the version of what drew it."""
     picture = BytesIO()
     figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None})
     return picture.getvalue()
