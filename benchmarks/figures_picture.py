@@ -57,6 +57,7 @@ def draw(records: Sequence[ComparisonRecord], *, digest: str) -> bytes:
         gaps.set_ylabel("gap in L (%)", color=INK, fontsize=USUAL)
     for axes in (*planes[len(records) :], *below[len(records) :]):
         axes.remove()
+    figure.set_layout_engine("constrained", rect=(0, 0, 0.99, 1))  # a tick's label at the right edge reaches beyond
     picture = BytesIO()
     figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None, "Records": digest})
     return picture.getvalue()
@@ -118,12 +119,9 @@ def _draw_gaps(axes: "Axes", record: ComparisonRecord, dashes: dict[str, Dash], 
     axes.minorticks_off()
     if first:
         axes.annotate(
-            "β-VAEs; below is better",
-            (0.5, 0),
-            xytext=(0, 3),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points",
-            ha="center",
+            "0: β-VAEs; below is better",
+            (0.02, 0.05),
+            xycoords="axes fraction",
             color=OTHER,
             fontsize=SMALL,
         )
