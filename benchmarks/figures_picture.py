@@ -35,10 +35,12 @@ def draw(records: Sequence[ComparisonRecord], *, digest: str) -> bytes:
     check_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = 2 if len(records) == 4 else min(len(records), MOST_COLUMNS)
     rows = math.ceil(len(records) / columns)
-    figure = Figure(figsize=(WIDTH, rows * sum(HEIGHTS)), dpi=DPI, layout="constrained")
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 0.99, 1))  # the label of a tick at the right edge reaches beyond
+    figure = Figure(figsize=(WIDTH, rows * sum(HEIGHTS)), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=HEIGHTS * rows)
     planes, below = grid[::2].flatten(), grid[1::2].flatten()
@@ -57,7 +59,6 @@ def draw(records: Sequence[ComparisonRecord], *, digest: str) -> bytes:
         gaps.set_ylabel("gap in L (%)", color=INK, fontsize=USUAL)
     for axes in (*planes[len(records) :], *below[len(records) :]):
         axes.remove()
-    figure.set_layout_engine("constrained", rect=(0, 0, 0.99, 1))  # a tick's label at the right edge reaches beyond
     picture = BytesIO()
     figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None, "Records": digest})
     return picture.getvalue()

@@ -57,7 +57,7 @@ def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = ())
 
 
 def pair_of_axes() -> "Figure":
-    """A figure of two axes side by side, in the look of all pictures.
+    """A figure of two axes side by side, with the look that a curve and a comparison share.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
