@@ -1,6 +1,7 @@
 """What the card of a model is about, read from its folder and checked."""
 
 import glob
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from mrvae_zoo.config import ModelConfig
 from mrvae_zoo.data_facts import DataFacts, data_facts
 from mrvae_zoo.hub import HUB, LOCAL
 from mrvae_zoo.rd_curve import RDCurve, RDPoint
-from mrvae_zoo.recipes import Recipe, read_recipe
+from mrvae_zoo.recipes import Recipe, read_recipe, to_toml
 from mrvae_zoo.run_folder import RECIPE
 from mrvae_zoo.typed import from_mapping
 from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE
@@ -75,7 +76,7 @@ def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path 
         raise FileNotFoundError(f"{path} is missing; a card says how a model was trained")
     recipe, record = read_recipe(path), read_config(folder)
     _check_recipe(recipe, record.model, folder)
-    compare = _find_comparison(name) if compare is None else compare
+    compare = _find_comparison(name, recipe) if compare is None else compare
     return Subject(
         name=name,
         source=_source(folder, name, repo_id),
@@ -156,9 +157,21 @@ def _source(folder: Path, name: str, repo_id: str | None) -> str:
     return f"{LOCAL}{folder}"
 
 
-def _find_comparison(name: str) -> Path | None:
-    """The comparison of a model that a checkout holds: converged, or else short, or else the last by name."""
-    folder, start = root() / "benchmarks" / "results", f"compare_{name}_"
-    found = sorted(folder.glob(f"{glob.escape(start)}*.json"))
-    preferred = [path for regime in ("converged", "short") if (path := folder / f"{start}{regime}.json") in found]
-    return next(iter([*preferred, *reversed(found)]), None)
+def _find_comparison(name: str, recipe: Recipe) -> Path | None:
+    """The comparison of a model's own recipe, where a checkout holds one; the converged one comes first by name."""
+    folder = root() / "benchmarks" / "results"
+    found = sorted(folder.glob(f"compare_{glob.escape(name)}_*.json"))
+    return next((path for path in found if _is_of_recipe(path, recipe)), None)
+
+
+def _is_of_recipe(path: Path, recipe: Recipe) -> bool:
+    """Whether a comparison trained this model, with these draws of β and this learning rate.
+
+    The files of two regimes hold two trainings, and the model is one of them. Figures from elsewhere do not say.
+    """
+    data = read_object(path)
+    if "regime" not in data:
+        return True
+    record, own = record_from_plain(data, where=str(path)), tomllib.loads(to_toml(recipe))
+    same = all(record.recipe[part] == own[part] for part in ("model", "objective"))
+    return same and record.mrvae.learning_rate == recipe.training.learning_rate

@@ -1,4 +1,5 @@
 import json
+import tomllib
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from mrvae_zoo.card_subject import read_comparison, read_subject
 from mrvae_zoo.catalogue import model_folder
 from mrvae_zoo.comparison_plot import draw_comparison
 from mrvae_zoo.comparison_record import read_record
+from mrvae_zoo.recipes import read_recipe, to_toml
 
 SHORT = replace(RECORD, regime="short", doubling=None, converged=None)
 SEVERAL = replace(RECORD, budgets=BUDGETS)
@@ -122,19 +124,30 @@ def test_a_card_reads_it(tmp_path):
     assert [p.loss for p in found.dedicated] == pytest.approx(RECORD.dedicated.L)
 
 
-def test_a_card_prefers_what_converged(tmp_path, monkeypatch):
+def test_a_card_shows_the_comparison_of_its_own_recipe(tmp_path, monkeypatch):
+    """One of other draws of β, or of another learning rate, is of another training; of two it is the converged one."""
     results = tmp_path / "benchmarks" / "results"
     results.mkdir(parents=True)
     monkeypatch.setattr("mrvae_zoo.card_subject.root", lambda: tmp_path)
+    folder = model_folder(DEFAULT_MODEL)
+    recipe = read_recipe(folder / "recipe.toml")
+    table = tomllib.loads(to_toml(recipe))
+    rate = recipe.training.learning_rate
 
-    def found():
-        return read_subject(model_folder(DEFAULT_MODEL), name=DEFAULT_MODEL, repo_id=None, compare=None).comparison
+    def found_beside(record, kind, learning_rate=rate, **objective):
+        record = replace(
+            record,
+            recipe=table | {"objective": table["objective"] | objective},
+            mrvae=replace(record.mrvae, learning_rate=learning_rate),
+        )
+        write(record, results / f"compare_{DEFAULT_MODEL}_{kind}.json")
+        return read_subject(folder, name=DEFAULT_MODEL, repo_id=None, compare=None).comparison
 
-    for i, kind in enumerate(("zzz", "short", "converged")):
-        record = RECORD if kind == "converged" else SHORT
-        rate = tuple(each + i for each in record.mrvae.rate)
-        write(replace(record, mrvae=replace(record.mrvae, rate=rate)), results / f"compare_{DEFAULT_MODEL}_{kind}.json")
-        assert found().mrvae[0].rate == 80.0 + i
+    assert found_beside(RECORD, "converged", beta_skew=0.123) is None
+    assert found_beside(RECORD, "converged", learning_rate=2 * rate) is None
+    shifted = replace(SHORT, mrvae=replace(SHORT.mrvae, rate=tuple(1 + each for each in SHORT.mrvae.rate)))
+    assert found_beside(shifted, "short").mrvae[0].rate == shifted.mrvae.rate[0]
+    assert found_beside(RECORD, "converged").mrvae[0].rate == RECORD.mrvae.rate[0]
 
 
 @pytest.fixture
