@@ -153,9 +153,9 @@ def _regime(record: ComparisonRecord) -> str:
     steps = training.get("max_steps")
     length = f"{training['epochs']} epochs" if steps is None else f"{steps} steps"
     if record.doubling is None:
-        return f"{record.regime}, {length}"
+        return f"{record.reached}, {length}"
     gain = max(each.improvement for each in record.doubling)
-    return f"{'' if record.converged else 'not '}converged, {length} (2×: {gain:.2%})"
+    return f"{record.reached}, {length} (2×: {gain:.2%})"
 
 
 if __name__ == "__main__":

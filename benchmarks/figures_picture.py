@@ -133,8 +133,7 @@ def _title(record: ComparisonRecord) -> tuple[str, str]:
     model = record.recipe["model"]
     network = f"{model['architecture']} {'-'.join(map(str, model.get('widths', ())))}".strip()
     seeds = f"{len(record.seeds)} seed{'s' if len(record.seeds) > 1 else ''}"
-    regime = "not converged" if record.converged is False else record.regime
-    return data_facts(record.data["name"]).title, f"{network}\n{regime}, budget {record.budget:g}, {seeds}"
+    return data_facts(record.data["name"]).title, f"{network}\n{record.reached}, budget {record.budget:g}, {seeds}"
 
 
 def _is_power_of_ten(beta: float) -> bool:

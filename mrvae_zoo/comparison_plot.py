@@ -25,7 +25,7 @@ def draw_comparison(record: ComparisonRecord) -> bytes:
     over_beta(right)
     measured = ", ".join(str(record.data[key]) for key in ("name", "split") if key in record.data)
     seeds = f", {len(record.seeds)} seeds" if len(record.seeds) > 1 else ""
-    heading = f"{record.name}  ({measured}; {record.regime}, budget {record.budget:g}{seeds})"
+    heading = f"{record.name}  ({measured}; {record.reached}, budget {record.budget:g}{seeds})"
     figure.suptitle(heading, color=INK, fontsize=12)
     return to_png(figure)
 

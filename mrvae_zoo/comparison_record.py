@@ -259,6 +259,11 @@ class ComparisonRecord:
             raise ValueError("doubling and converged belong to the regime 'converged', and to no other")
         self._check_budgets()
 
+    @property
+    def reached(self) -> str:
+        """The regime, in words: "short", "converged", or "not converged" where it was to be."""
+        return "not converged" if self.converged is False else self.regime
+
     def _check_budgets(self) -> None:
         if self.budgets is None:
             return
