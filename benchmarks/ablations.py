@@ -1,10 +1,11 @@
 """What each part of the zoo's recipe is worth: the same training with one thing changed, beside dedicated β-VAEs.
 
-    python benchmarks/ablations.py RECIPE --data-root DIR --dedicated RUNS --runs DIR
+    python benchmarks/ablations.py RECIPE --data-root DIR --record RESULT --dedicated RUNS --runs DIR --epochs 8
 
-RUNS is the folder of a comparison (`mrvae compare RECIPE --runs RUNS`), whose dedicated β-VAEs and learning rate are
-taken. Every variant is trained at the budget, with each seed, and measured on the validation split, one draw of z an
-image. Writes benchmarks/results/ablations.json, and the table between the markers in benchmarks/ABLATIONS.md.
+RUNS is the folder of a comparison (`mrvae compare RECIPE --runs RUNS`) and RESULT its JSON; their dedicated β-VAEs and
+learning rate are taken. Every variant is trained at the budget, with each seed, and measured on the validation split,
+one draw of z an image. Writes benchmarks/results/ablations.json, and the table between the markers in
+benchmarks/ABLATIONS.md.
 """
 
 import argparse
