@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figures_picture import draw
+from figures_published import published_part
 
 from mrvae_zoo.card_tables import table
 from mrvae_zoo.comparison_record import ComparisonRecord, Contender, Spent, read_record
@@ -104,8 +105,9 @@ def readme_part(records: Sequence[ComparisonRecord]) -> str:
     )
     rows = [row for record in records for row in _rows(record)]
     note = NOTE.format(hardware="; ".join(sorted({record.hardware for record in records})))
-    blocks = (f"![{ALT}]({RESULTS}/{PICTURE})", verdict, table(HEADER, rows, "llllrrlrr"), note)
-    return "\n" + "\n\n".join(blocks) + "\n\n"
+    picture = f"![{ALT}]({RESULTS}/{PICTURE})"
+    blocks = (picture, verdict, table(HEADER, rows, "llllrrlrr"), note, published_part(records))
+    return "\n" + "\n\n".join(block for block in blocks if block) + "\n\n"
 
 
 def _rows(record: ComparisonRecord) -> list[list[str]]:

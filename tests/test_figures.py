@@ -10,7 +10,7 @@ from conftest import CHECKOUT
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mrvae_zoo.comparison_record import PerSeed, SeedGap, SeedLoss
+from mrvae_zoo.comparison_record import PerSeed, SeedGap, SeedLoss, read_record
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
 RECORD = replace(
@@ -132,6 +132,33 @@ def test_the_table_is_of_the_records(figures):
     assert "no gap is above 0: 1 of 2. Gaps at or below 0: 3 of 4; with the upper end of the interval at or" in part
     assert "at or below 0.2%: 3." in part
     assert "(1 CPU thread)" in part
+
+
+def test_published_figures_stand_beside_their_repetition(figures):
+    four = read_record(RESULTS / "compare_mrvae_resnet.omniglot_short.json")  # at the β of the published table
+    losses = (48.0, 50.0, 100.0, 180.0)
+    repeated = replace(
+        four,
+        name="mrvae_resnet.paper_binarized_mnist",
+        dedicated=replace(four.dedicated, L=losses),
+        mrvae=replace(four.mrvae, L=tuple(0.99 * loss for loss in losses)),
+        arms={"paper": replace(four.mrvae, L=tuple(1.02 * loss for loss in losses))},
+    )
+    part = importlib.import_module("figures_published").published_part
+    published = part((SHORT, repeated))
+    header, _, *table = rows(published)
+    assert header == [
+        *("β", "Published: β-VAE", "published MR-VAE", "Here: β-VAE", "`shrinkage` gates", "`paper` gates"),
+    ]
+    assert table == [
+        ["0.01", "43.5", "48.6 (+11.8%)", "48.0", "47.5 (-1.0%)", "49.0 (+2.0%)"],  # 42.2 + 0.01 · 129.1 = 43.49
+        ["0.1", "53.4", "56.5 (+5.9%)", "50.0", "49.5 (-1.0%)", "51.0 (+2.0%)"],
+        ["1", "94.3", "95.5 (+1.3%)", "100.0", "99.0 (-1.0%)", "102.0 (+2.0%)"],
+        ["10", "183.4", "188.6 (+2.8%)", "180.0", "178.2 (-1.0%)", "183.6 (+2.0%)"],
+    ]
+    assert part((SHORT,)) == part((four,)) == part((replace(SHORT, name=repeated.name),)) == ""
+    alone = replace(repeated, arms={})
+    assert part((alone,)) in figures.readme_part((SHORT, alone))
 
 
 def test_the_table_says_what_it_is_told(figures):
