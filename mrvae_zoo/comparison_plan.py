@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
+import torch
+
 from mrvae_zoo.comparison_record import Regime
 from mrvae_zoo.comparison_runs import Run
 from mrvae_zoo.config import GatingName
@@ -21,7 +23,7 @@ from mrvae_zoo.evaluation import log_spaced
 from mrvae_zoo.factory import complete
 from mrvae_zoo.flops import training_flops
 from mrvae_zoo.loop import count_steps
-from mrvae_zoo.objectives import objectives
+from mrvae_zoo.objectives import objectives, sample_beta
 from mrvae_zoo.recipes import ObjectiveRecipe, Recipe, TrainingRecipe
 
 GRID = (0.5, 1.0, 2.0)  # learning rates, times that of the recipe
@@ -215,10 +217,17 @@ class Plan:
 
     @cached_property
     def _flops_by_gating(self) -> dict[GatingName, float]:
-        """Of an example in a step of training."""
+        """Of an example in a step of training, at β as they are drawn."""
         batch = min(self.recipe.training.batch_size, self.examples)
+        objective, generator = self.recipe.objective, torch.Generator().manual_seed(0)
+        beta = sample_beta(
+            batch,
+            self.recipe.model.beta_range,
+            generator,
+            at_ends=objective.beta_at_ends,
+            skew=objective.beta_skew,
+        )
         gatings: tuple[GatingName, ...] = ("none", self.recipe.model.gating, *self.arms)
         return {
-            gating: training_flops(replace(self.recipe.model, gating=gating), self.shape, batch_size=batch)
-            for gating in gatings
+            gating: training_flops(replace(self.recipe.model, gating=gating), self.shape, beta) for gating in gatings
         }

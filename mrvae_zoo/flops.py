@@ -3,9 +3,8 @@
 Letters: B batch, C, H, W image.
 """
 
-import math
-
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mrvae_zoo.config import ModelConfig
@@ -13,16 +12,16 @@ from mrvae_zoo.factory import build_model
 from mrvae_zoo.vae import MultiRateVAE
 
 
-def training_flops(config: ModelConfig, shape: tuple[int, int, int], *, batch_size: int) -> float:
+def training_flops(config: ModelConfig, shape: tuple[int, int, int], beta: Tensor) -> float:
     """Floating-point operations of one example in one step of training: forward and backward of D + β·R.
 
-    One β an example. Counted are the products of matrices and convolutions, two operations for a multiplication and an
+    Counted are the products of matrices and convolutions, two operations for a multiplication and an
     addition, as torch's counter does; elementwise work (activations, the gates' scale and shift, the optimiser) is not.
 
     Args:
         config: of the model; holds no folded β.
         shape: (C, H, W) of an image, for a model of any size as well.
-        batch_size: B, of a step: how a gated layer computes may depend on it.
+        beta: (B,), those of the examples of a step: what a gated layer computes may depend on them, and on B.
 
     Raises:
         ValueError: the architecture refuses its arguments.
@@ -30,10 +29,8 @@ def training_flops(config: ModelConfig, shape: tuple[int, int, int], *, batch_si
     model = build_model(config)
     assert isinstance(model, MultiRateVAE)  # holds no β
     model.train()
-    low, high = config.beta_range
-    x = torch.full((batch_size, *shape), sum(config.data_range or (0.0, 1.0)) / 2)
-    beta = torch.full((batch_size,), math.sqrt(low * high))
+    x = torch.full((len(beta), *shape), sum(config.data_range or (0.0, 1.0)) / 2)
     with FlopCounterMode(display=False) as counter:
         output = model(x, beta)
         (output.distortion + beta * output.rate).mean().backward()
-    return float(counter.get_total_flops()) / batch_size
+    return float(counter.get_total_flops()) / len(beta)

@@ -8,10 +8,13 @@ decoder with norms is the exception: its first norm is gated, and its first conv
 Letters: B batch, Z latents, K features of log β without log β itself, O outputs.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mrvae_zoo.beta import values_can_be_read
 from mrvae_zoo.gates import Gate, Gates, ThresholdGate, at_least_float32
 from mrvae_zoo.gating import GatedConv2d, GatedLinear, Gating, Size, gated_activations, with_parameters
 
@@ -79,14 +82,17 @@ class BlendedLinear(GatedLinear):
         if features.ndim == 1:
             return F.linear(x, *blended_parameters(self, features))
         x = gate_inputs(x, self.input_gate, features, channel_dim=-1)
-        parts = F.linear(x, stacked_weight(self)).unflatten(-1, (-1, self.out_features))
-        y = blend(parts, features, dim=-2) + self.bias
+        y = add_moved(F.linear(x, self.weight, self.bias), x, features, self._moved)
         return gated_activations(y, self.gate(features), channel_dim=-1)
 
     def folded(self, features: Tensor) -> nn.Linear:
         """See `GatedLayer`."""
         plain = nn.Linear(self.in_features, self.out_features, device="meta")
         return with_parameters(plain, *blended_parameters(self, features), like=self)
+
+    def _moved(self, x: Tensor) -> Tensor:
+        """V_k x of each k, along a new dimension of their own: (B, K, ..., out)."""
+        return F.linear(x, self.blends.flatten(0, 1)).unflatten(-1, (-1, self.out_features)).movedim(-2, 1)
 
 
 class BlendedConv2d(GatedConv2d):
@@ -122,13 +128,16 @@ class BlendedConv2d(GatedConv2d):
         if features.ndim == 1:
             return self._conv_forward(x, *blended_parameters(self, features))
         x = gate_inputs(x, self.input_gate, features, channel_dim=1)
-        parts = self._conv_forward(x, stacked_weight(self), None).unflatten(1, (-1, self.out_channels))
-        y = blend(parts, features, dim=1) + self.bias.view(-1, 1, 1)  # type: ignore[union-attr]
+        y = add_moved(self._conv_forward(x, self.weight, self.bias), x, features, self._moved)
         return gated_activations(y, self.gate(features), channel_dim=1)
 
     def folded(self, features: Tensor) -> nn.Conv2d:
         """See `GatedLayer`."""
         return with_parameters(self.plain(), *blended_parameters(self, features), like=self)
+
+    def _moved(self, x: Tensor) -> Tensor:
+        """V_k x of each k, along a new dimension of their own: (B, K, out, H', W')."""
+        return self._conv_forward(x, self.blends.flatten(0, 1), None).unflatten(1, (-1, self.out_channels))
 
 
 Blended = BlendedLinear | BlendedConv2d
@@ -149,17 +158,22 @@ def blended_parameters(layer: Blended, features: Tensor) -> tuple[Tensor, Tensor
     return weight.to(layer.weight.dtype), bias.to(layer.weight.dtype)
 
 
-def stacked_weight(layer: Blended) -> Tensor:
-    """W and the V_k, one below the other: ((1 + K)·O, in, ...)."""
-    return torch.cat([layer.weight[None], layer.blends]).flatten(0, 1)
+def add_moved(y: Tensor, x: Tensor, features: Tensor, moved: Callable[[Tensor], Tensor]) -> Tensor:
+    """Add Σ_k φ_k(β) V_k x to y, features (B, K + 1); `moved` gives the V_k x, (B, K, ...).
+
+    At β_min the φ_k are 0, and such examples, half of a batch in some trainings, are left out: on a CPU, where finding
+    them does not mean waiting for a device, and not while compiling, which wants shapes that β does not change.
+    """
+    weights = features[:, :-1].to(y.dtype)
+    if not values_can_be_read(features):
+        return y + blend(moved(x), weights)
+    rows = weights.any(dim=1).nonzero().squeeze(1)
+    return y.index_add(0, rows, blend(moved(x[rows]), weights[rows]))
 
 
-def blend(parts: Tensor, features: Tensor, *, dim: int) -> Tensor:
-    """The first of `parts` along `dim`, plus each other times its feature of `features` (B, K + 1)."""
-    first, *others = parts.unbind(dim)
-    for other, feature in zip(others, features[:, :-1].to(parts.dtype).unbind(1), strict=True):
-        first = torch.addcmul(first, other, feature.view(-1, *[1] * (first.ndim - 1)))
-    return first
+def blend(parts: Tensor, weights: Tensor) -> Tensor:
+    """The sum of `parts` (B, K, ...) along K, each times its weight of `weights` (B, K)."""
+    return (parts * weights.view(*weights.shape, *[1] * (parts.ndim - 2))).sum(1)
 
 
 def gate_inputs(x: Tensor, gate: Gate | None, features: Tensor, *, channel_dim: int) -> Tensor:

@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 from comparison_cases import RECIPE, make_plan
 
 from mrvae_zoo.comparison_plan import with_validation
@@ -10,7 +11,7 @@ from mrvae_zoo.recipes import ObjectiveRecipe, recipe_from_table
 
 
 def flops(plan, gating):
-    return training_flops(replace(plan.recipe.model, gating=gating), plan.shape, batch_size=32)
+    return training_flops(replace(plan.recipe.model, gating=gating), plan.shape, torch.full((32,), 0.3))
 
 
 def test_the_betas_are_log_spaced_and_named_by_their_count():

@@ -129,6 +129,24 @@ def test_other_gatings_have_the_layers_of_before(kind):
         }
 
 
+@pytest.mark.parametrize("at_lowest", [0, 2, 6])
+@pytest.mark.parametrize("name", LAYERS)
+def test_leaving_out_examples_at_the_lowest_beta_changes_nothing(name, at_lowest, monkeypatch):
+    """Neither outputs nor gradients; at_lowest of six examples are there."""
+    beta = BETAS.clone()
+    beta[:at_lowest], beta[at_lowest:] = BETAS[0], 1.0
+    found = []
+    for skips in (True, False):
+        monkeypatch.setattr("mrvae_zoo.latent_layers.values_can_be_read", lambda _, skips=skips: skips)
+        layer, x = make(name)
+        x.requires_grad_()
+        y = layer(x, GATING.features(beta))
+        y.pow(3).sum().backward()
+        found.append([y.detach(), x.grad, *(parameter.grad for parameter in layer.parameters())])
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).abs().max() <= 1e-12 * max(1.0, theirs.abs().max())
+
+
 # Thresholds
 
 
