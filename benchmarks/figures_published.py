@@ -9,8 +9,9 @@ from mrvae_zoo.comparison_record import ComparisonRecord
 
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
 NOTE = (
-    "The table that the authors of the method publish, and networks of the same sizes (`{model}`) trained here on the "
-    "same data with the same epochs, batch and learning rate: L in nats an image, and the gap to the β-VAE beside it."
+    "The table that the authors of the method publish, and networks of the same sizes (`{model}`, Z = {latents}) "
+    "trained here on the same data with the same epochs, batch and learning rate: L in nats an image, and the gap to "
+    "the β-VAE beside it."
 )
 
 
@@ -18,7 +19,8 @@ def published_part(records: Sequence[ComparisonRecord]) -> str:
     """Both, a row for each β; nothing where the comparison is not among the records or has other β."""
     for record in records:
         if record.name == PUBLISHED["model"] and list(record.betas) == PUBLISHED["betas"]:
-            return "\n\n".join((NOTE.format(model=record.name), _table(record)))
+            note = NOTE.format(model=record.name, latents=record.recipe["model"]["latent_dim"])
+            return "\n\n".join((note, _table(record)))
     return ""
 
 
