@@ -178,8 +178,8 @@ def _print_record(record: "ComparisonRecord") -> None:
     which = "" if record.budgets is None else f"budget {record.budget:g}: "
     typer.echo(
         f"{which}mean gap {record.mrvae.mean_gap:+.2%}, worst {worst[0]:+.2%} at beta {worst[1]:g}; cost "
-        f"{ours.flops / theirs.flops:.3f} of the FLOPs and {ours.seconds / theirs.seconds:.3f} of the time of the "
-        f"{len(record.betas)} dedicated trainings"
+        f"{ours.flops / theirs.flops:.3f} of the FLOPs of the {len(record.betas)} dedicated trainings, "
+        f"{ours.seconds:,.0f} seconds to their {theirs.seconds:,.0f}"
     )
 
 

@@ -45,8 +45,8 @@ def test_it_leaves_a_record_a_picture_and_a_table(mrvae, recipe, own_root, tmp_p
     cost = record.cost
     assert last == (
         f"mean gap {100 * sum(record.mrvae.gap) / 3:+.2f}%, worst {100 * record.mrvae.gap[worst]:+.2f}% at beta "
-        f"{record.betas[worst]:g}; cost {cost.mrvae.flops / cost.dedicated.flops:.3f} of the FLOPs and "
-        f"{cost.mrvae.seconds / cost.dedicated.seconds:.3f} of the time of the 3 dedicated trainings"
+        f"{record.betas[worst]:g}; cost {cost.mrvae.flops / cost.dedicated.flops:.3f} of the FLOPs "
+        f"of the 3 dedicated trainings, {cost.mrvae.seconds:,.0f} seconds to their {cost.dedicated.seconds:,.0f}"
     )
     with Image.open(tmp_path / "compare_tiny_short.png") as picture:
         assert min(picture.size) > 400
