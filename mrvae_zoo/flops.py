@@ -15,8 +15,10 @@ from mrvae_zoo.vae import MultiRateVAE
 def training_flops(config: ModelConfig, shape: tuple[int, int, int], beta: Tensor) -> float:
     """Floating-point operations of one example in one step of training: forward and backward of D + β·R.
 
-    Counted are the products of matrices and convolutions, two operations for a multiplication and an
-    addition, as torch's counter does; elementwise work (activations, the gates' scale and shift, the optimiser) is not.
+    Counted are the products of matrices and convolutions, two operations for a multiplication and an addition, as
+    torch's counter does; elementwise work (activations, the gates' scale and shift, the optimiser) is not. It is what
+    a CPU does in eager mode: compiled, or on a GPU, the gating "shrinkage" takes a few per cent more (see
+    `latent_layers.add_moved`).
 
     Args:
         config: of the model; holds no folded β.

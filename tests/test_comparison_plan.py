@@ -31,6 +31,24 @@ def test_a_contender_gets_the_operations_of_so_many_dedicated_runs(label, budget
     assert plan.flops(run) <= budget * plan.flops(dedicated) < plan.flops(run) + 32 * gated
 
 
+def test_operations_are_counted_at_beta_as_they_are_drawn():
+    """Three quarters at β_min, where weights do not move: a step costs less than without, and the budget buys more."""
+    plain, at_lowest = (
+        make_plan(recipe=recipe_from_table(RECIPE | drawn, where="test"))
+        for drawn in (
+            {},
+            {"objective": {"beta_at_ends": [0.75, 0.0]}},
+        )
+    )
+    beta = torch.full((32,), 0.3)
+    beta[:24] = 0.01
+    step = training_flops(at_lowest.recipe.model, at_lowest.shape, beta)
+    one, other = (plan.contender("mrvae", 0.01, 0) for plan in (plain, at_lowest))
+    steps = other.recipe.training.max_steps
+    assert at_lowest.flops(other) == pytest.approx(32 * steps * step, rel=0.01)
+    assert steps > one.recipe.training.max_steps
+
+
 def test_twice_the_budget_is_twice_the_steps():
     one, two = (make_plan(budgets=(b,)).contender("mrvae", 0.01, 0).recipe.training.max_steps for b in (1.0, 2.0))
     assert two - 2 * one in (0, 1)

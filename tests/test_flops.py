@@ -10,11 +10,6 @@ from mrvae_zoo.flops import training_flops
 SIZES, LATENTS, DEGREE = (64, 24, 16), 5, 3
 
 
-def ones(count):
-    """β = 1 for so many examples."""
-    return torch.ones(count)
-
-
 def make_config(gating):
     options = {"architecture": "mrvae_mlp", "input_shape": (1, 8, 8), "latent_dim": LATENTS, "widths": SIZES[1:]}
     return config_from_options({**options, "gating": gating, "gating_degree": DEGREE}, where="test")
@@ -30,13 +25,13 @@ def products():
 def test_a_plain_network_costs_three_products_a_layer_but_for_the_first(batch_size):
     """Forward, and the gradients of weights and inputs, of which the image wants none: 2 operations a product."""
     by_hand = sum(3 * 2 * inputs * outputs for inputs, outputs in products()) - 2 * SIZES[0] * SIZES[1]
-    assert training_flops(make_config("none"), (1, 8, 8), ones(batch_size)) == by_hand
+    assert training_flops(make_config("none"), (1, 8, 8), torch.ones(batch_size)) == by_hand
 
 
 def test_gates_of_a_beta_an_example_cost_as_well():
     """A polynomial of log β for the scale and one for the shift of each channel, forward and for the weights."""
     plain, paper, affine = (
-        training_flops(make_config(gating), (1, 8, 8), ones(32)) for gating in ("none", "paper", "affine")
+        training_flops(make_config(gating), (1, 8, 8), torch.ones(32)) for gating in ("none", "paper", "affine")
     )
     by_hand = sum(2 * 2 * (2 * outputs) * DEGREE for _, outputs in products())
     assert affine - plain == by_hand
@@ -45,7 +40,7 @@ def test_gates_of_a_beta_an_example_cost_as_well():
 
 def test_weights_that_move_cost_an_example_above_the_lowest_beta_only():
     """K more of the encoder's last layer and of the decoder's first, their inputs' gradients included."""
-    beta = ones(32)
+    beta = torch.ones(32)
     above = training_flops(make_config("shrinkage"), (1, 8, 8), beta)
     beta[:8] = 0.01
     by_hand = DEGREE * 3 * 2 * (SIZES[-1] * 2 * LATENTS + LATENTS * SIZES[-1])
@@ -59,8 +54,8 @@ def test_the_cost_of_convolutions_grows_with_the_image(architecture):
         {"architecture": architecture, "input_shape": shape, "latent_dim": 4, "gating": "none", **options}, where="test"
     )
     if config.spatial:
-        small, large = (training_flops(config, (3, side, side), ones(2)) for side in (16, 32))
+        small, large = (training_flops(config, (3, side, side), torch.ones(2)) for side in (16, 32))
         assert large == 4 * small
     else:
-        one, two = (training_flops(config, (3, 13, 10), ones(batch_size)) for batch_size in (2, 4))
+        one, two = (training_flops(config, (3, 13, 10), torch.ones(batch_size)) for batch_size in (2, 4))
         assert one == two > 0
