@@ -4,7 +4,7 @@
 
 Trains benchmarks/dedicated_resnet.toml into RUN, or goes on with what is there, takes −ELBO on the test split
 (binarised once; 32 draws of z an image), and writes benchmarks/results/dedicated_resnet.json with the training curve.
-An hour or more on one core.
+An hour and a half on one core.
 """
 
 import argparse
