@@ -163,12 +163,17 @@ def _is_of_the_hub(error: Exception) -> bool:
     # comes from something else in the way, such as the page of a network to log in to.
     of_requests: type[Exception] = HfHubHTTPError.__bases__[0]
     of_the_hub = (of_requests, LocalEntryNotFoundError, OfflineModeIsEnabled, json.JSONDecodeError)
-    return isinstance(error, of_the_hub) or _is_short(error)
+    return isinstance(error, of_the_hub) or _is_short(error) or _is_closed(error)
 
 
 def _is_short(error: Exception) -> bool:
     """Whether a file came shorter than announced: an OSError of the client, which the system did not number."""
     return isinstance(error, OSError) and error.errno is None and "Consistency check failed" in str(error)
+
+
+def _is_closed(error: Exception) -> bool:
+    """Whether the connections were closed by another thread of the client, as it does where one of them fails."""
+    return type(error) is RuntimeError and "client has been closed" in str(error)
 
 
 def _may_pass(error: Exception) -> bool:

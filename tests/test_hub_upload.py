@@ -4,12 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from conftest import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
-from mrvae_zoo import hub_package
+from mrvae_zoo import hub_calls, hub_package
 from mrvae_zoo.checkpoint import load_checkpoint
 
 FILES = {"README.md", "config.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
@@ -309,3 +310,20 @@ def test_wrong_arguments_are_told(options, message):
         mrvae_zoo.push_to_hub(DEFAULT_MODEL, REPO, **options)
     with pytest.raises(ValueError, match="is not a repository of the Hub"):
         mrvae_zoo.push_to_hub(DEFAULT_MODEL, "name")
+
+
+def test_a_call_whose_connections_another_thread_closed_is_made_again(monkeypatch):
+    monkeypatch.setattr(hub_calls, "WAITS", (0.0,))
+    clients = []
+
+    def upload() -> str:
+        clients.append(huggingface_hub.get_session())
+        if len(clients) > 1:
+            return "uploaded"
+        huggingface_hub.close_session()  # as the client does in a thread that cannot connect
+        try:
+            return str(clients[0].get("http://127.0.0.1:1"))
+        except RuntimeError as error:
+            raise RuntimeError("Error while uploading 'model.safetensors' to the Hub.") from error
+
+    assert hub_calls.call(upload, api=hub_calls.make_api(), repo_id="zoo/m", action="write") == "uploaded"
