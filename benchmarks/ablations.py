@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mrvae_zoo.comparison_plan import MRVAE, Plan
-from mrvae_zoo.comparison_record import ComparisonRecord, read_record
-from mrvae_zoo.comparison_runs import Runs
-from mrvae_zoo.data import load_data
-from mrvae_zoo.files import write_atomically
-from mrvae_zoo.recipes import read_recipe
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.comparison.plan import MRVAE, Plan
+from mrvae_zoo.comparison.record import ComparisonRecord, read_record
+from mrvae_zoo.comparison.runs import Runs
+from mrvae_zoo.data.sets import load_data
+from mrvae_zoo.training.recipe import read_recipe
 
 HERE = Path(__file__).parent
 RESULT, TABLE = HERE / "results" / "ablations.json", HERE / "ABLATIONS.md"

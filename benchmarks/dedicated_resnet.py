@@ -12,13 +12,13 @@ import dataclasses
 import json
 from pathlib import Path
 
-from mrvae_zoo.comparison_runs import Run, Runs
-from mrvae_zoo.data import load_data
-from mrvae_zoo.evaluation import rate_distortion
-from mrvae_zoo.files import write_atomically
-from mrvae_zoo.loop import count_steps
-from mrvae_zoo.recipes import read_recipe
-from mrvae_zoo.training import train
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.comparison.runs import Run, Runs
+from mrvae_zoo.data.sets import load_data
+from mrvae_zoo.evaluation.rate_distortion import rate_distortion
+from mrvae_zoo.training.loop import count_steps
+from mrvae_zoo.training.recipe import read_recipe
+from mrvae_zoo.training.train import train
 
 HERE = Path(__file__).parent
 RECIPE, RESULT = HERE / "dedicated_resnet.toml", HERE / "results" / "dedicated_resnet.json"

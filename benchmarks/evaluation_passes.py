@@ -28,10 +28,11 @@ from PIL import Image
 from torch import Tensor
 
 import mrvae_zoo
-from mrvae_zoo.data import ImageData
-from mrvae_zoo.evaluation import CHUNK, log_spaced, rate_distortion
-from mrvae_zoo.files import write_atomically
-from mrvae_zoo.images import to_tensor
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.images import to_tensor
+from mrvae_zoo.data.sets import ImageData
+from mrvae_zoo.evaluation.rate_distortion import CHUNK, rate_distortion
+from mrvae_zoo.gating.beta import log_spaced
 
 CASES = {"mrvae_mlp": 1024, "mrvae_conv": 256}  # and how many images it is measured on
 SHAPE, POINTS = (1, 28, 28), 13

@@ -17,11 +17,11 @@ from pathlib import Path
 from figures_picture import draw
 from figures_published import published_part
 
-from mrvae_zoo.card_tables import table
-from mrvae_zoo.comparison_record import ComparisonRecord, Contender, Spent, read_record
-from mrvae_zoo.data_facts import data_facts
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.markdown import table
+from mrvae_zoo.comparison.record import ComparisonRecord, Contender, Spent, read_record
+from mrvae_zoo.data.facts import data_facts
 from mrvae_zoo.errors import MissingExtraError
-from mrvae_zoo.files import write_atomically
 
 CHECKOUT = Path(__file__).parents[1]
 RESULTS, PICTURE = "benchmarks/results", "compare.png"

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from mrvae_zoo.comparison_record import ComparisonRecord
-from mrvae_zoo.data_facts import data_facts
-from mrvae_zoo.plots import FAINT, INK, LINE, OTHER, check_matplotlib
+from mrvae_zoo.comparison.record import ComparisonRecord
+from mrvae_zoo.data.facts import data_facts
+from mrvae_zoo.evaluation.plots import FAINT, INK, LINE, OTHER, check_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

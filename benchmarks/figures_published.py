@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrvae_zoo.card_tables import table
-from mrvae_zoo.comparison_record import ComparisonRecord
+from mrvae_zoo.common.markdown import table
+from mrvae_zoo.comparison.record import ComparisonRecord
 
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
 NOTE = (

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 import mrvae_zoo
-from mrvae_zoo.files import write_atomically
+from mrvae_zoo.common.files import write_atomically
 
 CASES: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
     "mrvae_mlp": ((1, 28, 28), {}),

@@ -18,11 +18,11 @@ import torch
 from matplotlib import pyplot as plt
 
 import mrvae_zoo
-from mrvae_zoo.architectures.linear_optimum import exact_loss, linear_maps, optimal_loss
-from mrvae_zoo.data import ImageData, load_data
-from mrvae_zoo.evaluation import log_spaced
-from mrvae_zoo.files import atomic_path, write_atomically
-from mrvae_zoo.recipes import DataRecipe
+from mrvae_zoo.common.files import atomic_path, write_atomically
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import ImageData, load_data
+from mrvae_zoo.evaluation.linear_optimum import exact_loss, linear_maps, optimal_loss
+from mrvae_zoo.gating.beta import log_spaced
 
 LATENTS, SIGMA, POINTS = 32, math.sqrt(0.2), 10
 RESULTS = Path(__file__).parent / "results"

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from mrvae_zoo.files import write_atomically
+from mrvae_zoo.common.files import write_atomically
 
 RUNS = 21
 COMMANDS = {

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 import mrvae_zoo
-from mrvae_zoo.files import write_atomically
+from mrvae_zoo.common.files import write_atomically
 
 SIZES = {"512x768": (512, 768), "2048x3072": (2048, 3072)}
 TILE = 256

@@ -46,13 +46,14 @@ from torch.profiler import ProfilerActivity, profile
 from torchvision.transforms import ToTensor
 
 import mrvae_zoo
-from mrvae_zoo.config import ModelConfig
-from mrvae_zoo.data import ImageData, load_data
-from mrvae_zoo.factory import build_model, config_from_options
-from mrvae_zoo.files import write_atomically
-from mrvae_zoo.loop import Loop, orders
-from mrvae_zoo.processes import make_accelerator
-from mrvae_zoo.recipes import DataRecipe, Recipe, TrainingRecipe
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.processes import make_accelerator
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import ImageData, load_data
+from mrvae_zoo.models.config import ModelConfig
+from mrvae_zoo.models.factory import build_model, config_from_options
+from mrvae_zoo.training.loop import Loop, orders
+from mrvae_zoo.training.recipe import Recipe, TrainingRecipe
 
 CASES: dict[tuple[int, int, int], tuple[DataRecipe, type[torchvision.datasets.VisionDataset]]] = {
     (1, 28, 28): (DataRecipe(name="mnist", binarize="dynamic"), torchvision.datasets.MNIST),

@@ -6,25 +6,26 @@ Importing this imports no torch; each name is imported when it is first used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mrvae_zoo._version import __version__
 
 if TYPE_CHECKING:
-    from mrvae_zoo.catalogue import list_models
-    from mrvae_zoo.checkpoint import save_pretrained
-    from mrvae_zoo.config import ModelConfig
-    from mrvae_zoo.disentanglement import mutual_information_gap
+    from mrvae_zoo.checkpoints.catalogue import list_models
+    from mrvae_zoo.checkpoints.folder import save_pretrained
     from mrvae_zoo.errors import CheckpointError, HubError, MissingExtraError, UnknownNameError
-    from mrvae_zoo.evaluation import importance_weighted_bound, rate_distortion
-    from mrvae_zoo.factory import create_model
-    from mrvae_zoo.gate_module import gate
-    from mrvae_zoo.hub import load_pretrained
-    from mrvae_zoo.hub_upload import push_to_hub
-    from mrvae_zoo.objectives import sample_beta
-    from mrvae_zoo.posterior import Posterior
-    from mrvae_zoo.rd_curve import RDCurve, RDPoint, bits_per_dimension
-    from mrvae_zoo.registry import list_architectures, register_architecture
-    from mrvae_zoo.tiling import decode_tiled, encode_tiled
-    from mrvae_zoo.vae import FixedRateVAE, MultiRateVAE, VAEOutput
+    from mrvae_zoo.evaluation.disentanglement import mutual_information_gap
+    from mrvae_zoo.evaluation.log_likelihood import importance_weighted_bound
+    from mrvae_zoo.evaluation.rate_distortion import rate_distortion
+    from mrvae_zoo.gating.beta import sample_beta
+    from mrvae_zoo.gating.module import gate
+    from mrvae_zoo.hub.load import load_pretrained
+    from mrvae_zoo.hub.push import push_to_hub
+    from mrvae_zoo.inference.tiling import decode_tiled, encode_tiled
+    from mrvae_zoo.models.config import ModelConfig
+    from mrvae_zoo.models.curve import RDCurve, RDPoint, bits_per_dimension
+    from mrvae_zoo.models.factory import create_model
+    from mrvae_zoo.models.posterior import Posterior
+    from mrvae_zoo.models.registry import list_architectures, register_architecture
+    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, VAEOutput
 
 __all__ = [
     "CheckpointError",
@@ -57,22 +58,42 @@ __all__ = [
 ]
 
 _HOME = {
-    "catalogue": ("list_models",),
-    "checkpoint": ("save_pretrained",),
-    "config": ("ModelConfig",),
-    "disentanglement": ("mutual_information_gap",),
-    "errors": ("CheckpointError", "HubError", "MissingExtraError", "UnknownNameError"),
-    "evaluation": ("importance_weighted_bound", "rate_distortion"),
-    "factory": ("create_model",),
-    "gate_module": ("gate",),
-    "hub": ("load_pretrained",),
-    "hub_upload": ("push_to_hub",),
-    "objectives": ("sample_beta",),
-    "posterior": ("Posterior",),
-    "rd_curve": ("RDCurve", "RDPoint", "bits_per_dimension"),
-    "registry": ("list_architectures", "register_architecture"),
-    "tiling": ("decode_tiled", "encode_tiled"),
-    "vae": ("FixedRateVAE", "MultiRateVAE", "VAEOutput"),
+    "checkpoints.catalogue": ("list_models",),
+    "checkpoints.folder": ("save_pretrained",),
+    "errors": (
+        "CheckpointError",
+        "HubError",
+        "MissingExtraError",
+        "UnknownNameError",
+    ),
+    "evaluation.disentanglement": ("mutual_information_gap",),
+    "evaluation.log_likelihood": ("importance_weighted_bound",),
+    "evaluation.rate_distortion": ("rate_distortion",),
+    "gating.beta": ("sample_beta",),
+    "gating.module": ("gate",),
+    "hub.load": ("load_pretrained",),
+    "hub.push": ("push_to_hub",),
+    "inference.tiling": (
+        "decode_tiled",
+        "encode_tiled",
+    ),
+    "models.config": ("ModelConfig",),
+    "models.curve": (
+        "RDCurve",
+        "RDPoint",
+        "bits_per_dimension",
+    ),
+    "models.factory": ("create_model",),
+    "models.posterior": ("Posterior",),
+    "models.registry": (
+        "list_architectures",
+        "register_architecture",
+    ),
+    "models.vae": (
+        "FixedRateVAE",
+        "MultiRateVAE",
+        "VAEOutput",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

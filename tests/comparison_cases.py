@@ -1,7 +1,7 @@
 """What the tests of comparisons share: a recipe that trains in a moment, its plan, and a record of made-up figures."""
 
-from mrvae_zoo.comparison_plan import Plan
-from mrvae_zoo.comparison_record import (
+from mrvae_zoo.comparison.plan import Plan
+from mrvae_zoo.comparison.record import (
     AtBudget,
     ComparisonRecord,
     Contender,
@@ -16,8 +16,8 @@ from mrvae_zoo.comparison_record import (
     TrainingCurve,
     Trial,
 )
-from mrvae_zoo.comparison_runs import Runs
-from mrvae_zoo.recipes import recipe_from_table
+from mrvae_zoo.comparison.runs import Runs
+from mrvae_zoo.training.recipe import recipe_from_table
 
 RECIPE = {
     "model": {"architecture": "mrvae_mlp", "input_shape": [1, 8, 8], "latent_dim": 3, "widths": [12]},

@@ -40,9 +40,9 @@ OPTIONS = {
 KINDS = [
     (name, gating)
     for name in mrvae_zoo.list_architectures()
-    for gating in mrvae_zoo.registry.architectures[name].gatings
+    for gating in mrvae_zoo.models.registry.architectures[name].gatings
 ]
-DEFAULT_KINDS = [kind for kind in KINDS if kind[1] == mrvae_zoo.registry.architectures[kind[0]].gatings[0]]
+DEFAULT_KINDS = [kind for kind in KINDS if kind[1] == mrvae_zoo.models.registry.architectures[kind[0]].gatings[0]]
 GATED_KINDS = [kind for kind in KINDS if kind[1] != "none"]
 
 BARS_RECIPE = {

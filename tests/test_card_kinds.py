@@ -16,16 +16,16 @@ from test_cards import python_of, run_snippets
 
 import mrvae_zoo
 from mrvae_zoo import CheckpointError, MissingExtraError, RDCurve, RDPoint
-from mrvae_zoo.card_metadata import metadata
-from mrvae_zoo.card_subject import read_comparison, read_subject
-from mrvae_zoo.card_text import text
-from mrvae_zoo.cards import make_card
-from mrvae_zoo.catalogue import model_folder
-from mrvae_zoo.data import data_sets
-from mrvae_zoo.data_facts import FACTS, data_facts
-from mrvae_zoo.recipes import recipe_from_table
-from mrvae_zoo.run_folder import write_recipe
-from mrvae_zoo.training import train
+from mrvae_zoo.cards.card import make_card
+from mrvae_zoo.cards.metadata import metadata
+from mrvae_zoo.cards.subject import read_comparison, read_subject
+from mrvae_zoo.cards.text import text
+from mrvae_zoo.checkpoints.catalogue import model_folder
+from mrvae_zoo.data.facts import FACTS, data_facts
+from mrvae_zoo.data.sets import data_sets
+from mrvae_zoo.training.recipe import recipe_from_table
+from mrvae_zoo.training.run_folder import write_recipe
+from mrvae_zoo.training.train import train
 
 COLOUR = {"architecture": "mrvae_conv", "input_shape": [3, 16, 12], "latent_dim": 4, "widths": [4]}
 SPATIAL = {"architecture": "mrvae_resnet_spatial", "input_shape": [3, "any", "any"], "latent_dim": 4}
@@ -42,7 +42,7 @@ def folder_of(folder, model, *, points=POINTS, data=None, beta=None):
     """A folder as a training leaves it, of a network that was not trained and points that nobody measured."""
     recipe = recipe_from_table({"model": model, "data": {"name": "mine"}, "training": {"epochs": 2}}, where="test")
     torch.manual_seed(0)
-    network = mrvae_zoo.factory.build_model(recipe.model).eval()
+    network = mrvae_zoo.models.factory.build_model(recipe.model).eval()
     network = network if beta is None else network.at(beta)
     network.curve = RDCurve(points=points, data=data or {"name": "mine", "split": "test", "examples": 3})
     mrvae_zoo.save_pretrained(network, folder)
@@ -127,7 +127,7 @@ def test_the_card_of_a_run_says_how_it_was_trained(mrvae, bars, tmp_path):
     assert done.stderr == "wrote card: README.md, rd_curve.png, reconstructions.png, samples.png\n"
     page = (tmp_path / "card" / "README.md").read_text(encoding="utf-8")
     assert page.split("---\n")[2].startswith("\n# run\n")
-    record = mrvae_zoo.recipes.read_recipe(tmp_path / "run" / "recipe.toml").trained
+    record = mrvae_zoo.training.recipe.read_recipe(tmp_path / "run" / "recipe.toml").trained
     assert f"on {record.hardware} with `mrvae_zoo` {record.version}" in page
     assert f", on {record.date}." in page
     assert (f"(commit `{record.commit}`)" in page) == (record.commit is not None)
@@ -173,7 +173,7 @@ def test_a_comparison_beside_the_benchmarks_is_found(comparison, tmp_path, monke
     results = tmp_path / "benchmarks" / "results"
     results.mkdir(parents=True)
     comparison.rename(results / comparison.name)
-    monkeypatch.setattr("mrvae_zoo.card_subject.root", lambda: tmp_path)
+    monkeypatch.setattr("mrvae_zoo.cards.subject.root", lambda: tmp_path)
     folder = model_folder(DEFAULT_MODEL)
     found = read_subject(folder, name=DEFAULT_MODEL, repo_id=None, compare=None).comparison
     assert found == read_comparison(results / comparison.name)

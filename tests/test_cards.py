@@ -13,8 +13,8 @@ from huggingface_hub.repocard import metadata_load
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from mrvae_zoo.cards import make_card
-from mrvae_zoo.catalogue import list_models, model_folder
+from mrvae_zoo.cards.card import make_card
+from mrvae_zoo.checkpoints.catalogue import list_models, model_folder
 
 OTHERS = [name for name in list_models(pretrained=True) if name != DEFAULT_MODEL]
 

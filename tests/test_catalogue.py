@@ -7,8 +7,8 @@ import pytest
 from conftest import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
-from mrvae_zoo import catalogue
-from mrvae_zoo.evaluation import TOLERANCE, deviation, measure_again
+from mrvae_zoo.checkpoints import catalogue
+from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 
 
 def test_the_checkout_is_the_catalogue():

@@ -12,7 +12,8 @@ from conftest import KINDS, make_images, make_model, off_by
 
 import mrvae_zoo
 from mrvae_zoo import CheckpointError, RDCurve, RDPoint
-from mrvae_zoo.checkpoint import CONFIG, CURVE, WEIGHTS, load_checkpoint, read_config
+from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
+from mrvae_zoo.common.layout import CONFIG, CURVE, WEIGHTS
 
 CURVE_OF_TWO = RDCurve(
     points=(RDPoint(beta=0.1, rate=60.0, distortion=52.0), RDPoint(beta=1.0, rate=25.0, distortion=68.0)),
@@ -226,7 +227,7 @@ def test_a_config_that_asks_for_too_much_allocates_nothing(folder, widths):
     """In a process whose memory would not hold a fraction of it."""
     edit_config(folder, model__arguments={"widths": widths})
     code = (
-        "import sys, resource, mrvae_zoo, mrvae_zoo.checkpoint, mrvae_zoo.architectures.mlp\n"
+        "import sys, resource, mrvae_zoo, mrvae_zoo.checkpoints.folder, mrvae_zoo.models.architectures.mlp\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try: mrvae_zoo.load_pretrained('local-dir:' + sys.argv[1])\n"
         "except mrvae_zoo.CheckpointError as error: print(error)\n"

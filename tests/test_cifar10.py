@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mrvae_zoo import cifar10
-from mrvae_zoo.cifar10 import load_cifar10
+from mrvae_zoo.data import cifar10
+from mrvae_zoo.data.cifar10 import load_cifar10
 
 IMAGES = {
     split: np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)

@@ -10,13 +10,13 @@ import torch
 from comparison_cases import make_plan, make_runs
 
 from mrvae_zoo import RDCurve, load_pretrained, rate_distortion
-from mrvae_zoo.comparison import compare
-from mrvae_zoo.comparison_record import read_record
-from mrvae_zoo.comparison_runs import DIVERGED
-from mrvae_zoo.data import load_data
-from mrvae_zoo.evaluation import example_losses
-from mrvae_zoo.recipes import read_recipe
-from mrvae_zoo.training import train
+from mrvae_zoo.comparison.compare import compare
+from mrvae_zoo.comparison.record import read_record
+from mrvae_zoo.comparison.runs import DIVERGED
+from mrvae_zoo.data.sets import load_data
+from mrvae_zoo.evaluation.rate_distortion import example_losses
+from mrvae_zoo.training.recipe import read_recipe
+from mrvae_zoo.training.train import train
 
 DRAWS = 2
 
@@ -248,7 +248,7 @@ def test_the_test_split_is_not_read_before_everything_is_trained(small, own_root
     assert len(list((tmp_path / "runs").glob("*/config.json"))) == small.total == 6
     before = content(tmp_path / "runs")
     (root / "mine" / "test.npz").symlink_to(own_root / "mine" / "test.npz")
-    monkeypatch.setattr("mrvae_zoo.comparison_runs.train", refuse)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", refuse)
     record = run(small, root, tmp_path / "runs")
     after = content(tmp_path / "runs")
     assert before.items() <= after.items()
@@ -269,7 +269,7 @@ def test_a_comparison_that_was_killed_goes_on(small, own_root, tmp_path, monkeyp
             options["report"] = raising(KeyboardInterrupt, 7)
         return train(recipe, data_root, folder, **options)
 
-    monkeypatch.setattr("mrvae_zoo.comparison_runs.train", killed)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", killed)
     with pytest.raises(KeyboardInterrupt):
         run(small, own_root, tmp_path / "killed")
     before = content(tmp_path / "killed")
@@ -291,11 +291,11 @@ def test_measuring_goes_on_too(small, own_root, tmp_path, monkeypatch):
         measured.append(beta)
         return example_losses(model, data, beta, **options)
 
-    monkeypatch.setattr("mrvae_zoo.comparison_runs.example_losses", killed)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.example_losses", killed)
     with pytest.raises(KeyboardInterrupt):
         run(small, own_root, tmp_path / "runs")
     monkeypatch.setattr(
-        "mrvae_zoo.comparison_runs.example_losses", lambda *a, **k: measured.append(0) or example_losses(*a, **k)
+        "mrvae_zoo.comparison.runs.example_losses", lambda *a, **k: measured.append(0) or example_losses(*a, **k)
     )
     record = run(small, own_root, tmp_path / "runs")
     assert measured == [0.01, 10.0, 0.01, 0]
@@ -320,7 +320,7 @@ def test_losses_of_other_weights_or_damaged_ones_are_measured_again(small, own_r
 
 
 def test_a_rate_that_diverges_is_the_worst_and_is_not_tried_again(small, own_root, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("mrvae_zoo.comparison_runs.train", diverging_where(lambda each: each.learning_rate == 0.02))
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", diverging_where(lambda each: each.learning_rate == 0.02))
     with caplog.at_level("INFO", logger="mrvae_zoo"):
         record = run(small, own_root, tmp_path / "runs")
     assert len(list((tmp_path / "runs").glob(f"*-lr0.02-*/{DIVERGED}"))) == 3
@@ -333,7 +333,7 @@ def test_a_rate_that_diverges_is_the_worst_and_is_not_tried_again(small, own_roo
     ] * 2
     assert read_back(record, tmp_path) == record
     assert "validation" not in record.to_plain()["mrvae"]["learning_rates_tried"][1]
-    monkeypatch.setattr("mrvae_zoo.comparison_runs.train", refuse)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", refuse)
     assert run(small, own_root, tmp_path / "runs") == record
 
 
@@ -343,13 +343,13 @@ def read_back(record, folder):
 
 
 def test_nothing_but_divergence_is_an_error(small, own_root, tmp_path, monkeypatch):
-    monkeypatch.setattr("mrvae_zoo.comparison_runs.train", diverging_where(lambda each: True))
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", diverging_where(lambda each: True))
     with pytest.raises(FloatingPointError, match=r"β-VAE of beta 0.01 diverged at every learning rate \(0.01, 0.02\)"):
         run(small, own_root, tmp_path / "runs")
 
 
 def test_a_chosen_rate_that_diverges_for_another_seed_is_an_error(small, own_root, tmp_path, monkeypatch):
-    monkeypatch.setattr("mrvae_zoo.comparison_runs.train", diverging_where(lambda each: each.seed == 1))
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", diverging_where(lambda each: each.seed == 1))
     with pytest.raises(
         FloatingPointError, match=r"dedicated-b0.01-lr0.0[12]-s1-e2 diverged, at the learning rate that"
     ):
@@ -382,7 +382,7 @@ def test_a_curve_of_other_betas_is_measured_again(own_root, tmp_path, monkeypatc
     two, four = make_plan(beta_count=2), make_plan(beta_count=4)
     trained = two.contender("mrvae", 0.01, 0)
     first = make_runs(two, own_root, tmp_path / "runs").validation(trained)
-    monkeypatch.setattr("mrvae_zoo.comparison_runs.train", refuse)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", refuse)
     again = make_runs(four, own_root, tmp_path / "runs").validation(four.contender("mrvae", 0.01, 0))
     assert len(again) == 4
     assert (again[0], again[-1]) == pytest.approx(first)

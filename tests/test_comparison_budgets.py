@@ -6,12 +6,12 @@ import pytest
 import torch
 from comparison_cases import make_plan, make_runs
 
-from mrvae_zoo.comparison import compare
-from mrvae_zoo.comparison_runs import Runs
-from mrvae_zoo.comparison_tuning import choose_budget
-from mrvae_zoo.evaluation import Losses, example_losses
-from mrvae_zoo.recipes import TrainedRecord
-from mrvae_zoo.training import train
+from mrvae_zoo.comparison.compare import compare
+from mrvae_zoo.comparison.runs import Runs
+from mrvae_zoo.comparison.tuning import choose_budget
+from mrvae_zoo.evaluation.rate_distortion import Losses, example_losses
+from mrvae_zoo.training.recipe import TrainedRecord
+from mrvae_zoo.training.train import train
 
 DEDICATED = 50.0  # L of every made-up dedicated β-VAE, in nats
 
@@ -135,11 +135,11 @@ def test_what_a_comparison_at_one_budget_trained_and_measured_serves_one_at_two(
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
     trained, measured = [], []
     monkeypatch.setattr(
-        "mrvae_zoo.comparison_runs.train",
+        "mrvae_zoo.comparison.runs.train",
         lambda recipe, root, run, **options: trained.append(run.name) or train(recipe, root, run, **options),
     )
     monkeypatch.setattr(
-        "mrvae_zoo.comparison_runs.example_losses",
+        "mrvae_zoo.comparison.runs.example_losses",
         lambda *a, **options: measured.append(a[2]) or example_losses(*a, **options),
     )
     runs = make_runs(two, own_root, folder)

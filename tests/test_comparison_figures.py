@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mrvae_zoo.comparison_figures import relative_gap
+from mrvae_zoo.comparison.summary import relative_gap
 
 
 def losses(n=600, seed=0):

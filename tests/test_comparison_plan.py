@@ -5,9 +5,9 @@ import pytest
 import torch
 from comparison_cases import RECIPE, make_plan
 
-from mrvae_zoo.comparison_plan import with_validation
-from mrvae_zoo.flops import training_flops
-from mrvae_zoo.recipes import ObjectiveRecipe, recipe_from_table
+from mrvae_zoo.comparison.flops import training_flops
+from mrvae_zoo.comparison.plan import with_validation
+from mrvae_zoo.training.recipe import ObjectiveRecipe, recipe_from_table
 
 
 def flops(plan, gating):

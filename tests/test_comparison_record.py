@@ -7,11 +7,11 @@ from comparison_cases import BUDGETS, RECORD
 from conftest import DEFAULT_MODEL
 from matplotlib.figure import Figure
 
-from mrvae_zoo.card_subject import read_comparison, read_subject
-from mrvae_zoo.catalogue import model_folder
-from mrvae_zoo.comparison_plot import draw_comparison
-from mrvae_zoo.comparison_record import read_record
-from mrvae_zoo.recipes import read_recipe, to_toml
+from mrvae_zoo.cards.subject import read_comparison, read_subject
+from mrvae_zoo.checkpoints.catalogue import model_folder
+from mrvae_zoo.comparison.plot import draw_comparison
+from mrvae_zoo.comparison.record import read_record
+from mrvae_zoo.training.recipe import read_recipe, to_toml
 
 SHORT = replace(RECORD, regime="short", doubling=None, converged=None)
 SEVERAL = replace(RECORD, budgets=BUDGETS)
@@ -128,7 +128,7 @@ def test_a_card_shows_the_comparison_of_its_own_recipe(tmp_path, monkeypatch):
     """One of other draws of β, or of another learning rate, is of another training; of two it is the converged one."""
     results = tmp_path / "benchmarks" / "results"
     results.mkdir(parents=True)
-    monkeypatch.setattr("mrvae_zoo.card_subject.root", lambda: tmp_path)
+    monkeypatch.setattr("mrvae_zoo.cards.subject.root", lambda: tmp_path)
     folder = model_folder(DEFAULT_MODEL)
     recipe = read_recipe(folder / "recipe.toml")
     table = tomllib.loads(to_toml(recipe))

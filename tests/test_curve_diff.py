@@ -1,7 +1,7 @@
 import pytest
 
 from mrvae_zoo import RDCurve, RDPoint
-from mrvae_zoo.curve_diff import compare_curves
+from mrvae_zoo.models.curve import compare_curves
 
 
 def curve(*points: tuple[float, float, float]) -> RDCurve:

@@ -3,13 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
-from mrvae_zoo import own_sets
-from mrvae_zoo.data import DataSet, ImageData, load_data
-from mrvae_zoo.images import to_tensor
-from mrvae_zoo.noise import Noise
-from mrvae_zoo.pictures import StreamedImages
-from mrvae_zoo.recipes import DataRecipe
-from mrvae_zoo.registry import Registry
+from mrvae_zoo.common.images import to_tensor
+from mrvae_zoo.common.noise import Noise
+from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.data import folders as own_sets
+from mrvae_zoo.data.encoded_images import StreamedImages
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import DataSet, ImageData, load_data
 
 DIGIT = (1, 28, 28)
 
@@ -111,7 +111,7 @@ def numbers(data):
 
 def test_the_last_training_images_are_held_out(tmp_path, monkeypatch):
     sets = Registry("data set", [DataSet(name="numbers", load=lambda _, split: numbered(9, split))])
-    monkeypatch.setattr("mrvae_zoo.data.data_sets", sets)
+    monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", sets)
     load = lambda split, **keys: load_data(DataRecipe(name="numbers", **keys), split, tmp_path, (1, 4, 4))  # noqa: E731
     assert numbers(load("train", held_out=3)) == [0, 1, 2, 3, 4, 5]
     assert numbers(load("valid", held_out=3, flip=True)) == [6, 7, 8]
@@ -132,7 +132,7 @@ def test_the_last_training_images_are_held_out(tmp_path, monkeypatch):
 @pytest.mark.parametrize("limit", [1 << 20, 0], ids=["in memory", "streamed"])
 def test_the_last_images_of_a_folder_are_held_out(photos, monkeypatch, limit):
     everything = load_data(DataRecipe(name="photos"), "train", photos, (3, 8, 8)).images
-    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", limit)
+    monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", limit)
     recipe = DataRecipe(name="photos", held_out=5)
     train, valid = (load_data(recipe, split, photos, (3, 8, 8)) for split in ("train", "valid"))
     assert isinstance(valid.images, StreamedImages) == (limit == 0)
@@ -146,7 +146,9 @@ def test_the_last_images_of_a_folder_are_held_out(photos, monkeypatch, limit):
 @pytest.mark.parametrize("binarize", ["static", "dynamic"])
 def test_the_validation_split_is_binarised_once(tmp_path, monkeypatch, binarize):
     grey = torch.full((60, 1, 4, 4), 100, dtype=torch.uint8)
-    monkeypatch.setattr("mrvae_zoo.data.data_sets", Registry("data set", [DataSet(name="grey", load=lambda *_: grey)]))
+    monkeypatch.setattr(
+        "mrvae_zoo.data.sets.data_sets", Registry("data set", [DataSet(name="grey", load=lambda *_: grey)])
+    )
     recipe = DataRecipe(name="grey", binarize=binarize, held_out=50)
     first, second = (load_data(recipe, "valid", tmp_path, (1, 4, 4)) for _ in range(2))
     assert set(first.images.unique().tolist()) == {0, 255}
@@ -159,7 +161,7 @@ def test_the_validation_split_is_binarised_once(tmp_path, monkeypatch, binarize)
 def test_the_test_split_is_binarised_once(root, monkeypatch, binarize):
     grey = torch.randint(0, 256, (50, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     sets = Registry("data set", [DataSet(name="grey", load=lambda *_: grey)])
-    monkeypatch.setattr("mrvae_zoo.data.data_sets", sets)
+    monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", sets)
     first, second = (load_data(DataRecipe(name="grey", binarize=binarize), "test", root, DIGIT) for _ in range(2))
     assert set(first.images.unique().tolist()) == {0, 255}
     assert torch.equal(first.images, second.images)
@@ -249,7 +251,7 @@ def test_for_a_model_of_any_size_images_have_one_size_or_are_given_one(photos):
 def test_streamed_is_bit_for_bit_as_in_memory(photos, monkeypatch, binarize):
     recipe = DataRecipe(name="photos", binarize=binarize, flip=True)
     kept = load_data(recipe, "train", photos, (3, 8, 8))
-    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", 3 * 8 * 8 * 35)
+    monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", 3 * 8 * 8 * 35)
     streamed = load_data(recipe, "train", photos, (3, 8, 8))
     assert isinstance(kept.images, torch.Tensor)
     assert isinstance(streamed.images, StreamedImages)
@@ -267,7 +269,7 @@ def test_streamed_is_bit_for_bit_as_in_memory(photos, monkeypatch, binarize):
 
 
 def test_what_is_streamed_is_not_binarised_once(photos, monkeypatch):
-    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", 0)
+    monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", 0)
     for binarize, split in (("static", "train"), ("dynamic", "test")):
         with pytest.raises(ValueError, match=f"the {split} split of photos is too large to be kept in memory"):
             load_data(DataRecipe(name="photos", binarize=binarize), split, photos, (1, 8, 8))

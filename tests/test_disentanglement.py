@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from mrvae_zoo import RDCurve, RDPoint, create_model
-from mrvae_zoo.disentanglement import gap, latent_information, mutual_information_gap, with_gaps
-from mrvae_zoo.posterior import Posterior
-from mrvae_zoo.sprites import FACTORS, draw, grid
+from mrvae_zoo.data.sprites import FACTORS, draw, grid
+from mrvae_zoo.evaluation.disentanglement import gap, latent_information, mutual_information_gap, with_gaps
+from mrvae_zoo.models.posterior import Posterior
 
 SIZES = {"colour": 3, "size": 4, "place": 5}
 GRID = torch.cartesian_prod(*(torch.arange(size) for size in SIZES.values())).double()
@@ -100,7 +100,7 @@ def test_a_model_that_reads_the_factors_off_the_sprites_has_the_full_gap(monkeyp
         means = torch.cat([grid()[order[at]].float(), torch.zeros(len(x), 1)], dim=1)
         return Posterior(means, torch.full_like(means, NARROW))
 
-    monkeypatch.setattr("mrvae_zoo.vae.FixedRateVAE.encode", encode)
+    monkeypatch.setattr("mrvae_zoo.models.vae.FixedRateVAE.encode", encode)
     shares = []
     result = mutual_information_gap(model, 1.0, samples=100, progress=shares.append)
     assert list(result.gaps) == list(FACTORS)

@@ -11,10 +11,12 @@ from conftest import make_images, make_model
 from PIL import Image
 
 from mrvae_zoo import RDCurve, RDPoint, create_model, rate_distortion
-from mrvae_zoo.data import ImageData, load_data
-from mrvae_zoo.evaluation import CHUNK, deviation, example_losses, log_spaced, measure_again
-from mrvae_zoo.noise import seeded_generator
-from mrvae_zoo.recipes import DataRecipe
+from mrvae_zoo.common.noise import seeded_generator
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import ImageData, load_data
+from mrvae_zoo.evaluation.published import deviation, measure_again
+from mrvae_zoo.evaluation.rate_distortion import CHUNK, example_losses
+from mrvae_zoo.gating.beta import log_spaced
 
 
 def make_data(model, n: int = 30) -> ImageData:

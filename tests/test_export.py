@@ -10,8 +10,8 @@ from conftest import DEFAULT_KINDS, KINDS, long_but, make_images, make_model, of
 
 import mrvae_zoo
 from mrvae_zoo import FixedRateVAE, MultiRateVAE
-from mrvae_zoo.export import INPUTS, OUTPUTS, export
-from mrvae_zoo.vae import pad_to_stride
+from mrvae_zoo.inference.export import INPUTS, OUTPUTS, export
+from mrvae_zoo.models.vae import pad_to_stride
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -126,7 +126,7 @@ def test_an_onnx_file_says_what_it_is(tmp_path):
     shapes = {"x": shape, "beta": ["batch"], "noise": latents}
     shapes |= {"reconstruction": shape, "mean": latents, "log_var": latents}
     assert ends == {name: (one, "tensor(float)") for name, one in shapes.items()}
-    config = json.loads(session.get_modelmeta().custom_metadata_map["mrvae_zoo.config"])
+    config = json.loads(session.get_modelmeta().custom_metadata_map["mrvae_zoo.models.config"])
     assert config["beta_range"] == [0.01, 10.0]
 
 
@@ -158,7 +158,7 @@ def test_a_failed_export_leaves_what_was_there(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript"])
 def test_a_missing_package_is_an_error_that_names_the_extra(package, tmp_path, monkeypatch):
-    real = mrvae_zoo.export.importlib.util.find_spec
+    real = mrvae_zoo.inference.export.importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == package else real(name, *rest))
     with pytest.raises(mrvae_zoo.MissingExtraError, match=rf"{package} is not installed; .*mrvae-zoo\[export\]"):
         export(make_model("mrvae_linear", "none"), tmp_path / "m.onnx", format="onnx")

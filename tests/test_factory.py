@@ -4,7 +4,7 @@ import pytest
 from conftest import KINDS, OPTIONS, SHAPES, make_model
 
 import mrvae_zoo
-from mrvae_zoo.factory import build_model
+from mrvae_zoo.models.factory import build_model
 
 
 def test_the_defaults_are_those_of_the_readme():

@@ -10,7 +10,7 @@ from conftest import CHECKOUT
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mrvae_zoo.comparison_record import PerSeed, SeedGap, SeedLoss, read_record
+from mrvae_zoo.comparison.record import PerSeed, SeedGap, SeedLoss, read_record
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
 RECORD = replace(

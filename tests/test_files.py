@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from mrvae_zoo.files import atomic_path, check_output, write_atomically
+from mrvae_zoo.common.files import atomic_path, check_output, write_atomically
 
 
 def test_a_file_is_written_whole(tmp_path):

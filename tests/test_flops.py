@@ -4,8 +4,8 @@ import pytest
 import torch
 from conftest import OPTIONS, SHAPES
 
-from mrvae_zoo.factory import config_from_options
-from mrvae_zoo.flops import training_flops
+from mrvae_zoo.comparison.flops import training_flops
+from mrvae_zoo.models.factory import config_from_options
 
 SIZES, LATENTS, DEGREE = (64, 24, 16), 5, 3
 

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 import mrvae_zoo
 from mrvae_zoo import gate
-from mrvae_zoo.gate_layers import GATEABLE
+from mrvae_zoo.gating.sites import GATEABLE
 
 BETAS = (0.01, 0.05, 0.5, 3.0, 10.0)
 PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-5)]

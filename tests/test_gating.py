@@ -6,12 +6,12 @@ import torch
 from conftest import off_by
 from torch import nn
 
-from mrvae_zoo import gating as gating_module
-from mrvae_zoo.gates import RootGate, SigmoidGate, legendre_basis, open_root, shrinkages
-from mrvae_zoo.gating import (
+from mrvae_zoo.gating import layers as gating_module
+from mrvae_zoo.gating.gates import RootGate, SigmoidGate, legendre_basis, open_root, shrinkages
+from mrvae_zoo.gating.kinds import Gating
+from mrvae_zoo.gating.layers import (
     GatedBatchNorm2d,
     GatedLayer,
-    Gating,
     fold,
     gate_the_weight,
     gated_activations,

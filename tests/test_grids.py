@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mrvae_zoo.grids import GAP, MARGIN, grid, to_pil
+from mrvae_zoo.common.grids import GAP, MARGIN, grid, to_pil
 
 
 def test_a_picture_holds_the_pixels():

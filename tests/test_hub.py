@@ -6,8 +6,9 @@ import torch
 from conftest import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
-from mrvae_zoo import catalogue, hub
-from mrvae_zoo.pins import Pin, write_pins
+from mrvae_zoo.checkpoints import catalogue
+from mrvae_zoo.checkpoints.pins import Pin, write_pins
+from mrvae_zoo.hub import load as hub
 
 
 def test_the_default_model_loads_with_its_curve():
@@ -125,7 +126,7 @@ def recipe_only(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "recipe.toml").touch()
     monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
-    monkeypatch.setattr("mrvae_zoo.pins.root", lambda: tmp_path)
+    monkeypatch.setattr("mrvae_zoo.checkpoints.pins.root", lambda: tmp_path)
     return folder
 
 
@@ -138,7 +139,7 @@ def test_a_model_without_weights_and_pin_says_how_to_train_it(recipe_only):
 
 
 def test_a_pinned_model_comes_from_its_commit_with_its_checksum(recipe_only, monkeypatch, tmp_path):
-    from mrvae_zoo import hub_download
+    from mrvae_zoo.hub import download as hub_download
 
     fetched = tmp_path / "cache"
     mrvae_zoo.save_pretrained(mrvae_zoo.create_model("mrvae_linear", input_shape=(1, 2, 2)), fetched)
@@ -161,6 +162,6 @@ def test_verify_compares_with_the_pin(monkeypatch, tmp_path):
     from mrvae_zoo.cli.verify import verify
 
     pins = {DEFAULT_MODEL: Pin(repo="org/name", revision=COMMIT, sha256=64 * "0")}
-    monkeypatch.setattr("mrvae_zoo.pins.read_pins", lambda: pins)
+    monkeypatch.setattr("mrvae_zoo.checkpoints.pins.read_pins", lambda: pins)
     with pytest.raises(ValueError, match=f"its published weights: the checksum is [0-9a-f]{{64}}, and {64 * '0'} in"):
         verify(DEFAULT_MODEL, tmp_path)

@@ -84,7 +84,7 @@ def test_a_branch_and_a_tag_are_what_they_are_on_the_hub(hub, hub_client, put, t
     assert old != new
     code = f"""
 import json
-from mrvae_zoo.hub import exact, locate_checkpoint
+from mrvae_zoo.hub.load import exact, locate_checkpoint
 print(json.dumps([[exact(source), locate_checkpoint(source).name] for source in ("hf-hub:{REPO}", "hf-hub:{REPO}@v1")]))
 """
     both = [[f"hf-hub:{REPO}@{new}", new], [f"hf-hub:{REPO}@{old}", old]]

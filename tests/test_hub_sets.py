@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mrvae_zoo.data import load_data
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import load_data
 from mrvae_zoo.errors import MissingExtraError
-from mrvae_zoo.recipes import DataRecipe
 
 datasets = pytest.importorskip("datasets")
 GREY = np.random.default_rng(0).integers(0, 256, (25, 6, 7), dtype=np.uint8)
@@ -81,7 +81,7 @@ def test_a_folder_of_images_with_an_image_that_is_damaged(folder, tmp_path, capl
 def test_streamed_is_as_in_memory(folder, tmp_path, monkeypatch):
     write(folder / "name" / "train.parquet", list(map(png, GREY)))
     kept = load("org/name", "train", tmp_path)
-    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", 0)
+    monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", 0)
     streamed = load("org/name", "train", tmp_path)
     assert torch.equal(torch.cat(list(streamed.batches(5))), torch.cat(list(kept.batches(5))))
 

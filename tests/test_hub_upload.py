@@ -10,8 +10,9 @@ import torch
 from conftest import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
-from mrvae_zoo import hub_calls, hub_package
-from mrvae_zoo.checkpoint import load_checkpoint
+from mrvae_zoo.checkpoints.folder import load_checkpoint
+from mrvae_zoo.hub import client as hub_calls
+from mrvae_zoo.hub import package as hub_package
 
 FILES = {"README.md", "config.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
 PICTURES = {"rd_curve.png", "reconstructions.png", "samples.png"}
@@ -111,8 +112,9 @@ HfApi().create_commit("{REPO}", [CommitOperationAdd("NOTES.md", b"theirs")], com
 @pytest.mark.long
 def test_a_picture_that_the_page_lost_is_removed(hub, hub_client):
     code = f"""
-from mrvae_zoo import hub_package, push_to_hub
-from mrvae_zoo.cards import Card, make_card
+from mrvae_zoo.hub import package as hub_package
+from mrvae_zoo import push_to_hub
+from mrvae_zoo.cards.card import Card, make_card
 push_to_hub("{DEFAULT_MODEL}", "{REPO}")
 def without(*arguments, **options):
     files = make_card(*arguments, **options).files

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mrvae_zoo.images import to_tensor
+from mrvae_zoo.common.images import to_tensor
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (28, 28), dtype=np.uint8)

@@ -7,10 +7,10 @@ import torch
 from conftest import make_images, make_model
 
 from mrvae_zoo import create_model, rate_distortion
-from mrvae_zoo.data import ImageData
-from mrvae_zoo.evaluation import importance_weighted_bound
-from mrvae_zoo.noise import seeded_generator
-from mrvae_zoo.rd_curve import bits_per_dimension
+from mrvae_zoo.common.noise import seeded_generator
+from mrvae_zoo.data.sets import ImageData
+from mrvae_zoo.evaluation.log_likelihood import importance_weighted_bound
+from mrvae_zoo.models.curve import bits_per_dimension
 
 SHAPE, LATENTS, SIGMA = (1, 3, 3), 4, 0.1
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrvae_zoo.init_recipe import look_at, write_recipe
-from mrvae_zoo.recipes import recipe_from_table
+from mrvae_zoo.training.init_recipe import look_at, write_recipe
+from mrvae_zoo.training.recipe import recipe_from_table
 
 RNG = np.random.default_rng(0)
 
@@ -82,18 +82,20 @@ def test_real_digits_are_nearly_binary(digits):
 def test_the_epochs_are_about_ten_thousand_steps(tmp_path, monkeypatch, images, epochs):
     folder = draw(tmp_path / "set", [(8, 8)] * 2)
     paths = [folder / "0.png", *[folder / "1.png"] * images]
-    monkeypatch.setattr("mrvae_zoo.init_recipe.split_folder", lambda _: {"train": paths[1:], "test": paths[:1]})
+    monkeypatch.setattr(
+        "mrvae_zoo.training.init_recipe.split_folder", lambda _: {"train": paths[1:], "test": paths[:1]}
+    )
     assert look_at(folder).epochs == pytest.approx(epochs, rel=0.1)
 
 
 def test_some_images_of_many_are_looked_at_and_damaged_ones_passed_over(tmp_path, monkeypatch):
     folder = draw(tmp_path / "set", [(8, 8)] * 20)
-    monkeypatch.setattr("mrvae_zoo.init_recipe.LOOKED_AT", 5)
+    monkeypatch.setattr("mrvae_zoo.training.init_recipe.LOOKED_AT", 5)
     assert len(look_at(folder).sizes) == 5
     for path in folder.iterdir():
         if path.stem != "7":
             path.write_bytes(b"no image")
-    monkeypatch.setattr("mrvae_zoo.init_recipe.LOOKED_AT", 20)
+    monkeypatch.setattr("mrvae_zoo.training.init_recipe.LOOKED_AT", 20)
     assert look_at(folder).sizes == ((8, 8),)
     (folder / "7.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="none of 20 images can be read; .*png is not an image"):

@@ -11,16 +11,9 @@ from torch import nn
 
 import mrvae_zoo
 from mrvae_zoo import Posterior
-from mrvae_zoo.gates import ThresholdGate
-from mrvae_zoo.gating import Gating
-from mrvae_zoo.latent_layers import (
-    BlendedConv2d,
-    BlendedLinear,
-    latent_reader,
-    latent_reader2d,
-    latent_writer,
-    latent_writer2d,
-)
+from mrvae_zoo.gating.blended import BlendedConv2d, BlendedLinear
+from mrvae_zoo.gating.gates import ThresholdGate
+from mrvae_zoo.gating.kinds import Gating, latent_reader, latent_reader2d, latent_writer, latent_writer2d
 
 BETA_RANGE = (0.02, 6.0)
 GATING = Gating(kind="shrinkage", beta_range=BETA_RANGE, degree=2)
@@ -137,7 +130,7 @@ def test_leaving_out_examples_at_the_lowest_beta_changes_nothing(name, at_lowest
     beta[:at_lowest], beta[at_lowest:] = BETAS[0], 1.0
     found = []
     for skips in (True, False):
-        monkeypatch.setattr("mrvae_zoo.latent_layers.values_can_be_read", lambda _, skips=skips: skips)
+        monkeypatch.setattr("mrvae_zoo.gating.blended.values_can_be_read", lambda _, skips=skips: skips)
         layer, x = make(name)
         x.requires_grad_()
         y = layer(x, GATING.features(beta))

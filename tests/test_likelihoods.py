@@ -5,8 +5,8 @@ import torch
 from torch.distributions import Bernoulli as BernoulliDistribution
 from torch.distributions import Normal
 
-from mrvae_zoo.config import ModelConfig
-from mrvae_zoo.likelihoods import Bernoulli, Gaussian, make_likelihood
+from mrvae_zoo.models.config import ModelConfig
+from mrvae_zoo.models.likelihoods import Bernoulli, Gaussian, make_likelihood
 
 
 def test_bernoulli_is_minus_the_log_probability():

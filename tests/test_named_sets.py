@@ -8,9 +8,10 @@ import torch
 from conftest import CHECKOUT
 from PIL import Image
 
-from mrvae_zoo.data import data_sets, load_data
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import data_sets, load_data
 from mrvae_zoo.errors import MissingExtraError
-from mrvae_zoo.recipes import DataRecipe, read_recipe
+from mrvae_zoo.training.recipe import read_recipe
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
 

@@ -1,6 +1,6 @@
 import torch
 
-from mrvae_zoo.noise import Noise, seed_of
+from mrvae_zoo.common.noise import Noise, seed_of
 
 
 def test_every_number_of_a_seed_matters_to_a_generator():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mrvae_zoo.npz import read_npz
+from mrvae_zoo.data.npz import read_npz
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 3, 5, 6), dtype=np.uint8)
 

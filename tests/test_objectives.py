@@ -8,10 +8,11 @@ from conftest import make_images, make_model
 from torch.distributions import Normal
 
 from mrvae_zoo import Posterior, VAEOutput, sample_beta
-from mrvae_zoo.objectives import GlobalBatch, beta_tcvae, beta_vae, draw_beta, weigh
-from mrvae_zoo.recipes import recipe_from_table
-from mrvae_zoo.total_correlation import decompose
-from mrvae_zoo.training import train
+from mrvae_zoo.evaluation.total_correlation import decompose
+from mrvae_zoo.gating.beta import draw_beta
+from mrvae_zoo.training.objectives import GlobalBatch, beta_tcvae, beta_vae, weigh
+from mrvae_zoo.training.recipe import recipe_from_table
+from mrvae_zoo.training.train import train
 
 
 def test_beta_is_stratified_and_log_uniform():

@@ -3,10 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mrvae_zoo.data import load_data
+from mrvae_zoo.data.folders import split_folder
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import load_data
 from mrvae_zoo.errors import UnknownNameError
-from mrvae_zoo.own_sets import split_folder
-from mrvae_zoo.recipes import DataRecipe
 
 SHAPE = (1, 4, 4)
 HELD_OUT_OF_THIRTY = ["12.png", "6.png"]

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mrvae_zoo.images import open_image
-from mrvae_zoo.pictures import Pictures, StreamedImages, load_pictures
+from mrvae_zoo.common.images import open_image
+from mrvae_zoo.data.encoded_images import Pictures, StreamedImages, load_pictures
 
 GREY = np.random.default_rng(0).integers(0, 256, (60, 6, 7), dtype=np.uint8)
 
@@ -31,7 +31,7 @@ def damage(path):
 @pytest.mark.parametrize("limit", [1 << 20, 0])
 @pytest.mark.parametrize("shape", [(1, 6, 7), (1, None, None)])
 def test_images_come_in_their_order(paths, monkeypatch, limit, shape):
-    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", limit)
+    monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", limit)
     images = load_pictures(pictures(paths), shape)
     assert isinstance(images, StreamedImages) == (limit == 0)
     if isinstance(images, StreamedImages):
@@ -43,7 +43,7 @@ def test_images_come_in_their_order(paths, monkeypatch, limit, shape):
 @pytest.mark.parametrize("limit", [1 << 20, 0])
 @pytest.mark.parametrize("shape", [(1, 6, 7), (1, None, None)])
 def test_what_is_damaged_is_left_out_counted_and_named_once(paths, monkeypatch, caplog, limit, shape):
-    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", limit)
+    monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", limit)
     for path in (paths[0], paths[31]):
         damage(path)
     paths[40].unlink()
@@ -84,7 +84,7 @@ def test_images_of_several_sizes_and_a_model_of_any(paths):
 
 
 def test_an_image_that_goes_bad_while_streaming_is_one_line(paths, monkeypatch):
-    monkeypatch.setattr("mrvae_zoo.pictures.MEMORY_LIMIT", 0)
+    monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", 0)
     images = load_pictures(pictures(paths), (1, 6, 7))
     damage(paths[5])
     with pytest.raises(ValueError, match=r"05.png is damaged: ") as error:

@@ -2,7 +2,7 @@ import tomllib
 
 import pytest
 
-from mrvae_zoo.pins import Pin, read_pins, write_pins
+from mrvae_zoo.checkpoints.pins import Pin, read_pins, write_pins
 
 PIN = Pin(repo="org/mrvae_mlp.mnist", revision=40 * "a", sha256=64 * "0")
 

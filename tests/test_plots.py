@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mrvae_zoo import MissingExtraError, RDCurve, RDPoint
-from mrvae_zoo.plots import plot_curve
+from mrvae_zoo.evaluation.plots import plot_curve
 
 
 def falling(count: int) -> RDCurve:
@@ -48,7 +48,7 @@ def test_the_picture_shows_every_point_and_no_label_covers_another(figures, tmp_
 def test_the_state_of_pyplot_is_left_alone(tmp_path):
     code = (
         "import sys; from pathlib import Path; from mrvae_zoo import RDCurve, RDPoint\n"
-        "from mrvae_zoo.plots import plot_curve\n"
+        "from mrvae_zoo.evaluation.plots import plot_curve\n"
         "curve = RDCurve(points=(RDPoint(beta=1.0, rate=1.0, distortion=2.0),))\n"
         "plot_curve(curve, Path(sys.argv[1]), title='one')\n"
         "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules"

@@ -14,15 +14,16 @@ import torch
 from conftest import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run
 
 import mrvae_zoo
-from mrvae_zoo import plugins
-from mrvae_zoo.data import DataSet, load_data
-from mrvae_zoo.objectives import GlobalBatch, Objective, beta_tcvae, beta_vae
-from mrvae_zoo.recipes import DataRecipe
-from mrvae_zoo.registry import Architecture, Registry
+from mrvae_zoo.common import entry_points as plugins
+from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import DataSet, load_data
+from mrvae_zoo.models.registry import Architecture
+from mrvae_zoo.training.objectives import GlobalBatch, Objective, beta_tcvae, beta_vae
 
 EXAMPLE = CHECKOUT / "examples" / "plugin"
 ZOO = ("mrvae_linear", "mrvae_mlp")  # a registry of the zoo's own, so that tests leave the real one alone
-RECORD = "from mrvae_zoo.registry import Architecture\nA = Architecture(name='{name}', build='{module}:build')\n"
+RECORD = "from mrvae_zoo.models.registry import Architecture\nA = Architecture(name='{name}', build='{module}:build')\n"
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,8 @@ def test_what_the_example_brings_is_known_without_importing_it(installed, python
 
 def test_importing_the_zoo_reads_no_entry_points(installed, python):
     code = (
-        "import sys, mrvae_zoo.registry, mrvae_zoo.data, mrvae_zoo.plugins as p; print(p._read.cache_info().currsize)"
+        "import mrvae_zoo.common.registry, mrvae_zoo.data.sets, mrvae_zoo.common.entry_points as p; "
+        "print(p._read.cache_info().currsize)"
     )
     assert ok(python(installed, "-c", code)).stdout == "0\n"
 
@@ -179,7 +181,7 @@ def test_the_lstm_without_gates_is_an_lstm(installed, monkeypatch):
     monkeypatch.syspath_prepend(installed)
     from mrvae_lstm.lstm import GatedLSTM
 
-    from mrvae_zoo.gating import Gating
+    from mrvae_zoo.gating.kinds import Gating
 
     torch.manual_seed(0)
     ours = GatedLSTM(5, 7, Gating(kind="none", beta_range=(0.01, 10.0)), side="encoder").double()
@@ -235,7 +237,10 @@ def test_the_weights_of_a_plug_in_are_pretrained_models(site):
 
 
 def test_a_record_of_a_plug_in_keeps_what_it_says_of_itself(site):
-    text = "from mrvae_zoo.registry import Architecture\nA = Architecture(name='one', build=dict, gatings=('affine',))"
+    text = """
+from mrvae_zoo.models.registry import Architecture
+A = Architecture(name='one', build=dict, gatings=('affine',))
+"""
     install(site, "affine-pkg", "architecture.one = affine_pkg:A", affine_pkg=text)
     assert architectures()["one"].gatings == ("affine",)
 
@@ -249,7 +254,7 @@ def test_the_first_of_two_copies_of_a_package_counts(site, monkeypatch):
 
 
 def test_what_a_data_set_gives_is_checked(site, monkeypatch):
-    text = "from mrvae_zoo.data import DataSet\nD = DataSet(name='floats', load=lambda root, split: {})\n"
+    text = "from mrvae_zoo.data.sets import DataSet\nD = DataSet(name='floats', load=lambda root, split: {})\n"
     for given, message in (
         ("__import__('torch').zeros(2, 1, 4, 4)", r"gave torch.float32 \(2, 1, 4, 4\); expected a uint8 tensor"),
         ("[1, 2]", r"gave list; expected a uint8 tensor \(N, C, H, W\)"),
@@ -258,14 +263,14 @@ def test_what_a_data_set_gives_is_checked(site, monkeypatch):
         install(site, "floats-pkg", "data_set.floats = floats_pkg:D", floats_pkg=text.format(given))
         sys.modules.pop("floats_pkg", None)
         plugins._read.cache_clear()
-        monkeypatch.setattr("mrvae_zoo.data.data_sets", Registry("data set", plugins=DataSet))
+        monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", Registry("data set", plugins=DataSet))
         with pytest.raises(ValueError, match=message):
             load_data(DataRecipe(name="floats"), "train", site, (1, 4, 4))
 
 
 def test_an_objective_of_a_plug_in_is_known_by_name(site):
     text = (
-        "from mrvae_zoo.objectives import Objective\n"
+        "from mrvae_zoo.training.objectives import Objective\n"
         "A = Objective(name='mine', loss=lambda output, beta, batch: output.distortion, lowest_beta=2.0)\n"
     )
     points = "objective.mine = mine_pkg:A\nobjective.other = mine_pkg:A\nobjective.beta_vae = mine_pkg:A"
@@ -287,7 +292,7 @@ def test_an_objective_of_a_plug_in_is_known_by_name(site):
 
 def test_a_data_set_that_is_broken_is_not_looked_for_as_a_folder(site, monkeypatch):
     install(site, "broken-pkg", "data_set.broken = broken_pkg:missing", broken_pkg="")
-    monkeypatch.setattr("mrvae_zoo.data.data_sets", Registry("data set", plugins=DataSet))
+    monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", Registry("data set", plugins=DataSet))
     with pytest.raises(ValueError, match="broken-pkg"):
         load_data(DataRecipe(name="broken"), "train", site, (1, 4, 4))
 

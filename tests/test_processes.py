@@ -12,10 +12,10 @@ import torch
 from conftest import BARS_RECIPE, DEFAULT_MODEL
 
 import mrvae_zoo
-from mrvae_zoo.processes import gather
-from mrvae_zoo.recipes import recipe_from_table
-from mrvae_zoo.run_folder import write_recipe
-from mrvae_zoo.training_state import load_state
+from mrvae_zoo.common.processes import gather
+from mrvae_zoo.training.recipe import recipe_from_table
+from mrvae_zoo.training.run_folder import write_recipe
+from mrvae_zoo.training.state import load_state
 
 TABLES = {
     "beta_vae": {**BARS_RECIPE, "data": {"name": "binarized_mnist", "binarize": "dynamic"}},
@@ -68,7 +68,7 @@ def test_what_two_processes_saved_one_resumes(bars, tmp_path):
     write_recipe(tmp_path, recipe_from_table(TABLES["beta_vae"], where="test"))
     often = ("--set", "training.checkpoint_every=20")
     ok(train(tmp_path, bars, tmp_path / "one", *often, processes=1))
-    stop = "import os, sys, mrvae_zoo.loop as loop\nsave = loop.Loop._save\n"
+    stop = "import os, sys, mrvae_zoo.training.loop as loop\nsave = loop.Loop._save\n"
     stop += "def save_and_stop(self):\n    save(self)\n    self.done == 40 and os._exit(9)\n"
     stop += "loop.Loop._save = save_and_stop\nfrom mrvae_zoo.cli import main\nmain()\n"
     (tmp_path / "stop.py").write_text(stop, encoding="utf-8")

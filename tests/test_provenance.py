@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from conftest import CHECKOUT
 
-from mrvae_zoo.provenance import commit_of, format_seconds, record_training
+from mrvae_zoo.training.provenance import commit_of, format_seconds, record_training
 
 
 @pytest.fixture

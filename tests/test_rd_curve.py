@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mrvae_zoo import ModelConfig, RDCurve, RDPoint
-from mrvae_zoo.rd_curve import bits_per_dimension
+from mrvae_zoo.models.curve import bits_per_dimension
 
 CURVE = RDCurve(
     points=(

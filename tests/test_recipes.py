@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from conftest import CHECKOUT
 
-from mrvae_zoo.recipes import TrainedRecord, parse_override, read_recipe, recipe_from_table, to_toml
+from mrvae_zoo.training.recipe import TrainedRecord, parse_override, read_recipe, recipe_from_table, to_toml
 
 MINIMAL = """
 [model]

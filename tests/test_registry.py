@@ -5,8 +5,9 @@ import torch
 from conftest import PLUGIN, SHAPES
 
 import mrvae_zoo
-from mrvae_zoo import registry
-from mrvae_zoo.registry import Registry, matching, register_architecture
+from mrvae_zoo.common.registry import Registry, matching
+from mrvae_zoo.models import registry as model_registry
+from mrvae_zoo.models.registry import register_architecture
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ def test_every_architecture_has_a_shape_in_these_tests():
 
 def test_an_architecture_of_ones_own(monkeypatch):
     monkeypatch.setattr(
-        registry, "architectures", Registry("architecture", list(registry.architectures._records.values()))
+        model_registry, "architectures", Registry("architecture", list(model_registry.architectures._records.values()))
     )
-    monkeypatch.setattr("mrvae_zoo.factory.architectures", registry.architectures)
+    monkeypatch.setattr("mrvae_zoo.models.factory.architectures", model_registry.architectures)
 
     @register_architecture("my_vae", gatings=("affine",))
     def build(input_shape, latent_dim, gating, *, widths: tuple[int, ...] = (8,)):
-        from mrvae_zoo.architectures.mlp import build as build_mlp
+        from mrvae_zoo.models.architectures.mlp import build as build_mlp
 
         return build_mlp(input_shape, latent_dim, gating, widths=widths)
 

@@ -15,10 +15,10 @@ import torch
 from conftest import BARS_RECIPE
 
 import mrvae_zoo
-from mrvae_zoo.recipes import TrainedRecord, read_recipe, recipe_from_table
-from mrvae_zoo.run_folder import write_recipe
-from mrvae_zoo.training import train
-from mrvae_zoo.training_state import load_state, newest_first
+from mrvae_zoo.training.recipe import TrainedRecord, read_recipe, recipe_from_table
+from mrvae_zoo.training.run_folder import write_recipe
+from mrvae_zoo.training.state import load_state, newest_first
+from mrvae_zoo.training.train import train
 
 STEPS = 240
 FINISHED = ["config.json", "metrics.jsonl", "model.safetensors", "rd_curve.json", "recipe.toml"]
@@ -103,7 +103,7 @@ def test_killed_at_random_steps_and_resumed_it_ends_with_the_same_bits(path, bar
 
 KILL_WHILE_WRITING = """
 import os, signal, sys
-import mrvae_zoo.files
+import mrvae_zoo.common.files
 calls, real = 0, os.fsync
 def fsync(file):
     global calls
@@ -240,7 +240,7 @@ def test_an_existing_run_is_not_overwritten_unless_forced(recipe, path, bars, un
 
 def test_weights_to_start_from_do_not_replace_those_of_a_state(recipe, bars, uninterrupted, tmp_path):
     run = halfway(recipe, bars, tmp_path / "run")
-    train(recipe, bars, run, resume=True, init=f"local-dir:{uninterrupted}")
+    train(recipe, bars, run, resume=True, init=uninterrupted)
     assert same_result(run, uninterrupted)
 
 

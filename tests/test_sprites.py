@@ -4,9 +4,9 @@ import math
 import pytest
 import torch
 
-from mrvae_zoo.data import load_data
-from mrvae_zoo.recipes import DataRecipe
-from mrvae_zoo.sprites import FACTORS, RADII, SHAPES, draw, grid, split_factors
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import load_data
+from mrvae_zoo.data.sprites import FACTORS, RADII, SHAPES, draw, grid, split_factors
 
 MIDDLE = 5
 

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from mrvae_zoo import Posterior
-from mrvae_zoo.total_correlation import decompose
+from mrvae_zoo.evaluation.total_correlation import decompose
 
 
 def make_posterior(n, latents=3, *, seed=0):

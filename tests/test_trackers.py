@@ -7,8 +7,8 @@ import pytest
 from conftest import BARS_RECIPE
 
 import mrvae_zoo
-from mrvae_zoo.recipes import recipe_from_table
-from mrvae_zoo.training import train
+from mrvae_zoo.training.recipe import recipe_from_table
+from mrvae_zoo.training.train import train
 
 
 @pytest.fixture(scope="module")

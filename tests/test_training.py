@@ -13,12 +13,14 @@ import torch
 from conftest import BARS_RECIPE
 
 import mrvae_zoo
-from mrvae_zoo.evaluation import measure_again
-from mrvae_zoo.loop import count_steps, make_optimizer, orders, whole_batch
-from mrvae_zoo.objectives import beta_vae, draw_beta
-from mrvae_zoo.recipes import DataRecipe, read_recipe, recipe_from_table
-from mrvae_zoo.training import train
-from mrvae_zoo.training_state import load_state
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.evaluation.published import measure_again
+from mrvae_zoo.gating.beta import draw_beta
+from mrvae_zoo.training.loop import count_steps, make_optimizer, orders, whole_batch
+from mrvae_zoo.training.objectives import beta_vae
+from mrvae_zoo.training.recipe import read_recipe, recipe_from_table
+from mrvae_zoo.training.state import load_state
+from mrvae_zoo.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_the_noise_of_a_step_depends_on_the_seed_and_the_step(root, recipe, tmp_
         seeds[seed].append(beta[0].item())
         return beta
 
-    monkeypatch.setattr("mrvae_zoo.loop.draw_beta", spy)
+    monkeypatch.setattr("mrvae_zoo.training.loop.draw_beta", spy)
     for seed in seeds:
         train(replace(recipe, training=replace(recipe.training, max_steps=6, seed=seed)), root, tmp_path / str(seed))
     assert len({*seeds[1], *seeds[2]}) == 12
@@ -110,7 +112,7 @@ def test_an_objective_learns_of_the_batch_and_the_set(root, recipe, tmp_path, mo
         given.append((len(beta), beta.unique().numel(), batch.examples, batch.start, batch.gather(beta) is beta))
         return beta_vae.loss(output, beta, batch)
 
-    monkeypatch.setattr("mrvae_zoo.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    monkeypatch.setattr("mrvae_zoo.training.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
     one_step = replace(recipe, training=replace(recipe.training, max_steps=1))
     one_beta = replace(one_step, objective=replace(recipe.objective, beta_sampling="batch"))
     train(one_step, root, tmp_path / "a")
@@ -126,7 +128,7 @@ def test_a_run_draws_as_many_at_the_ends_as_its_recipe_says(root, recipe, tmp_pa
         drawn.append(((beta == torch.tensor(0.01)).sum().item(), (beta == 10).sum().item(), beta.unique().numel()))
         return beta_vae.loss(output, beta, batch)
 
-    monkeypatch.setattr("mrvae_zoo.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    monkeypatch.setattr("mrvae_zoo.training.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
     short = replace(
         recipe,
         objective=replace(recipe.objective, beta_at_ends=at_ends),
@@ -147,8 +149,8 @@ def test_a_run_at_one_beta_is_told_no_other_and_measured_there_alone(root, recip
         losses.append(beta_vae.loss(output, beta, batch))
         return losses[-1]
 
-    monkeypatch.setattr("mrvae_zoo.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
-    monkeypatch.setattr("mrvae_zoo.loop.draw_beta", None)
+    monkeypatch.setattr("mrvae_zoo.training.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    monkeypatch.setattr("mrvae_zoo.training.loop.draw_beta", None)
     one = replace(
         recipe,
         model=replace(recipe.model, gating=gating),
@@ -303,14 +305,14 @@ def test_the_optimiser_is_that_of_the_recipe(root, recipe, tmp_path, change):
     assert difference.abs().max() > 0
     if "optimizer" in change:  # decoupled: lr · decay · weight, whatever the gradient
         torch.manual_seed(recipe.training.seed)
-        start = mrvae_zoo.factory.build_model(recipe.model).state_dict()[name]
+        start = mrvae_zoo.models.factory.build_model(recipe.model).state_dict()[name]
         assert torch.allclose(difference, -5e-3 * 0.1 * start, atol=1e-6)
 
 
 def test_training_starts_from_a_checkpoint(trained, root, recipe, tmp_path):
     _, run, _ = trained
     training = replace(recipe.training, max_steps=1, learning_rate=1e-9)
-    model = train(replace(recipe, training=training), root, tmp_path / "again", init=f"local-dir:{run}")
+    model = train(replace(recipe, training=training), root, tmp_path / "again", init=run)
     start = mrvae_zoo.load_pretrained(f"local-dir:{run}").state_dict()
     for name, tensor in model.state_dict().items():
         assert torch.allclose(tensor, start[name], atol=1e-6), name
@@ -320,7 +322,7 @@ def test_a_start_that_does_not_fit_names_the_tensors(trained, root, recipe, tmp_
     _, run, _ = trained
     wider = replace(recipe, model=replace(recipe.model, arguments={"widths": (16, 8), "activation": "silu"}))
     with pytest.raises(ValueError, match="does not fit the recipe's model") as error:
-        train(wider, root, tmp_path / "run", init=f"local-dir:{run}")
+        train(wider, root, tmp_path / "run", init=run)
     assert "encoder.layers.0.weight has shape (32, 64), not (16, 64)" in str(error.value)
     assert "encoder.layers.4.weight is missing" in str(error.value)
     assert not (tmp_path / "run").exists()
@@ -341,7 +343,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(r
         loss = beta_vae.loss(output, beta, batch)
         return torch.where(beta == beta[7], torch.inf, loss) if len(betas) == 14 else loss
 
-    monkeypatch.setattr("mrvae_zoo.loop.objectives", {"beta_vae": replace(beta_vae, loss=broken)})
+    monkeypatch.setattr("mrvae_zoo.training.loop.objectives", {"beta_vae": replace(beta_vae, loss=broken)})
     often = replace(recipe, training=replace(recipe.training, checkpoint_every=6))
     with pytest.raises(FloatingPointError) as error:
         train(often, root, tmp_path / "run")
@@ -360,14 +362,14 @@ def test_weights_that_are_not_finite_are_never_saved(root, recipe, tmp_path, mon
     count = itertools.count()
     monkeypatch.setattr("accelerate.Accelerator.backward", lambda self, loss: backward(holder, loss))
     holder = types.SimpleNamespace(parameters=None)
-    build = mrvae_zoo.factory.build_model
+    build = mrvae_zoo.models.factory.build_model
 
     def remember(config):
         model = build(config)
         holder.parameters = list(model.parameters())
         return model
 
-    monkeypatch.setattr("mrvae_zoo.training.build_model", remember)
+    monkeypatch.setattr("mrvae_zoo.training.train.build_model", remember)
     often = replace(recipe, training=replace(recipe.training, checkpoint_every=3, max_steps=9))
     with pytest.raises(FloatingPointError, match="a weight is not finite after step 9; .* of step 6 is kept"):
         train(often, root, tmp_path / "run")

@@ -3,7 +3,7 @@ from typing import Any, Literal
 
 import pytest
 
-from mrvae_zoo.typed import from_mapping, to_plain
+from mrvae_zoo.common.schema import from_mapping, to_plain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 import mrvae_zoo
 from mrvae_zoo import FixedRateVAE, Posterior
-from mrvae_zoo.gating import GatedLayer
+from mrvae_zoo.gating.layers import GatedLayer
 
 BETAS = (0.01, 0.03, 0.5, 1.0, 4.0, 10.0)
 PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-5)]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo import __version__
+from mrvae_zoo._version import __version__
 from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.compare import compare
 from mrvae_zoo.cli.curve import curve

@@ -26,9 +26,10 @@ def card(
 
     A RUN is local-dir:RUN. With --force the files of a card that is there are replaced.
     """
-    from mrvae_zoo.cards import make_card
-    from mrvae_zoo.files import check_output, write_atomically
-    from mrvae_zoo.hub import HUB, LOCAL, check_repo_id, exact, locate_checkpoint, locate_recipe, parse_hub_source
+    from mrvae_zoo.cards.card import make_card
+    from mrvae_zoo.checkpoints.sources import HUB, LOCAL, check_repo_id, parse_hub_source
+    from mrvae_zoo.common.files import check_output, write_atomically
+    from mrvae_zoo.hub.load import exact, locate_checkpoint, locate_recipe
 
     check_output(output, force=force)
     if output.exists() and not output.is_dir():

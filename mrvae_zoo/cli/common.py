@@ -12,7 +12,8 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
-    from mrvae_zoo.rd_curve import RDCurve
+    from mrvae_zoo.models.curve import RDCurve
+
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")

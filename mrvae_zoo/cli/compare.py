@@ -21,8 +21,8 @@ from mrvae_zoo.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from mrvae_zoo.comparison_record import AtBudget, ComparisonRecord
-    from mrvae_zoo.run_folder import Progress
+    from mrvae_zoo.comparison.record import AtBudget, ComparisonRecord
+    from mrvae_zoo.training.run_folder import Progress
 
 
 class RegimeOption(StrEnum):
@@ -75,15 +75,15 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare a model with β-VAEs that are each trained for one β. The same command goes on where it was killed."""
-    from mrvae_zoo.comparison import compare as run_comparison
-    from mrvae_zoo.comparison_plan import Plan, with_validation
-    from mrvae_zoo.comparison_plot import draw_comparison
-    from mrvae_zoo.comparison_runs import Runs
-    from mrvae_zoo.data import load_data
-    from mrvae_zoo.files import check_output, write_atomically
-    from mrvae_zoo.hub import locate_recipe
-    from mrvae_zoo.plots import check_matplotlib
-    from mrvae_zoo.recipes import read_recipe
+    from mrvae_zoo.common.files import check_output, write_atomically
+    from mrvae_zoo.comparison.compare import compare as run_comparison
+    from mrvae_zoo.comparison.plan import Plan, with_validation
+    from mrvae_zoo.comparison.plot import draw_comparison
+    from mrvae_zoo.comparison.runs import Runs
+    from mrvae_zoo.data.sets import load_data
+    from mrvae_zoo.evaluation.plots import check_matplotlib
+    from mrvae_zoo.hub.load import locate_recipe
+    from mrvae_zoo.training.recipe import read_recipe
 
     if process_count() > 1:
         raise typer.BadParameter("compare runs in one process; start it without torchrun or accelerate launch.")

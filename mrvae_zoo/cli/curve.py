@@ -20,11 +20,11 @@ def curve(
     json: Json = False,
 ) -> None:
     """Print the rate-distortion curve of a model: the published one, or measured again with --data-root."""
-    from mrvae_zoo.disentanglement import with_gaps
-    from mrvae_zoo.evaluation import measure_again
-    from mrvae_zoo.files import check_output
-    from mrvae_zoo.hub import load_pretrained
-    from mrvae_zoo.plots import check_matplotlib, plot_curve
+    from mrvae_zoo.common.files import check_output
+    from mrvae_zoo.evaluation.disentanglement import with_gaps
+    from mrvae_zoo.evaluation.plots import check_matplotlib, plot_curve
+    from mrvae_zoo.evaluation.published import measure_again
+    from mrvae_zoo.hub.load import load_pretrained
 
     if data is not None and data_root is None:
         raise typer.BadParameter("--data needs --data-root.")

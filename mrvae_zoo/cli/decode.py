@@ -16,12 +16,12 @@ def decode(
     """Decode latents into a folder of PNG images."""
     import torch
 
-    from mrvae_zoo.checkpoint import read_config
-    from mrvae_zoo.files import atomic_path, check_output
-    from mrvae_zoo.grids import to_pil
-    from mrvae_zoo.hub import load_pretrained, locate_checkpoint
-    from mrvae_zoo.latents import load_latents, unique_stems
-    from mrvae_zoo.tiling import decode_tiled
+    from mrvae_zoo.checkpoints.folder import read_config
+    from mrvae_zoo.common.files import atomic_path, check_output
+    from mrvae_zoo.common.grids import to_pil
+    from mrvae_zoo.hub.load import load_pretrained, locate_checkpoint
+    from mrvae_zoo.inference.latents import load_latents, unique_stems
+    from mrvae_zoo.inference.tiling import decode_tiled
 
     check_output(output, force=force)
     mean, info = load_latents(latents)

@@ -11,9 +11,8 @@ Source = Annotated[str, typer.Argument(help="A catalogue name, local-dir:PATH or
 
 def diff(a: Source, b: Source, json: Json = False) -> None:
     """Compare the published curves of two models at every β that both reach; the change is that of B against A."""
-    from mrvae_zoo.curve_diff import compare_curves
-    from mrvae_zoo.hub import locate_checkpoint
-    from mrvae_zoo.rd_curve import RDCurve
+    from mrvae_zoo.hub.load import locate_checkpoint
+    from mrvae_zoo.models.curve import RDCurve, compare_curves
 
     curves = []
     for name in (a, b):

@@ -22,13 +22,13 @@ def encode(
 
     Of a folder those that cannot be read are left out and named. Several processes (torchrun) share the images.
     """
-    from mrvae_zoo.checkpoint import read_config
-    from mrvae_zoo.encoding import encode_files, find_files
-    from mrvae_zoo.files import check_output
-    from mrvae_zoo.hub import exact, load_pretrained, locate_checkpoint
-    from mrvae_zoo.images import name_some
-    from mrvae_zoo.latents import LatentsInfo, save_latents
-    from mrvae_zoo.processes import make_accelerator
+    from mrvae_zoo.checkpoints.folder import read_config
+    from mrvae_zoo.common.files import check_output
+    from mrvae_zoo.common.images import name_some
+    from mrvae_zoo.common.processes import make_accelerator
+    from mrvae_zoo.hub.load import exact, load_pretrained, locate_checkpoint
+    from mrvae_zoo.inference.encoding import encode_files, find_files
+    from mrvae_zoo.inference.latents import LatentsInfo, save_latents
 
     if (beta is None) == (rate is None):
         raise typer.BadParameter("give --beta or --rate, and one of them.")

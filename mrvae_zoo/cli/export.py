@@ -38,9 +38,9 @@ def export(
     Inputs are x (B, C, H, W), beta (B,) and noise (B, Z), zeros for the posterior mean; outputs reconstruction, mean
     and log_var. The encoder has no noise and no reconstruction; the decoder takes z (B, Z) for x.
     """
-    from mrvae_zoo.export import export as export_model
-    from mrvae_zoo.files import check_output
-    from mrvae_zoo.hub import load_pretrained
+    from mrvae_zoo.common.files import check_output
+    from mrvae_zoo.hub.load import load_pretrained
+    from mrvae_zoo.inference.export import export as export_model
 
     check_output(output, force=force)
     model = load_pretrained(name)

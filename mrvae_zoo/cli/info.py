@@ -5,8 +5,8 @@ from mrvae_zoo.cli.common import Json, Name, print_curve, print_json, say
 
 def info(name: Name, json: Json = False) -> None:
     """Show what a model is: its config, its size and its published curve."""
-    from mrvae_zoo.hub import load_pretrained
-    from mrvae_zoo.typed import to_plain
+    from mrvae_zoo.common.schema import to_plain
+    from mrvae_zoo.hub.load import load_pretrained
 
     model = load_pretrained(name)
     parameters = sum(parameter.numel() for parameter in model.parameters())

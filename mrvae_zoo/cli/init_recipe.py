@@ -18,8 +18,8 @@ def init_recipe(
     force: Force = False,
 ) -> None:
     """Look at a folder of images and write a recipe to train on it."""
-    from mrvae_zoo.files import check_output, write_atomically
-    from mrvae_zoo.init_recipe import write_recipe
+    from mrvae_zoo.common.files import check_output, write_atomically
+    from mrvae_zoo.training.init_recipe import write_recipe
 
     if output is None:
         output = Path(f"{folder.resolve().name}.toml")

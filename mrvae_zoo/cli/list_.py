@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.catalogue import has_weights, list_models, model_folder
+from mrvae_zoo.checkpoints.catalogue import has_weights, list_models, model_folder
+from mrvae_zoo.checkpoints.pins import read_pins
 from mrvae_zoo.cli.common import Json, print_json, print_table, say
-from mrvae_zoo.pins import read_pins
 
 
 def list_command(
@@ -42,7 +42,7 @@ def list_hub(pattern: str, author: str | None, *, json: bool) -> None:
     """The models on the Hub."""
     from dataclasses import asdict
 
-    from mrvae_zoo.hub_list import list_hub_models
+    from mrvae_zoo.hub.search import list_hub_models
 
     models = list_hub_models(pattern, author=author)
     if json:

@@ -8,7 +8,7 @@ import typer
 from mrvae_zoo.cli.common import measuring, say
 
 if TYPE_CHECKING:
-    from mrvae_zoo.hub_upload import Pushed
+    from mrvae_zoo.hub.push import Pushed
 
 
 def publish(
@@ -20,8 +20,8 @@ def publish(
     ] = None,
 ) -> None:
     """Push every trained model of this checkout's catalogue to ORG/NAME, and pin them in registry/pins.toml."""
-    from mrvae_zoo.hub_publish import publish as publish_catalogue
-    from mrvae_zoo.pins import pins_path
+    from mrvae_zoo.checkpoints.pins import pins_path
+    from mrvae_zoo.hub.publish import publish as publish_catalogue
 
     def report(name: str, pushed: "Pushed") -> None:
         say(f"{name}: {'pushed' if pushed.changed else 'nothing to push'}; read back and compared")

@@ -22,7 +22,7 @@ def push(
     ] = None,
 ) -> None:
     """Push a trained model and its page to the Hugging Face Hub as one commit, and read it back."""
-    from mrvae_zoo.hub_upload import push_to_hub
+    from mrvae_zoo.hub.push import push_to_hub
 
     with measuring() as progress:
         pushed = push_to_hub(

@@ -27,12 +27,12 @@ def reconstruct(
     """
     import torch
 
-    from mrvae_zoo.evaluation import log_spaced
-    from mrvae_zoo.files import atomic_path, check_output
-    from mrvae_zoo.grids import grid
-    from mrvae_zoo.hub import load_pretrained
-    from mrvae_zoo.rd_curve import RDCurve, RDPoint
-    from mrvae_zoo.vae import FixedRateVAE
+    from mrvae_zoo.common.files import atomic_path, check_output
+    from mrvae_zoo.common.grids import grid
+    from mrvae_zoo.gating.beta import log_spaced
+    from mrvae_zoo.hub.load import load_pretrained
+    from mrvae_zoo.models.curve import RDCurve, RDPoint
+    from mrvae_zoo.models.vae import FixedRateVAE
 
     check_output(output, force=force)
     model = load_pretrained(name)

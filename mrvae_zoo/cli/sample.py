@@ -23,9 +23,9 @@ def sample(
     """Draw images decoded from the prior."""
     import torch
 
-    from mrvae_zoo.files import atomic_path, check_output
-    from mrvae_zoo.grids import grid
-    from mrvae_zoo.hub import load_pretrained
+    from mrvae_zoo.common.files import atomic_path, check_output
+    from mrvae_zoo.common.grids import grid
+    from mrvae_zoo.hub.load import load_pretrained
 
     check_output(output, force=force)
     plain = load_pretrained(name).at(beta)

@@ -27,11 +27,11 @@ def train(
     """Train a model as its recipe says, and measure its curve."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    from mrvae_zoo.files import check_output
-    from mrvae_zoo.hub import locate_recipe
-    from mrvae_zoo.recipes import read_recipe
-    from mrvae_zoo.run_folder import Progress
-    from mrvae_zoo.training import train as run_training
+    from mrvae_zoo.common.files import check_output
+    from mrvae_zoo.hub.load import locate_checkpoint, locate_recipe
+    from mrvae_zoo.training.recipe import read_recipe
+    from mrvae_zoo.training.run_folder import Progress
+    from mrvae_zoo.training.train import train as run_training
 
     if resume and force:
         raise typer.BadParameter("give --resume or --force, and not both.")
@@ -50,7 +50,7 @@ def train(
             recipe,
             data_root,
             output,
-            init=init,
+            init=None if init is None else locate_checkpoint(init),
             resume=resume,
             force=force,
             trackers=track or (),

@@ -8,10 +8,10 @@ def verify(name: Name, data_root: DataRoot) -> None:
 
     Exit status 1 where the checksum differs, or a point is off by more than 1%.
     """
-    from mrvae_zoo.checkpoint import load_checkpoint, read_config
-    from mrvae_zoo.evaluation import TOLERANCE, deviation, measure_again
-    from mrvae_zoo.hub import exact, locate_checkpoint
-    from mrvae_zoo.pins import read_pins
+    from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
+    from mrvae_zoo.checkpoints.pins import read_pins
+    from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
+    from mrvae_zoo.hub.load import exact, locate_checkpoint
 
     source = exact(name)
     folder = locate_checkpoint(source)

@@ -6,8 +6,9 @@ from conftest import make_images, off_by
 from torch import nn
 
 import mrvae_zoo
-from mrvae_zoo.architectures.blocks import ConvBlocks, halving_kernel, halvings
-from mrvae_zoo.gating import GatedLayer, Gating
+from mrvae_zoo.gating.kinds import Gating
+from mrvae_zoo.gating.layers import GatedLayer
+from mrvae_zoo.models.architectures.blocks import ConvBlocks, halving_kernel, halvings
 
 SIZES = [(28, 28), (32, 32), (64, 64), (96, 96), (45, 51), (1, 7)]
 SMALL = {"mrvae_conv": {"widths": (4, 6), "depth": 1}, "mrvae_resnet": {"widths": (4, 6, 6), "bottleneck": 3}}

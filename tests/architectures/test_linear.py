@@ -6,13 +6,7 @@ import torch
 from conftest import make_images, make_model
 
 import mrvae_zoo
-from mrvae_zoo.architectures.linear_optimum import (
-    LinearMaps,
-    exact_loss,
-    latents_in_use,
-    linear_maps,
-    optimal_loss,
-)
+from mrvae_zoo.evaluation.linear_optimum import LinearMaps, exact_loss, latents_in_use, linear_maps, optimal_loss
 
 SIGMA, LATENTS, SHAPE, STEPS = math.sqrt(0.2), 6, (1, 2, 4), 3000
 

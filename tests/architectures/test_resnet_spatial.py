@@ -85,7 +85,7 @@ def test_the_margin_is_needed():
     torch.manual_seed(0)
     model = make_model(NAME, "shrinkage", dtype=torch.float64).at(0.3)
     x = torch.rand(1, 3, 128, 128, dtype=torch.float64)
-    from mrvae_zoo import tiling
+    from mrvae_zoo.inference import tiling
 
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr(tiling, "reach", lambda _: 1)

@@ -11,7 +11,7 @@ from conftest import CHECKOUT, DEFAULT_MODEL
 from PIL import Image
 
 import mrvae_zoo
-from mrvae_zoo.disentanglement import mutual_information_gap
+from mrvae_zoo.evaluation.disentanglement import mutual_information_gap
 
 
 def ok(done):

@@ -7,8 +7,8 @@ import pytest
 from comparison_cases import RECIPE
 from PIL import Image
 
-from mrvae_zoo.comparison_record import read_record
-from mrvae_zoo.recipes import recipe_from_table, to_toml
+from mrvae_zoo.comparison.record import read_record
+from mrvae_zoo.training.recipe import recipe_from_table, to_toml
 
 QUICK = ("--learning-rate", 0.01, "--draws", 2)
 

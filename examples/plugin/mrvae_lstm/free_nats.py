@@ -10,7 +10,7 @@ Source: the free bits of Kingma et al., "Improving Variational Inference with In
 from torch import Tensor
 
 from mrvae_zoo import VAEOutput
-from mrvae_zoo.objectives import GlobalBatch, Objective
+from mrvae_zoo.training.objectives import GlobalBatch, Objective
 
 FLOOR = 3.0  # nats
 

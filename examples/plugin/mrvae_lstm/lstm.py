@@ -15,8 +15,9 @@ Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation
 import torch
 from torch import Tensor, nn
 
-from mrvae_zoo.gating import Gating, Side, call
-from mrvae_zoo.registry import Architecture
+from mrvae_zoo.gating.kinds import Gating, Side
+from mrvae_zoo.gating.layers import call
+from mrvae_zoo.models.registry import Architecture
 
 
 class GatedLSTM(nn.Module):

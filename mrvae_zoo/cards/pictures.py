@@ -1,0 +1,98 @@
+"""The pictures of a card: the curve, and what the model reconstructs and draws at several β.
+
+Letters: N images, C, H, W image.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mrvae_zoo.cards.subject import Subject
+from mrvae_zoo.checkpoints.catalogue import root
+from mrvae_zoo.common.grids import grid
+from mrvae_zoo.common.images import to_tensor
+from mrvae_zoo.common.layout import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES
+from mrvae_zoo.data.sets import BINARIZE_SEED
+from mrvae_zoo.evaluation.plots import draw_curve
+from mrvae_zoo.evaluation.published import measured_split
+from mrvae_zoo.gating.beta import log_spaced
+from mrvae_zoo.models.vae import FixedRateVAE
+
+COLUMNS, ROWS = 10, 7
+SEED = 0
+DRAWABLE = (1, 3)  # channels
+
+
+def pictures(subject: Subject, data_root: Path | None) -> dict[str, bytes]:
+    """PNG files by name; of images that are neither grey nor RGB the curve alone.
+
+    Raises:
+        ValueError: images of the test split are needed and `data_root` is not given.
+    """
+    dedicated = () if subject.comparison is None else subject.comparison.dedicated
+    drawn = {CURVE_PICTURE: draw_curve(subject.curve, title=subject.name, dedicated=dedicated)}
+    if subject.config.input_shape[0] not in DRAWABLE:
+        return drawn
+    x = sample_inputs(subject, data_root)
+    return drawn | {RECONSTRUCTIONS: _reconstructions(subject, x), SAMPLES: _samples(subject, x)}
+
+
+def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
+    """Ten images of the test split as the curve was measured on them: (N, C, H, W) in [0, 1].
+
+    For models of MNIST they are the digits of examples/, one of each kind, which a checkout has at hand: so a card
+    comes out the same with the data and without. Else they lie evenly over the split, which may be sorted by class.
+    """
+    data = subject.curve.data
+    digits = sorted((root() / "examples" / "digits").glob("*.png"))
+    if data["name"] == "mnist" and data.get("split") == "test" and subject.config.input_shape == (1, 28, 28) and digits:
+        x = to_tensor(digits, subject.config.input_shape)
+        if data.get("binarize") != "static":
+            return x
+        return torch.bernoulli(x, generator=torch.Generator().manual_seed(BINARIZE_SEED))
+    if data_root is None:
+        raise ValueError(
+            f"the card of {subject.name} shows reconstructions of images of {data['name']}; "
+            "pass --data-root, the folder that holds the data sets"
+        )
+    split = measured_split(subject.model, data_root)
+    count = min(COLUMNS, len(split))
+    (images,) = split.read([torch.arange(count) * len(split) // count])
+    return split.prepare(images)
+
+
+@torch.no_grad()
+def _reconstructions(subject: Subject, x: Tensor) -> bytes:
+    """A row for each β, from the mean of the posterior, labelled with the mean rate of these images."""
+    rows, labels = [x], [("input", "")]
+    for beta in _betas(subject):
+        out = subject.model.at(beta)(x, sample=False)
+        rows.append(out.reconstruction)
+        labels.append((f"beta {beta:g}", f"{out.rate.mean().item():.1f} nats"))  # Pillow's own font has no β
+    return _png(rows, labels)
+
+
+@torch.no_grad()
+def _samples(subject: Subject, x: Tensor) -> bytes:
+    """A row for each β, all from the same draws of z."""
+    size = (x.shape[2], x.shape[3]) if subject.config.spatial else None
+    betas = _betas(subject)
+    rows = [
+        subject.model.at(beta).sample(COLUMNS, size=size, generator=torch.Generator().manual_seed(SEED))
+        for beta in betas
+    ]
+    return _png(rows, [(f"beta {beta:g}", "") for beta in betas])
+
+
+def _betas(subject: Subject) -> list[float]:
+    if isinstance(subject.model, FixedRateVAE):
+        return [subject.model.beta]
+    return log_spaced(subject.config.beta_range, ROWS)
+
+
+def _png(rows: list[Tensor], labels: list[tuple[str, str]]) -> bytes:
+    file = BytesIO()
+    grid(rows, labels).save(file, format="PNG")
+    return file.getvalue()

@@ -1,0 +1,177 @@
+"""What the card of a model is about, read from its folder and checked."""
+
+import glob
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mrvae_zoo.checkpoints.catalogue import list_models, model_folder, root
+from mrvae_zoo.checkpoints.folder import CheckpointConfig, load_checkpoint, read_config
+from mrvae_zoo.checkpoints.sources import HUB, LOCAL
+from mrvae_zoo.common.layout import CURVE, RECIPE, WEIGHTS
+from mrvae_zoo.common.schema import from_mapping
+from mrvae_zoo.comparison.record import Contender, Dedicated, check_lengths, read_object, record_from_plain
+from mrvae_zoo.data.facts import DataFacts, data_facts
+from mrvae_zoo.models.config import ModelConfig
+from mrvae_zoo.models.curve import RDCurve, RDPoint
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.training.recipe import Recipe, read_recipe, to_toml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A Multi-Rate VAE beside β-VAEs of the same architecture, each trained for one β."""
+
+    mrvae: tuple[RDPoint, ...]
+    dedicated: tuple[RDPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a card is about.
+
+    Attributes:
+        name: of the model.
+        source: what `load_pretrained` takes.
+        model: with its curve.
+        curve: of the model.
+        record: config.json.
+        weights_bytes: the size of model.safetensors.
+        recipe: how it was trained.
+        recipe_text: recipe.toml as it is.
+        data: that it was trained on.
+        measured_on: the data of the curve, most often the same.
+        comparison: where dedicated β-VAEs were measured.
+    """
+
+    name: str
+    source: str
+    model: MultiRateVAE | FixedRateVAE
+    curve: RDCurve
+    record: CheckpointConfig
+    weights_bytes: int
+    recipe: Recipe
+    recipe_text: str
+    data: DataFacts
+    measured_on: DataFacts
+    comparison: Comparison | None
+
+    @property
+    def config(self) -> ModelConfig:
+        """Of the model."""
+        return self.record.model
+
+
+def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path | None) -> Subject:
+    """The subject of a card: see `mrvae_zoo.cards.card.make_card`."""
+    model = load_checkpoint(folder)
+    if model.curve is None:
+        raise ValueError(f"{folder / CURVE} is missing; a card shows the measured curve of a model")
+    if "name" not in model.curve.data:
+        raise ValueError(f"{folder / CURVE} does not say what the curve was measured on; a card does")
+    path = folder / RECIPE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; a card says how a model was trained")
+    recipe, record = read_recipe(path), read_config(folder)
+    _check_recipe(recipe, record.model, folder)
+    compare = _find_comparison(name, recipe) if compare is None else compare
+    return Subject(
+        name=name,
+        source=_source(folder, name, repo_id),
+        model=model,
+        curve=model.curve,
+        record=record,
+        weights_bytes=(folder / WEIGHTS).stat().st_size,
+        recipe=recipe,
+        recipe_text=path.read_text(encoding="utf-8"),
+        data=data_facts(recipe.data.name),
+        measured_on=data_facts(str(model.curve.data["name"])),
+        comparison=None if compare is None else read_comparison(compare),
+    )
+
+
+def read_comparison(path: Path) -> Comparison:
+    """The comparison in a file, as `mrvae compare` writes it.
+
+    Of figures from elsewhere betas, and of mrvae and dedicated the lists rate and distortion, one value for each β, are
+    enough; further keys are passed over.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not such a file; naming it and the key.
+    """
+    data = read_object(path)
+    if "regime" in data:
+        record = record_from_plain(data, where=str(path))
+        betas, mrvae, dedicated = record.betas, record.mrvae, record.dedicated
+        return Comparison(mrvae=_points(betas, mrvae), dedicated=_points(betas, dedicated))
+    kept: dict[str, Any] = {key: data[key] for key in ("betas", "mrvae", "dedicated") if key in data}
+    for key in ("mrvae", "dedicated"):
+        if isinstance(kept.get(key), dict):
+            kept[key] = {name: kept[key][name] for name in ("rate", "distortion") if name in kept[key]}
+    file = from_mapping(_File, kept, where=str(path))
+    return Comparison(mrvae=_points(file.betas, file.mrvae), dedicated=_points(file.betas, file.dedicated))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Figures:
+    rate: tuple[float, ...]
+    distortion: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    betas: tuple[float, ...]
+    mrvae: _Figures
+    dedicated: _Figures
+
+    def __post_init__(self) -> None:
+        for label, side in (("mrvae", self.mrvae), ("dedicated", self.dedicated)):
+            check_lengths(label, self.betas, {"rate": side.rate, "distortion": side.distortion})
+
+
+def _points(betas: Sequence[float], side: "_Figures | Contender | Dedicated") -> tuple[RDPoint, ...]:
+    """By rising β."""
+    rows = sorted(zip(betas, side.rate, side.distortion, strict=True))
+    return tuple(RDPoint(beta=beta, rate=rate, distortion=distortion) for beta, rate, distortion in rows)
+
+
+def _check_recipe(recipe: Recipe, config: ModelConfig, folder: Path) -> None:
+    """A ValueError, where the recipe is that of another model."""
+    trained = recipe.model
+    if config.beta is not None:  # folded after it was trained
+        trained = replace(trained, gating="none", beta=config.beta)
+    if trained != config:
+        raise ValueError(
+            f"{folder}: {RECIPE} describes another model than config.json; put the recipe of this one there"
+        )
+
+
+def _source(folder: Path, name: str, repo_id: str | None) -> str:
+    if repo_id is not None:
+        return f"{HUB}{repo_id}"
+    if name in list_models() and model_folder(name).resolve() == folder.resolve():
+        return name
+    return f"{LOCAL}{folder}"
+
+
+def _find_comparison(name: str, recipe: Recipe) -> Path | None:
+    """The comparison of a model's own recipe, where a checkout holds one; the converged one comes first by name."""
+    folder = root() / "benchmarks" / "results"
+    found = sorted(folder.glob(f"compare_{glob.escape(name)}_*.json"))
+    return next((path for path in found if _is_of_recipe(path, recipe)), None)
+
+
+def _is_of_recipe(path: Path, recipe: Recipe) -> bool:
+    """Whether a comparison trained this model, with these draws of β and this learning rate.
+
+    The files of two regimes hold two trainings, and the model is one of them. Figures from elsewhere do not say.
+    """
+    data = read_object(path)
+    if "regime" not in data:
+        return True
+    record, own = record_from_plain(data, where=str(path)), tomllib.loads(to_toml(recipe))
+    same = all(record.recipe[part] == own[part] for part in ("model", "objective"))
+    return same and record.mrvae.learning_rate == recipe.training.learning_rate

@@ -1,0 +1,94 @@
+"""The tables of a card, as Markdown."""
+
+import json
+import math
+
+from mrvae_zoo.cards.subject import Comparison, Subject
+from mrvae_zoo.common.markdown import table
+from mrvae_zoo.models.curve import RDPoint, bits_per_dimension
+
+COLUMNS = {  # of an RDPoint: the head of the column, and the form of the figure
+    "psnr": ("PSNR (dB)", ".2f"),
+    "total_correlation": ("total correlation (nats)", ".2f"),
+    "mutual_information_gap": ("mutual information gap", ".3f"),
+}
+
+
+def facts_table(subject: Subject) -> list[tuple[str, str]]:
+    """What a model is, a row each."""
+    config, model = subject.config, subject.model
+    channels, height, width = config.input_shape
+    size = "any size" if height is None else f"{height}×{width}"
+    values = (
+        "any values" if config.data_range is None else f"values in [{config.data_range[0]:g}, {config.data_range[1]:g}]"
+    )
+    if config.sigma is None:
+        likelihood = "Bernoulli: D is the cross-entropy of the pixels"
+    else:
+        likelihood = f"Gaussian, σ = {config.sigma:.4g}: D is the squared error / 2σ², the constant left out"
+    latents = f"{config.latent_dim}, at each of H/8 × W/8 places" if config.spatial else f"{config.latent_dim}"
+    counted = {"affine": f" of degree {config.gating_degree}", "shrinkage": f" of {config.gating_degree} strengths"}
+    gates = f"`{config.gating}`" + counted.get(config.gating, "")
+    weights = subject.record.weights
+    low, high = config.beta_range
+    rows = [
+        ("architecture", _architecture(subject)),
+        ("input", f"{channels} channel{'s' if channels > 1 else ''}, {size}, {values}"),
+        ("latents", latents),
+        ("likelihood", likelihood),
+        ("β", f"{low:g} to {high:g}" if config.beta is None else f"{config.beta:g}, folded"),
+        ("gates", gates),
+        ("parameters", f"{sum(parameter.numel() for parameter in model.parameters()):,}"),
+        ("weights", f"{weights.dtype}, {subject.weights_bytes / 1e6:.1f} MB, SHA-256 `{weights.sha256}`"),
+    ]
+    return [(name, value.replace("|", "\\|")) for name, value in rows]
+
+
+def _architecture(subject: Subject) -> str:
+    arguments = ", ".join(f"{key} = {json.dumps(value)}" for key, value in subject.config.arguments.items())
+    return f"`{subject.config.architecture}`" + (f" with `{arguments}`" if arguments else "")
+
+
+def figures_table(subject: Subject) -> str:
+    """The curve, with a column for each figure that one of its points has."""
+    points = subject.curve.points
+    columns = {
+        "β": [f"{p.beta:g}" for p in points],
+        "rate": [f"{p.rate:.2f}" for p in points],
+        "distortion": [f"{p.distortion:.2f}" for p in points],
+        "loss": [f"{p.loss:.2f}" for p in points],
+    }
+    if has_bits(subject):
+        columns["bits per dimension"] = [_bits(subject, p) for p in points]
+    if any(p.active_units is not None for p in points):
+        head = f"active latents of {subject.config.latent_dim}"
+        columns[head] = ["" if p.active_units is None else f"{p.active_units}" for p in points]
+    for name, (head, form) in COLUMNS.items():
+        figures = [getattr(p, name) for p in points]
+        if any(figure is not None for figure in figures):
+            columns[head] = ["" if figure is None else format(figure, form) for figure in figures]
+    return table(list(columns), list(zip(*columns.values(), strict=True)), "r" * len(columns))
+
+
+def has_bits(subject: Subject) -> bool:
+    """Whether bits per dimension are known: at β = 1, for images of one size, binary where p(x|z) is Bernoulli."""
+    binary = subject.measured_on.binary or subject.curve.data.get("binarize") == "static"
+    sensible = not subject.config.spatial and (binary or subject.config.likelihood != "bernoulli")
+    return sensible and any(map(_is_one, subject.curve.points))
+
+
+def _is_one(point: RDPoint) -> bool:
+    return math.isclose(point.beta, 1.0, rel_tol=1e-6)
+
+
+def _bits(subject: Subject, point: RDPoint) -> str:
+    return f"{bits_per_dimension(point, subject.config):.4f}" if _is_one(point) else ""
+
+
+def comparison_table(comparison: Comparison) -> str:
+    """The losses of both, and the gap."""
+    rows = [
+        (f"{one.beta:g}", f"{ours.loss:.2f}", f"{one.loss:.2f}", f"{(ours.loss - one.loss) / one.loss:+.2%}")
+        for ours, one in zip(comparison.mrvae, comparison.dedicated, strict=True)
+    ]
+    return table(("β", "L of the Multi-Rate VAE", "L of the β-VAE for this β", "gap"), rows, "rrrr")

@@ -1,0 +1,1 @@
+"""Models on disk, and the names that lead to them."""

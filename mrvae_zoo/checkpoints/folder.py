@@ -1,0 +1,226 @@
+"""Checkpoints: config.json, model.safetensors and rd_curve.json in a folder, written and read strictly.
+
+Everything that the config asks for is compared with the header of the weights before any of it is allocated.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from mrvae_zoo._version import __version__
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.layout import CONFIG, CURVE, WEIGHTS
+from mrvae_zoo.common.schema import from_mapping, to_plain
+from mrvae_zoo.errors import CheckpointError
+from mrvae_zoo.models.config import ModelConfig
+from mrvae_zoo.models.curve import RDCurve
+from mrvae_zoo.models.factory import build_model, complete
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+
+FORMAT_VERSION = 1
+MAX_CONFIG_BYTES = 1 << 20
+
+DTypeName = Literal["float64", "float32", "float16", "bfloat16"]
+DTYPES: dict[str, torch.dtype] = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+HEADER_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsRecord:
+    """What config.json says of model.safetensors: the dtype of its floating-point tensors, and its SHA-256."""
+
+    dtype: DTypeName
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointConfig:
+    """The content of config.json."""
+
+    format_version: int
+    library_name: str
+    library_version: str
+    weights: WeightsRecord
+    model: ModelConfig
+
+
+def save_pretrained(
+    model: MultiRateVAE | FixedRateVAE, folder: str | Path, *, dtype: torch.dtype | None = None
+) -> None:
+    """Write config.json, model.safetensors and, where the model has a curve, rd_curve.json into `folder`.
+
+    Args:
+        model: any model of the zoo.
+        folder: made if it is missing; files of a checkpoint that is there already are replaced.
+        dtype: what to store floating-point weights in; None keeps them bit for bit.
+
+    Raises:
+        ValueError: the dtype cannot be stored.
+        OSError: the folder cannot be written.
+    """
+    dtype = model.dtype if dtype is None else dtype
+    names = {torch_dtype: name for name, torch_dtype in DTYPES.items()}
+    if dtype not in names:
+        raise ValueError(f"dtype={dtype} cannot be stored; use one of {', '.join(DTYPES)}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: stored(tensor, dtype) for name, tensor in model.state_dict().items()}
+    content = safetensors.torch.save(tensors, metadata={"format": "pt"})
+    config = {
+        "format_version": FORMAT_VERSION,
+        "library_name": "mrvae_zoo",
+        "library_version": __version__,
+        "weights": {"dtype": names[dtype], "sha256": hashlib.sha256(content).hexdigest()},
+        "model": to_plain(model.config),
+    }
+    # The config goes last: it holds the checksum, so a write that was cut off is told from a whole one.
+    if model.curve is None:
+        (folder / CURVE).unlink(missing_ok=True)
+    else:
+        write_atomically(folder / CURVE, model.curve.to_json())
+    write_atomically(folder / WEIGHTS, content)
+    write_atomically(folder / CONFIG, json.dumps(config, indent=1) + "\n")
+
+
+def stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor as it is written: contiguous, on the CPU, in `dtype` where it holds floats."""
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def read_config(folder: Path) -> CheckpointConfig:
+    """The config of a checkpoint; reads nothing else.
+
+    Raises:
+        CheckpointError: naming the file and the fault.
+    """
+    path = folder / CONFIG
+    data = _read_json(path)
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if type(version) is not int:
+        raise CheckpointError(f"{path} is not the config of a checkpoint: format_version is missing")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format_version {version}; this mrvae_zoo ({__version__}) reads up to {FORMAT_VERSION}. "
+            "Upgrade with: pip install -U mrvae-zoo"
+        )
+    try:
+        config = from_mapping(CheckpointConfig, data, where=str(path))
+        return replace(config, model=complete(config.model, where=str(path)))
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def _read_json(path: Path) -> Any:
+    if not path.parent.is_dir():
+        raise CheckpointError(f"{path.parent}: no such folder")
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; {path.parent} is not a checkpoint") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > MAX_CONFIG_BYTES:
+        raise CheckpointError(f"{path} is larger than 1 MiB; it is no config")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{path} is not JSON") from None
+
+
+def load_checkpoint(
+    folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> MultiRateVAE | FixedRateVAE:
+    """The model in a folder, in eval mode.
+
+    Args:
+        folder: as `save_pretrained` writes it.
+        device: where the weights go.
+        dtype: of the weights; None widens half precision to float32 and leaves the rest as stored.
+
+    Raises:
+        CheckpointError: naming the file and the fault: missing, truncated, not the tensors, shapes or dtype that the
+            config says, or a checksum that differs.
+    """
+    config = read_config(folder)
+    model = skeleton(folder, config)
+    path = folder / WEIGHTS
+    content = read_weights(path, model, config.weights)
+    if dtype is None:
+        dtype = torch.promote_types(DTYPES[config.weights.dtype], torch.float32)
+    tensors = {
+        name: tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
+        for name, tensor in safetensors.torch.load(content).items()
+    }
+    model.load_state_dict(tensors, strict=True, assign=True)
+    if (folder / CURVE).exists():
+        try:
+            model.curve = RDCurve.read(folder / CURVE)
+        except (ValueError, OSError) as error:
+            raise CheckpointError(str(error)) from None
+    # The buffers that no checkpoint holds are still where the skeleton made them.
+    return model.to(device, dtype).eval()
+
+
+def skeleton(folder: Path, config: CheckpointConfig) -> MultiRateVAE | FixedRateVAE:
+    """The model that the config asks for, without memory for its weights."""
+    try:
+        with torch.device("meta"):
+            return build_model(config.model)
+    except (ValueError, RuntimeError, TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{folder / CONFIG} asks for a model that cannot be built: {reason}") from None
+
+
+def read_weights(path: Path, model: torch.nn.Module, record: WeightsRecord) -> bytes:
+    """The bytes of a weights file that holds exactly the tensors of `model` and has the recorded checksum."""
+    expected = {
+        name: (
+            tuple(tensor.shape),
+            HEADER_NAMES[DTYPES[record.dtype] if tensor.is_floating_point() else tensor.dtype],
+        )
+        for name, tensor in model.state_dict().items()
+    }
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path} is truncated or damaged: {error}") from None
+    for name, (shape, dtype) in expected.items():
+        if name not in found:
+            raise CheckpointError(f"{path}: tensor {name} is missing")
+        if found[name][0] != shape:
+            raise CheckpointError(f"{path}: tensor {name} has shape {found[name][0]}; the config asks for {shape}")
+        if found[name][1] != dtype:
+            raise CheckpointError(f"{path}: tensor {name} is {found[name][1]}; the config says {dtype}")
+    for name in found:
+        if name not in expected:
+            raise CheckpointError(f"{path}: tensor {name} is not part of the model that the config describes")
+    if hashlib.sha256(content).hexdigest() != record.sha256:
+        raise CheckpointError(f"{path}: the checksum differs from the one in {CONFIG}; get the file again")
+    return content

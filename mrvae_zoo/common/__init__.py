@@ -1,0 +1,1 @@
+"""What every room shares: typed files, registries, images, noise."""

@@ -1,0 +1,176 @@
+"""Plug-ins: what other packages bring, known from their entry points before any of their code is imported.
+
+    [project.entry-points."mrvae_zoo.plugins"]
+    "architecture.NAME" = "module:attribute"    an `Architecture` of that name
+    "data_set.NAME" = "module:attribute"        a `DataSet` of that name
+    "objective.NAME" = "module:attribute"       an `Objective` of that name
+    "catalogue.NAME" = "package:folder"         a folder inside the package: MODEL/recipe.toml, and what belongs to it
+
+What can be seen to be broken is logged once and left out of lists; asking for it by name is a ValueError that names
+the package. What only an import can show is such an error as well, once it is asked for. A name that two packages
+bring is an error that names both where it is asked for, and in no list: whoever does not use it is not held up, and
+nothing is silently replaced.
+"""
+
+import functools
+import importlib
+import importlib.util
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from importlib.metadata import Distribution
+
+
+GROUP = "mrvae_zoo.plugins"
+KINDS = ("architecture", "data_set", "objective", "catalogue")
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """One entry point of a plug-in.
+
+    Attributes:
+        kind: one of KINDS.
+        name: of the architecture, the data set or the objective; that of a catalogue tells two folders of one package
+            apart.
+        package: the distribution that brings it.
+        target: "module:attribute", or "package:folder".
+        fault: why it cannot be used, as far as is known without an import; None where nothing is wrong.
+    """
+
+    kind: str
+    name: str
+    package: str
+    target: str
+    fault: str | None = None
+
+    def load(self, record_type: type[T]) -> T:
+        """The record, imported now.
+
+        Raises:
+            ValueError: there is a fault, or the import shows one; the message names the package.
+        """
+        if self.fault is not None:
+            raise ValueError(f"{self}: {self.fault}")
+        try:
+            record = import_target(self.target)
+        except ValueError as error:
+            raise ValueError(f"{self}: {error}") from error
+        if not isinstance(record, record_type) or getattr(record, "name", None) != self.name:
+            raise ValueError(f"{self}: {self.target} is not the {record_type.__name__} of that name")
+        return record
+
+    def folder(self) -> Path:
+        """The folder of a catalogue; it is there where `fault` is None."""
+        folder = find_folder(self.target)
+        assert folder is not None
+        return folder
+
+    def __str__(self) -> str:
+        return f"{self.kind.replace('_', ' ')} {self.name!r} of the plug-in {self.package}"
+
+
+def contributions(kind: str) -> tuple[Contribution, ...]:
+    """What the installed plug-ins bring of one kind, the broken included; read once a process."""
+    return tuple(one for one in _read() if one.kind == kind)
+
+
+def import_target(target: str) -> Any:
+    """What "module:attribute" names.
+
+    Raises:
+        ValueError: the module cannot be imported, whatever it raises, or lacks the attribute.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{target} cannot be imported ({reason})") from error
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Log a warning, the first time."""
+    logger.warning("%s", message)
+
+
+def find_top(module: str) -> "ModuleSpec | None":
+    """The spec of a module's top-level package, not imported, as find_spec of a dotted name would import it."""
+    try:
+        return importlib.util.find_spec(module.partition(".")[0])
+    except (ImportError, ValueError):
+        return None
+
+
+def find_folder(target: str) -> Path | None:
+    """The folder that "package:folder" names, or None."""
+    package, _, folder = target.partition(":")
+    top = find_top(package)
+    locations = None if top is None else top.submodule_search_locations
+    candidates = (Path(location, *package.split(".")[1:], folder) for location in locations or ())
+    return next((path for path in candidates if path.is_dir()), None)
+
+
+@functools.cache
+def _read() -> tuple[Contribution, ...]:
+    from importlib.metadata import distributions  # slow to import, and `mrvae --help` does without
+
+    found: list[Contribution] = []
+    seen: set[str] = set()
+    for distribution in distributions():
+        try:  # one distribution at a time: entry_points() fails for all where one has an unreadable file
+            points = list(distribution.entry_points.select(group=GROUP))
+        except Exception as error:  # noqa: BLE001 (no promise is made of what a damaged file raises)
+            warn_once(f"{_package(distribution)} has entry points that cannot be read, and is skipped: {error!r}")
+            continue
+        if not points:
+            continue
+        package = _package(distribution)
+        key = re.sub(r"[-_.]+", "-", package).lower()
+        if key in seen:  # the same distribution further down the path, where nothing is imported from
+            continue
+        seen.add(key)
+        found += [one for point in points if (one := _contribution(point.name, point.value, package)) is not None]
+    return tuple(found)
+
+
+def _contribution(entry: str, target: str, package: str) -> Contribution | None:
+    kind, _, name = entry.partition(".")
+    if kind not in KINDS or not name or (kind == "architecture" and "." in name):
+        expected = ", ".join(f"{kind}.NAME" for kind in KINDS)
+        warn_once(f"the plug-in {package} has an entry point {entry!r} that is skipped; expected {expected}")
+        return None
+    fault = _fault(kind, target)
+    one = Contribution(kind=kind, name=name, package=package, target=target, fault=fault)
+    if fault is not None:
+        warn_once(f"{one} is skipped: {fault}")
+    return one
+
+
+def _fault(kind: str, target: str) -> str | None:
+    """What is wrong with a target, as far as can be seen without importing it."""
+    module, _, attribute = target.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        return f"{target!r} should be {'package:folder' if kind == 'catalogue' else 'module:attribute'}"
+    if find_top(module) is None:
+        return f"there is no module {module}"
+    if kind == "catalogue" and find_folder(target) is None:
+        return f"{target} is no folder"
+    return None
+
+
+def _package(distribution: "Distribution") -> str:
+    try:
+        name: str | None = distribution.name
+    except Exception:  # noqa: BLE001 (damaged metadata, see _read)
+        name = None
+    return name or f"a package without a name in {distribution.locate_file('')}"

@@ -1,0 +1,205 @@
+"""Images of any kind -> the tensor that a model takes.
+
+Letters: B batch, C, H, W image.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+
+logger = logging.getLogger(__name__)
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
+
+MAX_NAMED = 10
+
+Shape = tuple[int, int | None, int | None]  # (C, H, W); an image keeps its own size where H and W are None
+
+
+def to_tensor(images: Any, shape: Shape) -> Tensor:
+    """Images -> (B, C, H, W) float32 in [0, 1], converted and resized to `shape` (C, H, W); a change is logged.
+
+    Args:
+        images: one or several of: paths, PIL images, arrays (H, W) or (H, W, C), uint8 or float in [0, 1].
+        shape: (C, H, W); an image keeps its own size where H and W are None.
+
+    Raises:
+        ValueError: something is not an image, has channels that cannot become C, or a size of its own.
+        FileNotFoundError: a path does not exist.
+    """
+    several = isinstance(images, Sequence) and not isinstance(images, str)
+    if not several and getattr(images, "ndim", 0) != 4:
+        images = [images]
+    if len(images) == 0:
+        raise ValueError("no images given")
+    tensors: list[Tensor] = []
+    changed: dict[str, list[str]] = {}
+    for image in images:
+        before, name = _read(image)
+        tensors.append(_fit(before, name, shape))
+        if before.shape != tensors[-1].shape:
+            change = f"{_describe(tuple(before.shape))} converted to {_describe(tuple(tensors[-1].shape))}"
+            changed.setdefault(change, []).append(name)
+    for change, names in changed.items():
+        logger.info("%s: %s", name_some(names), change)
+    sizes = {tuple(tensor.shape) for tensor in tensors}
+    if len(sizes) > 1:
+        raise ValueError(f"images of one size only, not {' and '.join(sorted(map(_describe, sizes)))}; one at a time")
+    return torch.stack(tensors)
+
+
+def name_some(names: Sequence[object]) -> str:
+    """Names for a message: the first ten, and how many more there are."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"{', '.join(map(str, names[:MAX_NAMED]))}{more}"
+
+
+def to_bytes(image: "Image.Image", shape: Shape, *, name: str) -> Tensor:
+    """One image -> (C, H, W) uint8, converted and resized as `to_tensor` does; `name` is for messages.
+
+    Raises:
+        ValueError: it has channels that cannot become C.
+    """
+    return (_fit(_from_pil(image), name, shape) * 255).round().byte()
+
+
+def _read(image: Any) -> tuple[Tensor, str]:
+    """One image -> (C', H', W') float32 in [0, 1], and how to call it in messages."""
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(image, (str, os.PathLike)):
+        image, name = open_image(Path(image)), str(image)
+    else:
+        name = "image"
+    if isinstance(image, Image.Image):
+        if _is_transparent(image):
+            logger.info("%s: transparent, laid on white", name)
+        return _from_pil(image), name
+    if isinstance(image, np.ndarray):
+        return _from_array(image), "array"
+    raise ValueError(f"{type(image).__name__} is not an image; pass a path, a PIL image or an array (H, W[, C])")
+
+
+def open_image(path: Path) -> "Image.Image":
+    """The decoded image in a file, upright as its EXIF orientation says.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not an image that Pillow reads, or is damaged.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    return decode_image(path, str(path))
+
+
+def decode_image(file: "Path | BinaryIO", name: str) -> "Image.Image":
+    """The same for a file that is there, or that is open; `name` is for messages.
+
+    Raises:
+        ValueError: the file is not an image that Pillow reads, or is damaged.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} is not an image in a format that Pillow reads") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"{name} has too many pixels; scale it down first") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, (IsADirectoryError, PermissionError)):
+            raise ValueError(f"{name} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{name} is damaged: {error}") from None
+
+
+def _is_transparent(image: "Image.Image") -> bool:
+    alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
+    return alpha or (image.mode == "P" and "transparency" in image.info)
+
+
+def _from_pil(image: "Image.Image") -> Tensor:
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits a pixel, whatever the container says
+        return _channels_first(np.asarray(image, dtype=np.float32).clip(0, 65535) / 65535)
+    if image.mode == "F":
+        return _from_array(np.asarray(image))
+    if image.mode in ("1", "L", "RGB"):
+        return _from_array(np.asarray(image.convert("L") if image.mode == "1" else image))
+    if _is_transparent(image):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return _from_array(np.asarray(image.convert("RGB")))
+
+
+def _from_array(array: "np.ndarray") -> Tensor:
+    import numpy as np
+
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise ValueError(f"array of shape {array.shape} is not an image; pass (H, W) or (H, W, C)")
+    if array.dtype == np.uint8:
+        return _channels_first(array.astype(np.float32) / 255)
+    if array.dtype == np.bool_:
+        return _channels_first(array.astype(np.float32))
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"array of {array.dtype} is not an image; pass uint8, or floats in [0, 1]")
+    if not (array.min() >= 0 and array.max() <= 1):
+        raise ValueError(f"array of floats lies in [{array.min():g}, {array.max():g}]; pass values in [0, 1]")
+    return _channels_first(array.astype(np.float32))
+
+
+def _channels_first(array: "np.ndarray") -> Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor.unsqueeze(0) if tensor.ndim == 2 else tensor.permute(2, 0, 1)
+
+
+def _fit(image: Tensor, name: str, shape: Shape) -> Tensor:
+    """(C', H', W') -> (C, H, W)."""
+    before = tuple(image.shape)
+    channels, height, width = (have if want is None else want for want, have in zip(shape, before, strict=True))
+    if image.shape[0] == 3 and channels == 1:
+        image = (image * torch.tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    elif image.shape[0] == 1 and channels == 3:
+        image = image.expand(3, -1, -1)
+    elif image.shape[0] != channels:
+        raise ValueError(f"{name} has {image.shape[0]} channels; this model takes {channels}")
+    if image.shape[1:] != (height, width):
+        image = F.interpolate(image[None], size=(height, width), mode="bicubic", antialias=True)[0].clamp(0, 1)
+    return image
+
+
+def _describe(shape: tuple[int, ...]) -> str:
+    kind = {1: "grey", 3: "RGB"}.get(shape[0], f"{shape[0]} channels")
+    return f"{kind} {shape[2]}×{shape[1]}"
+
+
+def find_images(folder: Path) -> list[Path]:
+    """The files in a folder and those below whose names end as those of images do, sorted.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+    """
+    from PIL import Image
+
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in readable
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )

@@ -1,0 +1,1 @@
+"""One Multi-Rate VAE beside β-VAEs trained for one β each."""

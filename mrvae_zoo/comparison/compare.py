@@ -1,0 +1,120 @@
+"""Comparing a Multi-Rate VAE with dedicated β-VAEs: trained, chosen on the validation split, measured on the test."""
+
+import logging
+from collections.abc import Sequence
+
+from mrvae_zoo.comparison.plan import MRVAE, Plan
+from mrvae_zoo.comparison.record import CONVERGED_BELOW, ComparisonRecord, Doubling
+from mrvae_zoo.comparison.runs import Run, Runs
+from mrvae_zoo.comparison.summary import Seed, make_record
+from mrvae_zoo.comparison.tuning import Choice, choose_budget, choose_contender, choose_dedicated
+from mrvae_zoo.evaluation.rate_distortion import Losses
+
+logger = logging.getLogger(__name__)
+
+
+def compare(plan: Plan, runs: Runs, *, name: str, draws: int) -> ComparisonRecord:
+    """Train all of a plan, choose learning rates and a budget, and measure what was chosen on the test split.
+
+    What is there already is used, so that the same call goes on after it was killed.
+
+    Args:
+        plan: what to train.
+        runs: where.
+        name: of the recipe.
+        draws: of z for an image and β, on the test split.
+
+    Raises:
+        ValueError: a run's folder holds another recipe; or the data do not fit the model.
+        FloatingPointError: a training diverged, and there is no other to take its place.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the state of the training is saved.
+        OSError: the runs cannot be written.
+    """
+    first = plan.seeds[0]
+    dedicated = choose_dedicated(plan, runs)
+    own = [_validation(runs, run)[0] for run in _dedicated_runs(plan, dedicated, first)]
+    contenders = {label: choose_contender(plan, runs, label, own) for label in plan.contenders}
+    at_budgets = _budget_runs(plan, contenders[MRVAE], first)
+    validation_gaps = {budget: _gaps(_validation(runs, run), own) for budget, run in at_budgets.items()}
+    budget = choose_budget(validation_gaps)
+    doubling = tuple(_double(plan, runs, dedicated, own, beta) for beta in plan.doubled_betas)
+    for seed in plan.seeds[1:]:
+        ours = (*_budget_runs(plan, contenders[MRVAE], seed).values(), *_arm_runs(plan, contenders, seed).values())
+        for run in (*_dedicated_runs(plan, dedicated, seed), *ours):
+            _validation(runs, run)
+    seeds = [_measure(plan, runs, dedicated, contenders, seed, draws) for seed in plan.seeds]
+    return make_record(
+        plan,
+        runs,
+        name=name,
+        draws=draws,
+        dedicated=dedicated,
+        contenders=contenders,
+        budget=budget,
+        validation_gaps=validation_gaps,
+        doubling=doubling,
+        seeds=seeds,
+    )
+
+
+def _dedicated_runs(plan: Plan, choice: Choice, seed: int) -> list[Run]:
+    """One for each β."""
+    return [plan.dedicated(beta, rate, seed) for beta, rate in zip(plan.betas, choice.rates, strict=True)]
+
+
+def _budget_runs(plan: Plan, choice: Choice, seed: int) -> dict[float, Run]:
+    """Of the Multi-Rate VAE, one for each budget."""
+    return {budget: plan.contender(MRVAE, choice.rates[0], seed, budget=budget) for budget in plan.budgets}
+
+
+def _arm_runs(plan: Plan, choices: dict[str, Choice], seed: int) -> dict[str, Run]:
+    """One for each arm."""
+    return {label: plan.contender(label, choices[label].rates[0], seed) for label in plan.arms}
+
+
+def _gaps(ours: Sequence[float], dedicated: Sequence[float]) -> tuple[float, ...]:
+    return tuple(one / own - 1 for one, own in zip(ours, dedicated, strict=True))
+
+
+def _validation(runs: Runs, run: Run) -> tuple[float, ...]:
+    """L on the validation split of a training that has to end well."""
+    losses = runs.validation(run)
+    if losses is None:
+        raise FloatingPointError(
+            f"{runs.folder / run.name} diverged, at the learning rate that was chosen for it; compare with lower ones "
+            "(--learning-rate), or in another --runs with training.clip_norm"
+        )
+    return losses
+
+
+def _double(plan: Plan, runs: Runs, choice: Choice, own: Sequence[float], beta: float) -> Doubling:
+    """What twice the epochs gain the dedicated β-VAE of `beta`; `own` is L of all, on the validation split."""
+    at = plan.betas.index(beta)
+    longer = plan.dedicated(beta, choice.rates[at], plan.seeds[0], doubled=True)
+    improvement = 1 - _validation(runs, longer)[0] / own[at]
+    if improvement >= CONVERGED_BELOW:
+        logger.warning(
+            "NOT CONVERGED: twice the epochs improve the dedicated β-VAE of beta %g by %.2f%%, and %.1f%% is too much; "
+            "give more training.epochs",
+            *(beta, 100 * improvement, 100 * CONVERGED_BELOW),
+        )
+    return Doubling(beta=beta, improvement=improvement, epochs=longer.recipe.training.epochs)
+
+
+def _measure(plan: Plan, runs: Runs, dedicated: Choice, contenders: dict[str, Choice], seed: int, draws: int) -> Seed:
+    """The chosen trainings of a seed on the test split."""
+    own = _dedicated_runs(plan, dedicated, seed)
+    budgets, arms = _budget_runs(plan, contenders[MRVAE], seed), _arm_runs(plan, contenders, seed)
+
+    def at_each_beta(run: Run) -> list[Losses]:
+        return [runs.test_losses(run, beta, draws=draws) for beta in plan.betas]
+
+    return Seed(
+        seed=seed,
+        dedicated=own,
+        budgets=budgets,
+        arms=arms,
+        dedicated_losses=[runs.test_losses(run, beta, draws=draws) for run, beta in zip(own, plan.betas, strict=True)],
+        budget_losses={budget: at_each_beta(run) for budget, run in budgets.items()},
+        arm_losses={label: at_each_beta(run) for label, run in arms.items()},
+    )

@@ -1,0 +1,100 @@
+"""CIFAR-10, without unpickling: as .npz, as lossless WebP strips, or as the official binary archive.
+
+Letters: N examples.
+"""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrvae_zoo.common.images import open_image
+from mrvae_zoo.data.npz import read_npz
+from mrvae_zoo.data.recipe import Split
+
+EXAMPLES: dict[Split, int] = {"train": 50_000, "test": 10_000}
+SHAPE = (3, 32, 32)
+RECORD = 1 + 3 * 32 * 32  # bytes: a label, then the image, channels first
+FILES: dict[Split, list[str]] = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+INSIDE = "cifar-10-batches-bin"
+ARCHIVE = "cifar-10-binary.tar.gz"
+URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
+MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+
+
+def load_cifar10(root: Path, split: Split) -> Tensor:
+    """CIFAR-10 in the official order, (50000 or 10000, 3, 32, 32); downloaded where none of its layouts is there.
+
+    The layouts in the folder CIFAR10: train.npz and test.npz; strips train_*.webp and test_*.webp of images one
+    above the other; the folder or the archive of the binary version.
+
+    Raises:
+        FileNotFoundError: it is not there and cannot be downloaded; the message says what to put where.
+        ValueError: a file is damaged, or there are more or fewer images than there should be.
+    """
+    folder = root / "CIFAR10"
+    if (folder / f"{split}.npz").is_file():
+        images = read_npz(folder / f"{split}.npz")
+    elif strips := sorted(folder.glob(f"{split}_*.webp")):
+        images = torch.cat([_read_strip(path) for path in strips])
+    elif (folder / INSIDE).is_dir():
+        images = torch.cat(
+            [_images(_read_file(folder / INSIDE / name), folder / INSIDE / name) for name in FILES[split]]
+        )
+    else:
+        if not (folder / ARCHIVE).is_file():
+            _download(folder)
+        images = _read_archive(folder / ARCHIVE, split)
+    expected = (EXAMPLES[split], *SHAPE)
+    if tuple(images.shape) != expected:
+        raise ValueError(f"{folder}: the {split} images are {tuple(images.shape)}; expected {expected}")
+    return images
+
+
+def _read_strip(path: Path) -> Tensor:
+    pixels = np.array(open_image(path).convert("RGB"))  # (N * 32, 32, 3)
+    if pixels.shape[1] != SHAPE[2] or pixels.shape[0] % SHAPE[1]:
+        raise ValueError(
+            f"{path} is {pixels.shape[1]}×{pixels.shape[0]}; expected images of 32×32, one above the other"
+        )
+    return torch.from_numpy(pixels.reshape(-1, 32, 32, 3)).permute(0, 3, 1, 2).contiguous()
+
+
+def _read_file(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; it belongs to the binary version of CIFAR-10")
+    return path.read_bytes()
+
+
+def _read_archive(path: Path, split: Split) -> Tensor:
+    parts = []
+    try:
+        with tarfile.open(path) as archive:
+            for name in FILES[split]:
+                member = archive.extractfile(f"{INSIDE}/{name}")
+                assert member is not None  # as for every regular file
+                parts.append(_images(member.read(), path))
+    except (OSError, EOFError, KeyError, tarfile.TarError) as error:
+        raise ValueError(f"{path} is damaged: {error}; remove it to download it again") from None
+    return torch.cat(parts)
+
+
+def _images(content: bytes, path: Path) -> Tensor:
+    if len(content) % RECORD:
+        raise ValueError(f"{path} is damaged: it does not hold whole records of {RECORD} bytes")
+    records = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(-1, RECORD)
+    return records[:, 1:].reshape(-1, *SHAPE)
+
+
+def _download(folder: Path) -> None:
+    from torchvision.datasets.utils import download_url
+
+    try:
+        download_url(URL, folder, ARCHIVE, MD5)
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(
+            f"CIFAR10 is not in {folder} and could not be downloaded ({str(error).splitlines()[0]}); put there "
+            f"train.npz and test.npz with the key images, or {ARCHIVE} from {URL} (the pickled version is not read)"
+        ) from None

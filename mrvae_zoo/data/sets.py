@@ -1,0 +1,242 @@
+"""Data sets: read once, kept as uint8 or streamed, turned into a model's input a batch at a time.
+
+Letters: N examples, B batch, C, H, W image.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mrvae_zoo.common.images import Shape
+from mrvae_zoo.common.noise import Noise
+from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.data.cifar10 import load_cifar10
+from mrvae_zoo.data.encoded_images import Pictures, StreamedImages, load_pictures
+from mrvae_zoo.data.folders import load_own
+from mrvae_zoo.data.hf_datasets import PREFIX, load_from_hub
+from mrvae_zoo.data.recipe import Binarization, DataRecipe, Split
+from mrvae_zoo.data.sprites import load_sprites
+from mrvae_zoo.data.torchvision_sets import load_binarized_mnist, load_celeba, load_omniglot, load_svhn, mnist_loader
+from mrvae_zoo.errors import UnknownNameError
+
+BINARIZE_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageData:
+    """A split of a data set.
+
+    Attributes:
+        name: of the set.
+        split: "train", "valid" or "test".
+        images: (N, C, H, W) uint8, or streamed.
+        binarize: how the images were or are to be binarised, see `DataRecipe`.
+        flip: whether they are to be turned left to right at random.
+        size: (H, W) where the recipe names it.
+        held_out: of a validation split that was taken from the training images, see `DataRecipe`.
+    """
+
+    name: str
+    split: Split
+    images: Tensor | StreamedImages
+    binarize: Binarization = "none"
+    flip: bool = False
+    size: tuple[int, int] | None = None
+    held_out: int = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.images.shape[-3:]
+        return channels, height, width
+
+    def to(self, device: torch.device) -> "ImageData":
+        """The same on another device."""
+        return replace(self, images=self.images.to(device))
+
+    def read(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The examples of each index tensor (B,), in order: uint8 (B, C, H, W) on the device.
+
+        Of a streamed set indices are taken some batches ahead of what has been yielded.
+        """
+        if isinstance(self.images, StreamedImages):
+            yield from self.images.read(indices)
+            return
+        for index in indices:
+            yield self.images[index.to(self.images.device)]
+
+    def prepare(self, images: Tensor, noise: Noise | None = None) -> Tensor:
+        """Images as read, uint8 (B, C, H, W), as a model's input: float32 in [0, 1].
+
+        `noise` draws what is flipped, and a dynamic binarisation; without it neither happens.
+        """
+        x = images.float() / 255
+        if noise is not None and self.flip:
+            x = torch.where(noise.uniform(1, 1, 1) < 0.5, x.flip(-1), x)
+        if noise is not None and self.binarize == "dynamic":
+            x = (noise.uniform(*x.shape[1:]) < x).float()
+        return x
+
+    def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[Tensor]:
+        """All examples in order, `size` at a time, without noise; or batches `first`, `first` + `step`, ... of them."""
+        for images in self.read(torch.arange(len(self)).split(size)[first::step]):
+            yield self.prepare(images)
+
+    def describe(self) -> dict[str, Any]:
+        """What a curve that was measured on this says of it."""
+        described: dict[str, Any] = {"name": self.name, "split": self.split, "examples": len(self)}
+        if self.binarize != "none":
+            described |= {"binarize": self.binarize, "binarize_seed": BINARIZE_SEED}
+        if self.size is not None:
+            described["size"] = list(self.size)
+        if self.held_out:
+            described["held_out"] = self.held_out
+        return described
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """A data set by name.
+
+    Attributes:
+        name: in recipes.
+        load: `load(root, split)` gives its images, (N, C, H, W) uint8, or `Pictures` to decode.
+        valid: whether it has a validation split of its own, and `load` gives that too.
+    """
+
+    name: str
+    load: Callable[[Path, Split], Tensor | Pictures]
+    valid: bool = False
+
+
+def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> ImageData:
+    """A split as a recipe wants it: limited and flipped (training only), and binarised.
+
+    A name that is not registered is a folder under `root` (see `mrvae_zoo.data.folders`), or "datasets:org/name" of the
+    Hugging Face Hub. The validation split is the set's own, or else the training images that the recipe holds out.
+    Where the recipe binarises dynamically, what is not trained on is binarised once, so that a curve can be measured
+    again.
+
+    Args:
+        recipe: the [data] of a recipe.
+        split: "train", "valid" or "test".
+        root: the folder of data sets (`--data-root`).
+        shape: the model's input_shape (C, H, W), which images are converted and resized to; (C, None, None) keeps
+            their size, or resizes them to the recipe's.
+
+    Raises:
+        ValueError: an unknown set, files that are not what they should be, or images of another shape; or a validation
+            split is asked for, and `held_out` makes none, or the set has its own beside it.
+        FileNotFoundError: the set is not there; the message says what to put where.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; --data-root is the folder that holds the data sets")
+    wanted = _wanted_shape(recipe, shape)
+    own = _has_valid(recipe)  # also where no validation split is asked for: it checks the recipe
+    taken = split == "valid" and not own
+    loaded = _find(recipe.name, "train" if taken else split, root)
+    if isinstance(loaded, Pictures):
+        chosen = _choose(recipe, split, len(loaded), taken=taken)
+        images = load_pictures(replace(loaded, items=loaded.items[chosen]), wanted)
+    else:
+        images = _check(loaded, recipe.name, wanted)
+        images = images[_choose(recipe, split, len(images), taken=taken)]
+    held_out = recipe.held_out if taken else 0
+    data = ImageData(name=recipe.name, split=split, images=images, size=recipe.size, held_out=held_out)
+    if recipe.binarize == "static" or (recipe.binarize == "dynamic" and split != "train"):
+        return replace(data, images=_draw_once(data), binarize="static")
+    return replace(data, binarize=recipe.binarize, flip=recipe.flip and split == "train")
+
+
+def _find(name: str, split: Split, root: Path) -> Tensor | Pictures:
+    if name.startswith(PREFIX):
+        return load_from_hub(name, split)
+    try:
+        record = data_sets[name]
+    except UnknownNameError:
+        return load_own(root, name, split, list(data_sets))
+    return record.load(root, split)
+
+
+def _has_valid(recipe: DataRecipe) -> bool:
+    """Whether the set has a validation split of its own; a ValueError where images are held out beside it."""
+    own = recipe.name in data_sets and data_sets[recipe.name].valid
+    if own and recipe.held_out:
+        raise ValueError(
+            f"data.held_out={recipe.held_out} should be left out: {recipe.name} has a validation split of its own"
+        )
+    return own
+
+
+def _choose(recipe: DataRecipe, split: Split, count: int, *, taken: bool) -> slice:
+    """Which of the `count` images of what was found belong to the split; `taken`: it is held out from them."""
+    if split != "train" and not taken:
+        return slice(None)
+    if recipe.held_out >= count:
+        raise ValueError(
+            f"data.held_out={recipe.held_out} should be below {count}, the training images of {recipe.name}"
+        )
+    if split == "train":
+        kept = count - recipe.held_out
+        return slice(kept if recipe.limit is None else min(recipe.limit, kept))
+    if recipe.held_out == 0:
+        raise ValueError(
+            f"{recipe.name} has no validation split of its own; say with data.held_out how many of its {count} "
+            "training images should be one"
+        )
+    return slice(count - recipe.held_out, None)
+
+
+def _wanted_shape(recipe: DataRecipe, shape: Shape) -> Shape:
+    channels, height, width = shape
+    if recipe.size is None:
+        return shape
+    if height is not None and width is not None and recipe.size != (height, width):
+        raise ValueError(f"data.size = {list(recipe.size)}, but this model takes {[height, width]}; leave it out")
+    return channels, *recipe.size
+
+
+def _check(images: Any, name: str, wanted: Shape) -> Tensor:
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or len(images) == 0:
+        given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"the data set {name} gave {given}; expected a uint8 tensor (N, C, H, W)")
+    shape = tuple(images.shape[1:])
+    if any(want not in (None, have) for want, have in zip(wanted, shape, strict=True)):
+        raise ValueError(f"{name} has images {shape}; the model's input_shape is {list(wanted)}")
+    return images
+
+
+def _draw_once(data: ImageData) -> Tensor:
+    """The images with each pixel drawn once, 0 or 255."""
+    if isinstance(data.images, StreamedImages):
+        raise ValueError(
+            f"the {data.split} split of {data.name} is too large to be kept in memory, and binarising it once needs "
+            'that; leave it grey with data.binarize = "none", or take a smaller size'
+        )
+    generator = torch.Generator().manual_seed(BINARIZE_SEED)
+    drawn = torch.cat([torch.bernoulli(x.float() / 255, generator=generator) for x in data.images.split(1000)])
+    return drawn.byte() * 255
+
+
+data_sets: Registry[DataSet] = Registry(
+    "data set",
+    (
+        DataSet(name="mnist", load=mnist_loader("MNIST")),
+        DataSet(name="fashion_mnist", load=mnist_loader("FashionMNIST")),
+        DataSet(name="kmnist", load=mnist_loader("KMNIST")),
+        DataSet(name="binarized_mnist", load=load_binarized_mnist, valid=True),
+        DataSet(name="omniglot", load=load_omniglot),
+        DataSet(name="svhn", load=load_svhn),
+        DataSet(name="cifar10", load=load_cifar10),
+        DataSet(name="celeba", load=load_celeba, valid=True),
+        DataSet(name="sprites", load=load_sprites),
+    ),
+    plugins=DataSet,
+)

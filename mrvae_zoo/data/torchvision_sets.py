@@ -1,0 +1,152 @@
+"""The data sets that the zoo knows by name, in the layouts that torchvision keeps them in, downloaded where it can.
+
+Nothing here unpickles: of torchvision's readers those of MNIST's format are used, and for SVHN its reader, which needs
+SciPy. The rest is read here, from what torchvision downloads.
+
+Letters: N examples, C, H, W image.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrvae_zoo.common.images import find_images, open_image
+from mrvae_zoo.data.encoded_images import Pictures
+from mrvae_zoo.data.npz import read_npz
+from mrvae_zoo.data.recipe import Split
+from mrvae_zoo.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+CELEBA_CROP = 140  # pixels, the middle of the 178×218 of an aligned image: the face (Tolstikhin et al., 2018)
+OMNIGLOT_SIZE = 28
+
+
+def mnist_loader(kind: str) -> Callable[[Path, Split], Tensor]:
+    """A function that reads a set in MNIST's format: (60000 or 10000, 1, 28, 28).
+
+    Args:
+        kind: the class in torchvision.datasets, which is the name of the folder too.
+    """
+
+    def load(root: Path, split: Split) -> Tensor:
+        import torchvision.datasets
+
+        files = {each: root / kind / "raw" / f"{stem}-images-idx3-ubyte" for each, stem in MNIST_STEMS.items()}
+        if not files[split].is_file():
+            names = " and ".join(file.name for file in files.values())
+            reader = getattr(torchvision.datasets, kind)
+            _download(lambda: reader(root, download=True), kind, files[split].parent, names)
+        try:
+            images: Tensor = torchvision.datasets.mnist.read_image_file(str(files[split]))
+        except (OSError, ValueError, TypeError, KeyError, AssertionError, RuntimeError) as error:
+            raise ValueError(
+                f"{files[split]} is damaged ({error or 'it is not of the length it says'}); "
+                "remove the folder to download it again"
+            ) from None
+        return images.unsqueeze(1)
+
+    return load
+
+
+MNIST_STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
+
+
+def load_binarized_mnist(root: Path, split: Split) -> Tensor:
+    """MNIST binarised once (Larochelle's files): (50000, for validation and testing 10000 each, 1, 28, 28)."""
+    return 255 * read_npz(root / "BinarizedMNIST" / f"{split}.npz")
+
+
+def load_omniglot(root: Path, split: Split) -> Tensor:
+    """Omniglot at 28×28, white on black, (N, 1, 28, 28): the background set is the training split.
+
+    Read from Omniglot/{train,test}28.npz, or else from torchvision's omniglot-py, whose drawings of 105×105 are
+    averaged over areas; 19,280 and 13,180 drawings either way.
+    """
+    prepared = root / "Omniglot" / f"{split}28.npz"
+    if prepared.is_file():
+        return read_npz(prepared)
+    folder = root / "omniglot-py" / {"train": "images_background", "test": "images_evaluation"}[split]
+    if not folder.is_dir():
+        from torchvision.datasets import Omniglot
+
+        what = f"the contents of {folder.name}.zip in {folder}, or {prepared} with the key images, uint8 (N, 28, 28),"
+        _download(lambda: Omniglot(root, background=split == "train", download=True), "Omniglot", root, what)
+    paths = find_images(folder)
+    if not paths:
+        raise FileNotFoundError(f"{folder} holds no drawings; put the contents of {folder.name}.zip there")
+    with ThreadPoolExecutor() as pool:
+        return torch.stack(list(pool.map(_drawing, paths)))
+
+
+def _drawing(path: Path) -> Tensor:
+    """A drawing, black on white, as (1, 28, 28) uint8, white on black."""
+    from PIL import Image, ImageChops
+
+    white = ImageChops.invert(open_image(path).convert("L"))
+    small = white.resize((OMNIGLOT_SIZE, OMNIGLOT_SIZE), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(small)).unsqueeze(0)
+
+
+def load_svhn(root: Path, split: Split) -> Tensor:
+    """SVHN's cropped digits, (73257 or 26032, 3, 32, 32), from SVHN/{train,test}.npz or torchvision's .mat files.
+
+    Raises:
+        MissingExtraError: there is no .npz, and SciPy, which reads the .mat, is not installed.
+    """
+    folder = root / "SVHN"
+    if (folder / f"{split}.npz").is_file():
+        return read_npz(folder / f"{split}.npz")
+    if find_spec("scipy") is None:  # before the download, after which torchvision's reader imports it
+        raise MissingExtraError("scipy", "svhn")
+    from torchvision.datasets import SVHN
+
+    found = (folder / f"{split}_32x32.mat").is_file()
+    what = f"{split}_32x32.mat from {SVHN.split_list[split][0]}"
+    data: Any = _download(lambda: SVHN(folder, split, download=not found), "SVHN", folder, what)
+    return torch.from_numpy(np.ascontiguousarray(data.data))
+
+
+def load_celeba(root: Path, split: Split) -> Pictures:
+    """CelebA's aligned faces, the middle 140×140 pixels of each: 162,770, 19,867 or 19,962 images to decode."""
+    folder = root / "celeba"
+    images, parts = folder / "img_align_celeba", folder / "list_eval_partition.txt"
+    if not (images.is_dir() and parts.is_file()):
+        from torchvision.datasets import CelebA
+
+        what = "the folder img_align_celeba and list_eval_partition.txt"
+        _download(lambda: CelebA(root, download=True), "CelebA", folder, what)
+    number = {"train": "0", "valid": "1", "test": "2"}[split]
+    rows = [line.split() for line in parts.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if any(len(row) != 2 for row in rows):
+        raise ValueError(f"{parts} is damaged: a line should be the name of a file and 0, 1 or 2")
+    paths = [images / Path(name).name for name, part in rows if part == number]
+    if not paths:
+        raise ValueError(f"{parts} names no images of the {split} split")
+    return Pictures("celeba", paths, open_face)
+
+
+def open_face(path: Path) -> "Image.Image":
+    """The middle of an aligned image."""
+    image = open_image(path)
+    left, top = (image.width - CELEBA_CROP) // 2, (image.height - CELEBA_CROP) // 2
+    return image.crop((left, top, left + CELEBA_CROP, top + CELEBA_CROP))
+
+
+def _download(read: Callable[[], Any], name: str, folder: Path, what: str) -> Any:
+    """What torchvision reads, downloading it, or a FileNotFoundError that says what to put into which folder."""
+    try:
+        return read()
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise FileNotFoundError(
+            f"{name} is not in {folder} and could not be downloaded ({reason[0]}); put {what} there"
+        ) from None

@@ -1,0 +1,115 @@
+"""Drawing a rate-distortion curve, with matplotlib (the extra "plots") and without its global state."""
+
+import importlib.util
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.errors import MissingExtraError
+from mrvae_zoo.models.curve import RDCurve, RDPoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+
+LINE, OTHER, INK, FAINT = "#2f6fb0", "#c8552b", "#202024", "#6e6e76"
+
+
+def plot_curve(curve: RDCurve, path: Path, *, title: str) -> None:
+    """Write the picture of a curve; see `draw_curve`. A file that exists is overwritten."""
+    write_atomically(path, draw_curve(curve, title=title))
+
+
+def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = ()) -> bytes:
+    """Distortion over rate, each measured point labelled with its β, and L = D + β·R over β beside it, as a PNG.
+
+    Args:
+        curve: what to draw.
+        title: the name of the model, for example.
+        dedicated: points of β-VAEs that were each trained for one β, to lay beside it.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure = pair_of_axes()
+    left, right = figure.axes
+    left.plot([p.rate for p in curve.points], [p.distortion for p in curve.points], "o-", color=LINE, markersize=5)
+    left.set(xlabel="rate R (nats an image)", ylabel="distortion D (nats an image)")
+    left.margins(x=0.14, y=0.08)
+    right.plot(curve.betas, [p.loss for p in curve.points], "o-", color=LINE, markersize=5)
+    right.set(ylabel="L = D + β·R (nats an image)")
+    over_beta(right)
+    if dedicated:
+        for axes, places in (
+            (left, [(p.rate, p.distortion) for p in dedicated]),
+            (right, [(p.beta, p.loss) for p in dedicated]),
+        ):
+            # Hollow, for a point of the curve may lie below.
+            axes.plot(*zip(*places, strict=True), "D", color=OTHER, markerfacecolor="none", markersize=8)
+        right.legend(["Multi-Rate VAE, one training", "β-VAEs, one training each"], frameon=False, labelcolor=INK)
+    figure.suptitle(_heading(curve, title), color=INK, fontsize=12)
+    figure.draw_without_rendering()  # lays the axes out: where labels are free of each other depends on it
+    _label_betas(left, curve.points)
+    return to_png(figure)
+
+
+def pair_of_axes() -> "Figure":
+    """A figure of two axes side by side, with the look that a curve and a comparison share.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.8), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes in figure.subplots(1, 2):
+        axes.grid(color=FAINT, alpha=0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+    return figure
+
+
+def over_beta(axes: "Axes") -> None:
+    """β on the horizontal axis."""
+    axes.set(xscale="log", xlabel="β")
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def to_png(figure: "Figure") -> bytes:
+    """The picture, without the version of what drew it."""
+    picture = BytesIO()
+    figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None})
+    return picture.getvalue()
+
+
+def check_matplotlib() -> None:
+    """Raise a MissingExtraError where there is no matplotlib: to know before a long measurement."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "plots")
+
+
+def _heading(curve: RDCurve, title: str) -> str:
+    measured = ", ".join(str(curve.data[key]) for key in ("name", "split") if key in curve.data)
+    return f"{title}  ({measured})" if measured else title
+
+
+def _label_betas(axes: "Axes", points: tuple[RDPoint, ...]) -> None:
+    """Write β beside the points, above and to the right of the curve; none where it would run into another label."""
+    boxes: list[Bbox] = []
+    ends = (0, len(points) - 1)
+    for i in sorted(range(len(points)), key=lambda i: (i not in ends, len(f"{points[i].beta:g}"))):  # round ones first
+        text = f"β = {points[i].beta:.2g}" if i in ends else f"{points[i].beta:.2g}"
+        where = (points[i].rate, points[i].distortion)
+        label = axes.annotate(text, where, (5, 5), textcoords="offset points", color=INK, fontsize=9)
+        box = label.get_window_extent().padded(3)  # room for what the labels change in the layout
+        if any(box.overlaps(other) for other in boxes):
+            label.remove()
+        else:
+            boxes.append(box)

@@ -1,0 +1,166 @@
+"""How β reaches layers inside somebody else's forward: bound to the thread for the length of one call.
+
+Elsewhere β is an argument; this is the one exception, because a foreign `forward` hands nothing down.
+
+    call ──with──► Binding of this thread ──► foreign forward ──► hook of each gated layer ──► its gates at this β
+
+A binding ends with its call, also when the call raises, and calls may nest. A hook that finds no binding of its own
+module's call raises, so a layer that runs at another time (checkpointing in the backward pass, a direct call of the
+layer) is refused and never gated by another call's β.
+
+Letters: B batch, C channels of a layer's output, K features of log β.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from mrvae_zoo.gating.gates import Gate
+from mrvae_zoo.gating.layers import gated_activations
+
+Shapes = dict[str, set[tuple[int, ...]]]  # layer -> shapes of its outputs whose leading axis is known to be the batch
+
+
+class _Current(threading.local):
+    binding: "Binding | None" = None
+
+
+_current = _Current()
+
+
+class Owner:
+    """The identity of one gated module: a hook uses the bindings of its own owner only. A copy is another owner."""
+
+
+@dataclass(slots=True)
+class Binding:
+    """One call: the features of its β, and the layers that it has reached. `with binding:` is its length.
+
+    Attributes:
+        owner: the module that is called.
+        features: (K,), or (B, K).
+        known: for features (B, K), where the leading axis was found to be the batch; None compares the sizes alone.
+        tagged: (B,) bool while a call looks for the batch axis: the examples that are NaN. No gate is applied then.
+        outer: the binding that this one is nested in.
+        backward: the backward pass that the call is part of, −1 outside of one.
+        reached: the names of the layers that ran.
+        found: what the call with tags saw: each layer's output shapes, where they hold, and where they do not.
+    """
+
+    owner: Owner
+    features: Tensor
+    known: Shapes | None = None
+    tagged: Tensor | None = None
+    outer: "Binding | None" = None
+    backward: int = -1
+    reached: set[str] = field(default_factory=set)
+    found: Shapes = field(default_factory=dict)
+    mixed: Shapes = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        self.outer, self.backward = _current.binding, backward_pass()
+        _current.binding = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current.binding = self.outer
+
+
+def backward_pass() -> int:
+    """The number of the backward pass that this thread is in; −1 outside of one, and while compiling."""
+    return -1 if torch.compiler.is_compiling() else torch._C._current_graph_task_id()
+
+
+@dataclass(frozen=True, eq=False)
+class Hook:
+    """Gates the pre-activation of one layer by the β of the running call.
+
+    Attributes:
+        owner: the gated module that the layer is part of.
+        name: of the layer.
+        gate: its gate, a child of the layer.
+        channel_dim: the axis of the pre-activation that holds the channels.
+    """
+
+    owner: Owner
+    name: str
+    gate: Gate
+    channel_dim: int
+
+    def __call__(self, _layer: nn.Module, _inputs: Any, y: Tensor) -> Tensor:
+        """As a forward hook: y (B, ..., C, ...) is the layer's output."""
+        binding = self.binding()
+        binding.reached.add(self.name)
+        if binding.tagged is not None:
+            record_rows(binding, self, y)
+            return y
+        if binding.features.ndim > 1:
+            check_batch_axis(binding, self, y)
+        return gated_activations(y, self.gate(binding.features), channel_dim=self.channel_dim)
+
+    def binding(self) -> Binding:
+        """The innermost running call of this layer's module.
+
+        Raises:
+            RuntimeError: there is none, or the layer runs again in a backward pass that came after it.
+        """
+        binding = _current.binding
+        while binding is not None and binding.owner is not self.owner:
+            binding = binding.outer
+        if binding is None or binding.backward != backward_pass():
+            raise RuntimeError(
+                f"layer {self.name!r} runs without the β of a call: call the gated module, not its layers. Where "
+                "activation checkpointing inside the module ran the layer again, checkpoint the whole call instead: "
+                "torch.utils.checkpoint.checkpoint(gated, x, beta, use_reentrant=False)"
+            )
+        return binding
+
+
+class InputHook(Hook):
+    """The same for a pre-activation that is the input of a layer (the child `drop` of a norm with activation)."""
+
+    def __call__(self, layer: nn.Module, inputs: Any) -> Tensor:  # type: ignore[override]
+        """As a forward pre-hook."""
+        return super().__call__(layer, None, *inputs)
+
+
+def record_rows(binding: Binding, hook: Hook, y: Tensor) -> None:
+    """Note whether the rows of y that hold a NaN are exactly the examples that were tagged."""
+    assert binding.tagged is not None
+    rows_are_examples = (
+        y.ndim > 1
+        and hook.channel_dim % y.ndim != 0
+        and y.shape[0] == len(binding.tagged)
+        and torch.equal(y.detach().flatten(1).isnan().any(1), binding.tagged)
+    )
+    verdict = binding.found if rows_are_examples else binding.mixed
+    verdict.setdefault(hook.name, set()).add(tuple(y.shape))
+
+
+def check_batch_axis(binding: Binding, hook: Hook, y: Tensor) -> None:
+    """Raise unless one β an example can be laid along the leading axis of y.
+
+    Raises:
+        ValueError: naming the layer.
+    """
+    if binding.known is None:
+        fits = y.ndim > 1 and hook.channel_dim % y.ndim != 0 and y.shape[0] == binding.features.shape[0]
+    else:
+        fits = tuple(y.shape) in binding.known.get(hook.name, ())
+    if not fits:
+        raise no_batch_axis({hook.name: {tuple(y.shape)}}, size=binding.features.shape[0])
+
+
+def no_batch_axis(layers: Shapes, *, size: int) -> ValueError:
+    """The error for layers that cannot take one β an example."""
+    first, *others = layers
+    shape = min(layers[first])
+    too = f" (and so have {', '.join(map(repr, others))})" if others else ""
+    return ValueError(
+        f"layer {first!r} has an output of shape {shape} whose leading axis is not known to be the batch of {size}"
+        f"{too}, so it cannot take one β an example; pass one β for all, or gate without: "
+        f"exclude={[first, *others] if others else first!r}"
+    )

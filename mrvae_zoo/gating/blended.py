@@ -1,0 +1,139 @@
+"""The layers that write and read the latents under the gating "shrinkage": the encoder's last, the decoder's first.
+
+There the response to β is more than a gate a channel. The weight itself moves with β, W + Σ_k φ_k(β) V_k, and each
+latent has a threshold in β, from which on it is closed: its mean and log-variance are 0, so that it costs no rate, and
+the decoder does not see its noise. That is what the optimal linear VAE does (see `architectures/linear.py`). A spatial
+decoder with norms is the exception: its first norm is gated, and its first convolution is plain.
+
+Letters: B batch, Z latents, K features of log β without log β itself, O outputs.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mrvae_zoo.gating.beta import values_can_be_read
+from mrvae_zoo.gating.gates import Gate, at_least_float32
+from mrvae_zoo.gating.layers import GatedConv2d, GatedLinear, Size, gated_activations, with_parameters
+
+
+class BlendedLinear(GatedLinear):
+    """Linear layer whose weight moves with β: x (B, ..., in), features (K + 1,) or (B, K + 1) -> (B, ..., out).
+
+    Args:
+        inputs: features of its input.
+        outputs: features of its output.
+        blends: K.
+        gate: of the outputs.
+        input_gate: of the inputs, or None; it has no shift.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, blends: int, gate: Gate, input_gate: Gate | None = None) -> None:
+        super().__init__(inputs, outputs, gate=gate)
+        self.blends = nn.Parameter(torch.zeros(blends, *self.weight.shape))
+        self.input_gate = input_gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        if features.ndim == 1:
+            return F.linear(x, *blended_parameters(self, features))
+        x = gate_inputs(x, self.input_gate, features, channel_dim=-1)
+        y = add_moved(F.linear(x, self.weight, self.bias), x, features, self._moved)
+        return gated_activations(y, self.gate(features), channel_dim=-1)
+
+    def folded(self, features: Tensor) -> nn.Linear:
+        """See `GatedLayer`."""
+        plain = nn.Linear(self.in_features, self.out_features, device="meta")
+        return with_parameters(plain, *blended_parameters(self, features), like=self)
+
+    def _moved(self, x: Tensor) -> Tensor:
+        """V_k x of each k, along a new dimension of their own: (B, K, ..., out)."""
+        return F.linear(x, self.blends.flatten(0, 1)).unflatten(-1, (-1, self.out_features)).movedim(-2, 1)
+
+
+class BlendedConv2d(GatedConv2d):
+    """Convolution whose weight moves with β: x (B, in, H, W), features (K + 1,) or (B, K + 1) -> (B, out, H', W').
+
+    Args:
+        inputs: channels of its input.
+        outputs: channels of its output.
+        kernel_size: of the convolution.
+        blends: K.
+        gate: of the outputs.
+        input_gate: of the inputs, or None; it has no shift.
+        padding: zeros around the input.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: Size,
+        *,
+        blends: int,
+        gate: Gate,
+        input_gate: Gate | None = None,
+        padding: int = 0,
+    ) -> None:
+        super().__init__(inputs, outputs, kernel_size, gate=gate, padding=padding)
+        self.blends = nn.Parameter(torch.zeros(blends, *self.weight.shape))
+        self.input_gate = input_gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        if features.ndim == 1:
+            return self._conv_forward(x, *blended_parameters(self, features))
+        x = gate_inputs(x, self.input_gate, features, channel_dim=1)
+        y = add_moved(self._conv_forward(x, self.weight, self.bias), x, features, self._moved)
+        return gated_activations(y, self.gate(features), channel_dim=1)
+
+    def folded(self, features: Tensor) -> nn.Conv2d:
+        """See `GatedLayer`."""
+        return with_parameters(self.plain(), *blended_parameters(self, features), like=self)
+
+    def _moved(self, x: Tensor) -> Tensor:
+        """V_k x of each k, along a new dimension of their own: (B, K, out, H', W')."""
+        return self._conv_forward(x, self.blends.flatten(0, 1), None).unflatten(1, (-1, self.out_channels))
+
+
+Blended = BlendedLinear | BlendedConv2d
+
+
+def blended_parameters(layer: Blended, features: Tensor) -> tuple[Tensor, Tensor]:
+    """The weight and bias of the plain layer at one β, features (K + 1,), in the layer's dtype."""
+    assert layer.bias is not None
+    weight, blends, bias = (at_least_float32(each) for each in (layer.weight, layer.blends, layer.bias))
+    weights = features[:-1].to(weight.dtype).view(-1, *[1] * weight.ndim)
+    weight = weight + (weights * blends).sum(0)
+    if layer.input_gate is not None:
+        scale, _ = layer.input_gate(features)
+        weight = weight * scale.view(-1, *[1] * (weight.ndim - 2))
+    scale, shift = layer.gate(features)
+    bias = bias * scale if shift is None else torch.addcmul(shift, bias, scale)
+    weight = weight * scale.view(-1, *[1] * (weight.ndim - 1))
+    return weight.to(layer.weight.dtype), bias.to(layer.weight.dtype)
+
+
+def add_moved(y: Tensor, x: Tensor, features: Tensor, moved: Callable[[Tensor], Tensor]) -> Tensor:
+    """Add Σ_k φ_k(β) V_k x to y, features (B, K + 1); `moved` gives the V_k x, (B, K, ...).
+
+    At β_min the φ_k are 0, and such examples, half of a batch in some trainings, are left out: on a CPU, where finding
+    them does not mean waiting for a device, and not while compiling, which wants shapes that β does not change.
+    """
+    weights = features[:, :-1].to(y.dtype)
+    if not values_can_be_read(features):
+        return y + blend(moved(x), weights)
+    rows = weights.any(dim=1).nonzero().squeeze(1)
+    return y.index_add(0, rows, blend(moved(x[rows]), weights[rows]))
+
+
+def blend(parts: Tensor, weights: Tensor) -> Tensor:
+    """The sum of `parts` (B, K, ...) along K, each times its weight of `weights` (B, K)."""
+    return (parts * weights.view(*weights.shape, *[1] * (parts.ndim - 2))).sum(1)
+
+
+def gate_inputs(x: Tensor, gate: Gate | None, features: Tensor, *, channel_dim: int) -> Tensor:
+    """`x` times its gates, one β an example."""
+    return x if gate is None else gated_activations(x, gate(features), channel_dim=channel_dim)

@@ -1,0 +1,209 @@
+"""From features of log β to the scale and shift of a layer's channels: the kinds of gate.
+
+Gates are computed in float32 whatever the dtype of the model or of autocast (float64 in a float64 model).
+
+Letters: B batch, C channels, K features of log β.
+Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
+"""
+
+import functools
+import math
+
+import torch
+from torch import Tensor, nn
+
+Gates = tuple[Tensor, Tensor | None]
+
+
+def legendre_basis(position: Tensor, degree: int) -> Tensor:
+    """Legendre polynomials 1 to `degree`, orthonormal under the uniform distribution on [-1, 1].
+
+    The first is the standardised position itself; the constant is left out, a layer's own bias is one.
+
+    Args:
+        position: (...), within [-1, 1].
+        degree: at least 1.
+
+    Returns:
+        (..., degree).
+    """
+    polynomials = [torch.ones_like(position), position]
+    for n in range(1, degree):
+        polynomials.append(((2 * n + 1) * position * polynomials[n] - n * polynomials[n - 1]) / (n + 1))
+    return torch.stack([math.sqrt(2 * n + 1) * polynomials[n] for n in range(1, degree + 1)], dim=-1)
+
+
+def shrinkages(beta: Tensor, beta_range: tuple[float, float], count: int) -> Tensor:
+    """What β shrinks signals of several strengths c by, (β − β_min) / (β + c): 0 at β_min, towards 1 far above c.
+
+    The optimal linear VAE scales a latent of strength c by functions of β/c. The c are log-spaced, from one step above
+    β_min up to β_max.
+
+    Args:
+        beta: (...).
+        beta_range: (β_min, β_max).
+        count: at least 1.
+
+    Returns:
+        (..., count).
+    """
+    low, high = beta_range
+    strengths = [low * (high / low) ** (k / count) for k in range(1, count + 1)]
+    return torch.stack([(beta - low) / (beta + strength) for strength in strengths], dim=-1)
+
+
+def open_root(exponent: Tensor) -> Tensor:
+    """sqrt(relu(1 − exp(·))), with gradient 0 where it is 0.
+
+    The gradient of relu masks the infinite one of the root at 0; the clamp keeps exp from overflowing, which would make
+    it NaN.
+    """
+    return (1 - exponent.clamp(max=0).exp()).relu().sqrt()
+
+
+class Gate(nn.Module):
+    """features (K,) or (B, K) -> scale and shift, each (C,) or (B, C); a shift of None is no shift."""
+
+    def forward(self, features: Tensor) -> Gates:
+        """The gates, at least in float32."""
+        raise NotImplementedError
+
+
+class AffineGate(Gate):
+    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k over the first features φ, the identity at initialisation.
+
+    Without a shift, for a layer that has no bias to fold it into, `coefficients` holds the a_k alone.
+    """
+
+    def __init__(self, channels: int, degree: int, *, shift: bool = True) -> None:
+        super().__init__()
+        self.coefficients = nn.Parameter(torch.zeros(2 if shift else 1, degree, channels))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        coefficients = at_least_float32(self.coefficients)
+        features = features[..., : coefficients.shape[1]].to(coefficients.dtype)
+        if torch.compiler.is_dynamo_compiling():
+            scale, *shift = (pointwise_sum(features, part) for part in coefficients.unbind())
+        else:
+            scale, *shift = matmul_without_autocast(features, coefficients).unbind()
+        return 1 + scale, shift[0] if shift else None
+
+
+class SigmoidGate(Gate):
+    """The published encoder gate, sigmoid(w·t + b) with t the standardised log β; 0.88 at initialisation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.full((channels,), 2.0))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        return torch.sigmoid(affine_exponent(self, features)), None
+
+
+class RootGate(Gate):
+    """The published decoder gate, sqrt(relu(1 − exp(w·t + b))); 0.93 at initialisation, so open at every β."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.full((channels,), -2.0))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        return open_root(affine_exponent(self, features)), None
+
+
+def affine_exponent(gate: SigmoidGate | RootGate, features: Tensor) -> Tensor:
+    """w·t + b of the published gates: (C,) or (B, C)."""
+    return features * at_least_float32(gate.weight) + at_least_float32(gate.bias)
+
+
+class ChannelGate(Gate):
+    """What one more input channel that holds t, the standardised log β, adds to a layer: scale 1, shift t·Σw.
+
+    In a convolution that channel is padded with its own value where others are padded with zeros, so that it adds the
+    same at every place and folds exactly into the bias. The sum is over the kernel.
+    """
+
+    def __init__(self, channels: int, seen: tuple[int, ...]) -> None:
+        """For a layer of which an output channel sees `seen` inputs: (inputs, *kernel).
+
+        The weights are initialised as those of an (inputs + 1)-th channel are by torch, uniform in ±1/sqrt(fan-in).
+        """
+        super().__init__()
+        inputs, *kernel = seen
+        bound = 1 / math.sqrt((inputs + 1) * math.prod(kernel))
+        self.weight = nn.Parameter(torch.empty(channels, *kernel).uniform_(-bound, bound))
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        weight = at_least_float32(self.weight).reshape(len(self.weight), -1).sum(1)
+        return torch.ones_like(weight), features * weight
+
+
+class ThresholdGate(Gate):
+    """sqrt(relu(1 − exp(a + log β))), the optimal linear VAE's use of a latent: closed from β = exp(−a) upwards.
+
+    log β is the last feature.
+
+    Args:
+        channels: C.
+        beta_max: the highest β.
+        spread: whether the j-th channel, j = 1 ... C, is closed from 4 β_max / j upwards at initialisation, so that few
+            are open at β_max and more the lower β is; else all are open at every β.
+    """
+
+    def __init__(self, channels: int, *, beta_max: float, spread: bool = False) -> None:
+        super().__init__()
+        closing = 4 * beta_max / torch.arange(1, channels + 1) if spread else torch.full((channels,), 2 * beta_max)
+        self.offset = nn.Parameter(-closing.log())
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        return open_root(features[..., -1:] + at_least_float32(self.offset)), None
+
+
+def pointwise_sum(features: Tensor, coefficients: Tensor) -> Tensor:
+    """Σ_k features_k · coefficients_k: (K,) or (B, K), and (K, C) -> (C,) or (B, C).
+
+    For a compiler, which fuses pointwise operations into what follows the layer and computes them again for the
+    backward pass. The result of a matrix product it keeps instead: as large as the activations of a Linear.
+    """
+    terms = zip(features.unbind(-1), coefficients.unbind(), strict=True)
+    return functools.reduce(torch.add, [feature.unsqueeze(-1) * one for feature, one in terms])
+
+
+def matmul_without_autocast(a: Tensor, b: Tensor) -> Tensor:
+    """The product in the dtype of its factors, under autocast too; without it, no context that a graph would keep."""
+    if not torch.is_autocast_enabled(a.device.type):
+        return a @ b
+    with torch.autocast(a.device.type, enabled=False):
+        return a @ b
+
+
+def at_least_float32(parameter: Tensor) -> Tensor:
+    """`parameter` itself, or in float32 where it is stored in half precision."""
+    return parameter.to(torch.promote_types(parameter.dtype, torch.float32))
+
+
+class LatentGate(Gate):
+    """The gate of what encodes Z latents, (mean, log σ²): scale and shift of each, both 0 where a latent is closed.
+
+    Args:
+        inner: a gate of the 2Z channels.
+        threshold: a gate of the Z latents, without a shift.
+    """
+
+    def __init__(self, inner: Gate, threshold: Gate) -> None:
+        super().__init__()
+        self.inner, self.threshold = inner, threshold
+
+    def forward(self, features: Tensor) -> Gates:
+        """See `Gate`."""
+        scale, shift = self.inner(features)
+        opening, _ = self.threshold(features)
+        opening = torch.cat([opening, opening], dim=-1)
+        return scale * opening, None if shift is None else shift * opening

@@ -1,0 +1,229 @@
+"""Layers whose pre-activations β scales and shifts, and how they fold into plain ones."""
+
+import copy
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mrvae_zoo.gating.gates import Gate, Gates, at_least_float32
+
+Size = int | tuple[int, int]
+M = TypeVar("M", bound=nn.Module)
+
+
+class TakesFeatures(nn.Module):
+    """A module whose forward takes the features of β (None in a network without gates) beside its input."""
+
+
+class Foldable(nn.Module):
+    """A module that is a plain one at each β."""
+
+    def folded(self, features: Tensor) -> nn.Module:
+        """The plain module that computes the same at `features` (K,)."""
+        raise NotImplementedError
+
+
+class GatedLayer(TakesFeatures, Foldable):
+    """A layer that is gated, and folds into a plain layer at one β."""
+
+    gate: Gate
+
+
+class GatedLinear(nn.Linear, GatedLayer):
+    """Linear layer with gated outputs: x (B, ..., in), features (K,) or (B, K) -> (B, ..., out)."""
+
+    def __init__(self, inputs: int, outputs: int, *, gate: Gate) -> None:
+        super().__init__(inputs, outputs)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        gates = self.gate(features)
+        if gate_the_weight(features, rows=x.numel() // self.in_features, fan_in=self.in_features):
+            return F.linear(x, *gated_parameters(self, gates))
+        return gated_activations(super().forward(x), gates, channel_dim=-1)
+
+    def folded(self, features: Tensor) -> nn.Linear:
+        """See `GatedLayer`."""
+        plain = nn.Linear(self.in_features, self.out_features, device="meta")
+        return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
+
+
+class GatedConv2d(nn.Conv2d, GatedLayer):
+    """Convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: Size, *, gate: Gate, **options: Any) -> None:
+        super().__init__(inputs, outputs, kernel_size, **options)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        gates = self.gate(features)
+        positions = x.shape[0] * (x.shape[-2] // self.stride[0]) * (x.shape[-1] // self.stride[1])
+        if gate_the_weight(features, rows=positions, fan_in=self.weight[0].numel()):
+            return self._conv_forward(x, *gated_parameters(self, gates))
+        return gated_activations(super().forward(x), gates, channel_dim=1)
+
+    def folded(self, features: Tensor) -> nn.Conv2d:
+        """See `GatedLayer`."""
+        return with_parameters(self.plain(), *gated_parameters(self, self.gate(features)), like=self)
+
+    def plain(self) -> nn.Conv2d:
+        """A convolution of the same sizes without gates, on the meta device."""
+        return nn.Conv2d(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,  # type: ignore[arg-type]
+            stride=self.stride,  # type: ignore[arg-type]
+            padding=self.padding,  # type: ignore[arg-type]
+            dilation=self.dilation,  # type: ignore[arg-type]
+            groups=self.groups,
+            padding_mode=self.padding_mode,
+            device="meta",
+        )
+
+
+class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
+    """Transposed convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel_size: Size, *, gate: Gate, stride: Size = 1, padding: Size = 0
+    ) -> None:
+        super().__init__(inputs, outputs, kernel_size, stride=stride, padding=padding)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        gates = self.gate(features)
+        positions = x.shape[0] * x.shape[-2] * self.stride[0] * x.shape[-1] * self.stride[1]
+        if gate_the_weight(features, rows=positions, fan_in=self.weight[:, 0].numel()):
+            weight, bias = gated_parameters(self, gates, channel_dim=1)
+            return F.conv_transpose2d(x, weight, bias, self.stride, self.padding)  # type: ignore[arg-type]
+        return gated_activations(super().forward(x), gates, channel_dim=1)
+
+    def folded(self, features: Tensor) -> nn.ConvTranspose2d:
+        """See `GatedLayer`."""
+        plain = nn.ConvTranspose2d(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,  # type: ignore[arg-type]
+            stride=self.stride,  # type: ignore[arg-type]
+            padding=self.padding,  # type: ignore[arg-type]
+            device="meta",
+        )
+        return with_parameters(plain, *gated_parameters(self, self.gate(features), channel_dim=1), like=self)
+
+
+class GatedBatchNorm2d(nn.BatchNorm2d, GatedLayer):
+    """Batch norm with gated channels: x (B, C, H, W), features (K,) or (B, K) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int, *, gate: Gate) -> None:
+        super().__init__(channels)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation; in training the statistics are updated as in a plain batch norm."""
+        gates = self.gate(features)
+        if self.training or features.ndim > 1:
+            return gated_activations(super().forward(x), gates, channel_dim=1)
+        weight, bias = gated_parameters(self, gates)
+        return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, eps=self.eps)
+
+    def folded(self, features: Tensor) -> nn.BatchNorm2d:
+        """See `GatedLayer`."""
+        plain = nn.BatchNorm2d(self.num_features, eps=self.eps, momentum=self.momentum, device="meta")
+        for name, buffer in self.named_buffers(recurse=False):
+            setattr(plain, name, buffer.clone())
+        return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
+
+
+class GatedGroupNorm(nn.GroupNorm, GatedLayer):
+    """Group norm with gated channels: x (B, C, ...), features (K,) or (B, K) -> (B, C, ...)."""
+
+    def __init__(self, groups: int, channels: int, *, gate: Gate) -> None:
+        super().__init__(groups, channels)
+        self.gate = gate
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """The gated pre-activation."""
+        gates = self.gate(features)
+        if features.ndim > 1:
+            return gated_activations(super().forward(x), gates, channel_dim=1)
+        return F.group_norm(x, self.num_groups, *gated_parameters(self, gates), eps=self.eps)
+
+    def folded(self, features: Tensor) -> nn.GroupNorm:
+        """See `GatedLayer`."""
+        plain = nn.GroupNorm(self.num_groups, self.num_channels, eps=self.eps, device="meta")
+        return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
+
+
+class GatedSequential(nn.Sequential, TakesFeatures):
+    """A Sequential that hands the features of β to the layers that take them."""
+
+    def forward(self, x: Tensor, features: Tensor | None) -> Tensor:  # type: ignore[override]
+        """`features` is None in a network without gates."""
+        for layer in self:
+            x = call(layer, x, features)
+        return x
+
+
+def call(layer: nn.Module, x: Tensor, features: Tensor | None) -> Tensor:
+    """`layer(x)`, with the features of β where the layer takes them."""
+    y: Tensor = layer(x, features) if isinstance(layer, TakesFeatures) else layer(x)
+    return y
+
+
+def fold(module: M, features: Tensor) -> M:
+    """A copy of `module` in which every gated part is the plain one that computes the same at `features` (K,)."""
+    with torch.no_grad():
+        plain: dict[int, Any] = {
+            id(part): part.folded(features) for part in module.modules() if isinstance(part, Foldable)
+        }
+    return copy.deepcopy(module, memo=plain)
+
+
+def gate_the_weight(features: Tensor, *, rows: int, fan_in: int) -> bool:
+    """Whether one β for the batch is cheaper to write into the weight (fan_in × C) than onto `rows` outputs (rows × C).
+
+    A compiler fuses the gates into what follows the layer, so there the activations are always the cheaper side; it is
+    asked first, since a comparison of `rows` would have it compile again for a batch on the other side of `fan_in`.
+    """
+    return not torch.compiler.is_compiling() and features.ndim == 1 and rows > fan_in
+
+
+def gated_parameters(layer: nn.Module, gates: Gates, *, channel_dim: int = 0) -> tuple[Tensor, Tensor]:
+    """The weight and bias of `layer` with gates (C,) written into them, in the layer's dtype."""
+    scale, shift = gates
+    weight, bias = at_least_float32(layer.weight), at_least_float32(layer.bias)  # type: ignore[arg-type]
+    gated_bias = bias * scale if shift is None else torch.addcmul(shift, bias, scale)
+    gated_weight = weight * expand(scale, weight.ndim, channel_dim)
+    return gated_weight.to(layer.weight.dtype), gated_bias.to(layer.weight.dtype)  # type: ignore[arg-type]
+
+
+def gated_activations(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:
+    """`y` scaled and shifted by gates (C,) or (B, C); its channels lie on `channel_dim`, its batch on 0."""
+    scale, shift = (None if gate is None else expand(gate, y.ndim, channel_dim).to(y.dtype) for gate in gates)
+    assert scale is not None
+    if shift is None:
+        return y * scale
+    if torch.compiler.is_dynamo_compiling():  # a compiler fuses the two, and would keep the result of an addcmul
+        return y * scale + shift
+    return torch.addcmul(shift, y, scale)
+
+
+def expand(gate: Tensor, ndim: int, channel_dim: int) -> Tensor:
+    """A gate (C,) or (B, C) with the axes that make it broadcast over `ndim` axes."""
+    channel_dim %= ndim
+    for _ in range(channel_dim - 1 if gate.ndim > 1 else 0):
+        gate = gate.unsqueeze(1)
+    for _ in range(ndim - channel_dim - 1):
+        gate = gate.unsqueeze(-1)  # and not a view, which a compiler would keep in memory for the backward pass
+    return gate
+
+
+def with_parameters(plain: M, weight: Tensor, bias: Tensor, *, like: nn.Module) -> M:
+    """`plain` holding this weight and bias, in the mode (training or not) of `like`."""
+    plain.weight, plain.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return plain.train(like.training)

@@ -1,0 +1,210 @@
+"""Calls of the Hugging Face Hub: tried again where the network failed, and their errors in one line with the remedy."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from mrvae_zoo._version import __version__
+from mrvae_zoo.errors import HubError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+LIBRARY = "mrvae_zoo"
+WAITS = (0.5, 1.0, 2.0)  # seconds before the second, third and fourth try
+LONGEST_WAIT = 60.0  # seconds that a server may ask for
+BUSY = (408, 429, 500, 502, 503, 504)
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class UnreachableError(HubError):
+    """The Hub gives no answer, or none that says anything about what was asked."""
+
+
+class ChangedError(HubError):
+    """A branch no longer stands where it stood when it was looked at."""
+
+
+class NoRepositoryError(HubError):
+    """There is no such repository, or none that may be read."""
+
+
+class NoRevisionError(HubError):
+    """The repository has no such branch, tag or commit."""
+
+
+def make_api(token: str | None = None) -> "HfApi":
+    """The client, which says who it is; `token` None is the saved one, or that of HF_TOKEN."""
+    from huggingface_hub import HfApi
+
+    return HfApi(token=token, library_name=LIBRARY, library_version=__version__)
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE is set."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
+def call(
+    function: Callable[[], T],
+    *,
+    api: "HfApi",
+    repo_id: str,
+    revision: str | None = None,
+    action: str = "read",
+    again: bool = True,
+) -> T:
+    """What `function` returns; it is called again, after a while, where the connection failed or the server is busy.
+
+    Args:
+        function: makes one request or several, such that a second call does no harm.
+        api: that it calls.
+        repo_id: for messages, as the next two.
+        revision: None is the main branch.
+        action: "read" or "write".
+        again: False for one try.
+
+    Raises:
+        HubError: one line, with the remedy.
+        EntryNotFoundError: (of huggingface_hub) there is no such file.
+    """
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    waits = iter(WAITS if again else ())
+    while True:
+        try:
+            return function()
+        except Exception as raised:
+            error = _behind(raised)
+            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+                raise
+            if not _is_of_the_hub(error):
+                raise
+            wait = next(waits, None) if _may_pass(error) else None
+            asked = asked_to_wait(error)
+            if wait is None or asked > LONGEST_WAIT:
+                raise explain(error, api=api, repo_id=repo_id, revision=revision, action=action) from error
+            wait = max(wait, asked)
+            logger.info("%s: %s; trying again in %g seconds", repo_id, _reason(error), wait)
+            time.sleep(wait)
+
+
+def explain(error: Exception, *, api: "HfApi", repo_id: str, revision: str | None, action: str) -> HubError:
+    """The error of the client as one line that says what to do."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    what = repo_id if revision is None else f"{repo_id}@{revision}"
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # what kept the client from looking beyond its cache
+    if isinstance(error, OfflineModeIsEnabled):
+        return UnreachableError(f"{what} is not in the cache, and HF_HUB_OFFLINE is set; unset it and run again")
+    if not isinstance(error, HfHubHTTPError):
+        where = f"the Hub at {api.endpoint}"
+        return UnreachableError(
+            f"{what}: the connection to {where} failed ({_reason(error)}); check the network and run again"
+        )
+    status = error.response.status_code
+    if isinstance(error, GatedRepoError):
+        return NoRepositoryError(
+            f"{repo_id} is read only by those who asked for it; ask at {api.endpoint}/{repo_id}, "
+            "then log in with: hf auth login"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return NoRevisionError(
+            f"{repo_id} has no revision {revision!r}; see its branches and tags at {api.endpoint}/{repo_id}/tree/main"
+        )
+    if isinstance(error, RepositoryNotFoundError) and token_of(api) is None:
+        return NoRepositoryError(
+            f"the Hub has no public repository {repo_id}; check the name, or log in for a private one with: "
+            "hf auth login"
+        )
+    if status == 401:
+        return HubError(
+            f"{repo_id}: the Hub refuses this token (HF_TOKEN, or the saved one); log in again with: hf auth login"
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return NoRepositoryError(
+            f"the Hub has no repository {repo_id} that your token may {action}; check the name, and the permissions "
+            f"of the token at {api.endpoint}/settings/tokens"
+        )
+    if status == 403:
+        return HubError(f"your token may not {action} {repo_id}; use one that may, from {api.endpoint}/settings/tokens")
+    if status in (409, 412):
+        return ChangedError(f"{what} was changed by someone else in the meantime; look at it, then push again")
+    if status in BUSY:
+        return UnreachableError(f"{what}: the Hub answers {_reason(error)}; try again later")
+    return HubError(f"{what}: the Hub answers {_reason(error)}")
+
+
+def _behind(error: Exception) -> Exception:
+    """What went wrong where the client says only that a large file could not be uploaded."""
+    cause = error.__cause__
+    return cause if type(error) is RuntimeError and isinstance(cause, Exception) else error
+
+
+def _is_of_the_hub(error: Exception) -> bool:
+    """Whether an error comes from the client or its connection, and not from a mistake of ours or from the disk."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    # The errors of the connection are those of httpx or of its successor, by the version of the client. What is no JSON
+    # comes from something else in the way, such as the page of a network to log in to.
+    of_requests: type[Exception] = HfHubHTTPError.__bases__[0]
+    of_the_hub = (of_requests, LocalEntryNotFoundError, OfflineModeIsEnabled, json.JSONDecodeError)
+    return isinstance(error, of_the_hub) or _is_short(error) or _is_closed(error)
+
+
+def _is_short(error: Exception) -> bool:
+    """Whether a file came shorter than announced: an OSError of the client, which the system did not number."""
+    return isinstance(error, OSError) and error.errno is None and "Consistency check failed" in str(error)
+
+
+def _is_closed(error: Exception) -> bool:
+    """Whether the connections were closed by another thread of the client, as it does where one of them fails."""
+    return type(error) is RuntimeError and "client has been closed" in str(error)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another try may succeed. The client has tried again itself before a LocalEntryNotFoundError."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in BUSY
+    return not isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled))
+
+
+def asked_to_wait(error: BaseException | None) -> float:
+    """The seconds of Retry-After, 0 without."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    text = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
+    return float(text) if text.isdecimal() else 0.0
+
+
+def _reason(error: Exception) -> str:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        message = error.server_message or error.response.reason_phrase
+        return " ".join(f"{error.response.status_code}: {message}".split())
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def token_of(api: "HfApi") -> str | None:
+    """The token that a client sends, None without one."""
+    from huggingface_hub import get_token
+
+    return api.token if isinstance(api.token, str) else get_token()

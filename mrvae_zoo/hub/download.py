@@ -1,0 +1,247 @@
+"""Getting a model from the Hugging Face Hub: a revision becomes a commit, and all files are of that commit.
+
+The files lie in the cache of huggingface_hub, whose blobs are named by their checksum: what is read from it is compared
+with that name, so that a damaged file is noticed, removed and fetched once more.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
+from mrvae_zoo.errors import HubError
+from mrvae_zoo.hub.client import LIBRARY, NoRevisionError, UnreachableError, call, is_offline, make_api
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+logger = logging.getLogger(__name__)
+
+
+def find_commit(repo_id: str, revision: str | None = None) -> str:
+    """The commit that a revision stands for, 40 hexadecimal digits; a commit in full is returned without asking.
+
+    Without a network, the commit that the Hub gave when it was last asked.
+
+    Args:
+        repo_id: "org/name".
+        revision: a branch, a tag or a commit; None is the main branch.
+
+    Raises:
+        HubError: see `explain`.
+    """
+    if revision is not None and is_commit(revision):
+        return revision
+    ref = _repository_cache(repo_id) / "refs" / (revision or "main")
+    try:
+        commit = _ask_commit(make_api(), repo_id, revision)
+    except UnreachableError as error:
+        if not ref.is_file():
+            raise
+        commit = ref.read_text(encoding="utf-8").strip()
+        if not is_offline():
+            logger.warning("%s; using the commit it was last seen at, %s", error, commit[:12])
+        return commit
+    _remember(ref, commit)
+    return commit
+
+
+def fetch(repo_id: str, commit: str, *, token: str | None = None, cache_dir: Path | None = None) -> Path:
+    """The folder of a model at a commit, with config.json, model.safetensors and, where there is one, rd_curve.json.
+
+    What is in the cache is not asked for again.
+
+    Args:
+        repo_id: "org/name".
+        commit: in full.
+        token: None is the saved one.
+        cache_dir: another cache than that of huggingface_hub.
+
+    Raises:
+        HubError: the model cannot be had, is none of this library, or is damaged; see also `explain`.
+    """
+    api = make_api(token)
+    files = _Files(api, repo_id, commit, cache_dir)
+    config = files.get(CONFIG)
+    if config is None:
+        raise HubError(f"{repo_id} is not an MR-VAE repository: it has no {CONFIG}; see: mrvae list --hub")
+    expected = _read_checksum(config, repo_id)
+    files.get(CURVE)  # before the weights: whoever finds these knows that it was asked for
+    weights = files.get(WEIGHTS)
+    if weights is None:
+        raise HubError(f"{repo_id} has no {WEIGHTS}; see: mrvae list --hub")
+    if expected is not None and sha256(weights) != expected:
+        _discard(weights)
+        _discard(config)
+        raise HubError(
+            f"{weights}: the checksum differs from the one in {CONFIG}; both are removed from the cache, run again to "
+            f"download them once more (if that does not help, {repo_id} itself is damaged)"
+        )
+    return config.parent
+
+
+def fetch_recipe(repo_id: str, commit: str) -> Path:
+    """The recipe.toml of a repository at a commit.
+
+    Raises:
+        HubError: it has none; see also `explain`.
+    """
+    path = _Files(make_api(), repo_id, commit, None).get(RECIPE)
+    if path is None:
+        raise HubError(f"{repo_id} has no {RECIPE}")
+    return path
+
+
+def discard_weights(folder: Path) -> None:
+    """Remove the weights in a folder that `fetch` gave from the cache."""
+    _discard(folder / WEIGHTS)
+
+
+def is_commit(revision: str) -> bool:
+    """Whether a revision is a commit in full."""
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_blob_id(content: bytes) -> str:
+    """The name that git gives a file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+class _Files:
+    """The files of a repository at a commit; the Hub is asked for that commit before the first one is downloaded."""
+
+    def __init__(self, api: "HfApi", repo_id: str, commit: str, cache_dir: Path | None) -> None:
+        self.api, self.repo_id, self.commit, self.cache_dir = api, repo_id, commit, cache_dir
+        self.asked = False
+
+    def get(self, name: str) -> Path | None:
+        """The path of a file that is whole, None where the repository has none of that name."""
+        path = self._cached(name)
+        if path is None:
+            return None
+        if path is not _UNKNOWN:
+            if _is_whole(path):
+                return path
+            _discard(path)
+            if is_offline():
+                raise HubError(
+                    f"{path} was damaged and is removed from the cache; unset HF_HUB_OFFLINE and run again to "
+                    "download it once more"
+                )
+            logger.warning("%s is damaged; downloading it again", path)
+        for force in (path is not _UNKNOWN, True):
+            path = self._download(name, force=force)
+            if path is None or _is_whole(path):
+                return path
+            _discard(path)
+        raise HubError(
+            f"{self.repo_id}: the Hub sent a {name} that is not the one it announced, twice; nothing of it is kept, "
+            "run again later"
+        )
+
+    def _cached(self, name: str) -> "Path | None":
+        """What the cache says: a path, None (there is no such file), or _UNKNOWN."""
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(self.repo_id, name, cache_dir=self.cache_dir, revision=self.commit)
+        if isinstance(found, str):
+            return Path(found)
+        return _UNKNOWN if found is None else None
+
+    def _download(self, name: str, *, force: bool) -> Path | None:
+        from huggingface_hub.errors import EntryNotFoundError
+
+        if not self.asked:
+            _ask_commit(self.api, self.repo_id, self.commit)
+            self.asked = True
+        try:
+            path = call(
+                lambda: self.api.hf_hub_download(
+                    self.repo_id, name, revision=self.commit, cache_dir=self.cache_dir, force_download=force
+                ),
+                api=self.api,
+                repo_id=self.repo_id,
+                revision=self.commit,
+            )
+        except EntryNotFoundError:
+            return None
+        return Path(path)
+
+
+_UNKNOWN = Path()  # of a file that the cache knows nothing of
+
+
+def _ask_commit(api: "HfApi", repo_id: str, revision: str | None) -> str:
+    from huggingface_hub import constants
+
+    info = call(
+        lambda: api.model_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT),
+        api=api,
+        repo_id=repo_id,
+        revision=revision,
+    )
+    if info.sha is None:
+        raise NoRevisionError(f"{repo_id} is empty")
+    return info.sha
+
+
+def _repository_cache(repo_id: str) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
+
+
+def _remember(ref: Path, commit: str) -> None:
+    """Note a commit where huggingface_hub looks for it too; a cache that cannot be written does without."""
+    try:
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(ref, commit)
+    except OSError as error:
+        logger.warning("%s cannot be written (%s); without a network it will not be known", ref, error.strerror)
+
+
+def _read_checksum(config: Path, repo_id: str) -> str | None:
+    """The checksum of the weights that a config.json names, where it is that of a model of this library."""
+    try:
+        data = json.loads(config.read_bytes())
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict) or data.get("library_name") != LIBRARY or "format_version" not in data:
+        raise HubError(
+            f"{repo_id} is not an MR-VAE repository: its {CONFIG} is not that of an {LIBRARY} model; "
+            "see: mrvae list --hub"
+        )
+    weights = data.get("weights")
+    expected = weights.get("sha256") if isinstance(weights, dict) else None
+    return expected if isinstance(expected, str) else None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a cached file has the checksum that its blob is named by; where there are no links, it is not known."""
+    if not path.is_symlink():
+        return True
+    name = path.readlink().name
+    if re.fullmatch("[0-9a-f]{64}", name):
+        return sha256(path) == name
+    if is_commit(name):  # as long as a commit, and of the same function
+        return git_blob_id(path.read_bytes()) == name
+    return True
+
+
+def _discard(path: Path) -> None:
+    """Remove a file from the cache, with the blob that it links to."""
+    if path.is_symlink():
+        (path.parent / path.readlink()).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)

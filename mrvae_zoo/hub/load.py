@@ -1,0 +1,160 @@
+"""Where a model comes from: a name of the catalogue, a folder, or the Hugging Face Hub."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from mrvae_zoo.checkpoints.catalogue import has_weights, model_folder
+from mrvae_zoo.checkpoints.pins import Pin, pins_path, read_pins
+from mrvae_zoo.checkpoints.sources import HUB, LOCAL, HubSource, parse_hub_source
+from mrvae_zoo.errors import HubError
+
+if TYPE_CHECKING:
+    import torch
+
+    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+
+
+CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+
+
+def exact(source: str, revision: str | None = None) -> str:
+    """The source in a form that stays: of the Hub with its commit, of a folder with its whole path.
+
+    A name of the catalogue without weights becomes what its pin names. What was made from a model can say so, and
+    commands that load twice load the same.
+
+    Raises:
+        ValueError: see `locate_checkpoint`.
+        HubError: there is no such repository or revision, or no way to it.
+    """
+    if source.startswith(HUB):
+        from mrvae_zoo.hub.download import find_commit
+
+        parts = parse_hub_source(source, revision)
+        return str(HubSource(repo_id=parts.repo_id, revision=find_commit(parts.repo_id, parts.revision)))
+    _check_no_revision(source, revision)
+    if source.startswith(LOCAL):
+        return f"{LOCAL}{_local(source).resolve()}"
+    pin = _pin_of(source)
+    if pin is None:
+        return source
+    _fetch_pinned(source, pin)  # the pin names the checksum of the weights as well, and its source does not
+    return pin.source
+
+
+def locate_checkpoint(source: str, revision: str | None = None) -> Path:
+    """The folder of a trained model: downloaded where it is on the Hub.
+
+    Args:
+        source: a name of the catalogue (`arch.tag`), `local-dir:path` or `hf-hub:org/name[@revision]`.
+        revision: of a source of the Hub.
+
+    Raises:
+        ValueError: the source is none of these (the message says what it could have been), or the catalogue has the
+            recipe of a model, and neither its weights nor a pin.
+        HubError: the Hub cannot give it; the message says why, and what to do.
+    """
+    if source.startswith(HUB):
+        from mrvae_zoo.hub.download import fetch, find_commit
+
+        parts = parse_hub_source(source, revision)
+        return fetch(parts.repo_id, find_commit(parts.repo_id, parts.revision))
+    _check_no_revision(source, revision)
+    if source.startswith(LOCAL):
+        return _local(source)
+    pin = _pin_of(source)
+    return model_folder(source) if pin is None else _fetch_pinned(source, pin)
+
+
+def locate_recipe(source: str) -> Path:
+    """The recipe.toml of a source, trained or not.
+
+    Raises:
+        ValueError: as `locate_checkpoint`.
+        HubError: as `locate_checkpoint`.
+    """
+    if source.startswith(HUB):
+        from mrvae_zoo.hub.download import fetch_recipe, find_commit
+
+        parts = parse_hub_source(source)
+        return fetch_recipe(parts.repo_id, find_commit(parts.repo_id, parts.revision))
+    return (_local(source) if source.startswith(LOCAL) else _in_catalogue(source)) / "recipe.toml"
+
+
+def _local(source: str) -> Path:
+    return Path(source.removeprefix(LOCAL)).expanduser()
+
+
+def _in_catalogue(source: str) -> Path:
+    if any(mark in source for mark in "/\\:"):
+        raise ValueError(
+            f"{source!r} is not a name of the catalogue; for a folder write {LOCAL}path, for the Hub {HUB}org/name"
+        )
+    return model_folder(source)
+
+
+def _check_no_revision(source: str, revision: str | None) -> None:
+    if revision is not None:
+        raise ValueError(f"revision={revision!r} is for {HUB}org/name; {source} has none")
+
+
+def _pin_of(source: str) -> Pin | None:
+    """The pin of a name of the catalogue whose weights are not here; None where they are."""
+    if has_weights(_in_catalogue(source)):
+        return None
+    pin = read_pins().get(source)
+    if pin is None:
+        raise ValueError(f"{source} has no weights here; train it with: mrvae train {source} --data-root DIR -o RUN")
+    return pin
+
+
+def _fetch_pinned(source: str, pin: Pin) -> Path:
+    from mrvae_zoo.common.layout import WEIGHTS
+    from mrvae_zoo.hub.download import discard_weights, fetch, sha256
+
+    folder = fetch(pin.repo, pin.revision)
+    if sha256(folder / WEIGHTS) != pin.sha256:
+        discard_weights(folder)
+        raise HubError(
+            f"{source}: the checksum of {folder / WEIGHTS} differs from the one in {pins_path()}; it is removed from "
+            f"the cache, run again to download it once more (if that does not help, do not use {pin.source})"
+        )
+    return folder
+
+
+def load_pretrained(
+    source: str,
+    device: "str | torch.device" = "cpu",
+    dtype: "torch.dtype | None" = None,
+    revision: str | None = None,
+    *,
+    compile: bool | CompileMode = False,  # noqa: A002 (the word of torch)
+) -> "MultiRateVAE | FixedRateVAE":
+    """A trained model in eval mode, with its published curve as `model.curve`.
+
+    Args:
+        source: a name of the catalogue (`mrvae_mlp.mnist`), `local-dir:path` or `hf-hub:org/name[@revision]`. A name
+            whose weights are not here is downloaded from the commit that registry/pins.toml names.
+        device: where to put it.
+        dtype: of its weights; None is float32 for weights stored in half precision, else as stored.
+        revision: of `hf-hub:org/name`: a branch, a tag or a commit; None is the main branch.
+        compile: compile call, encode and decode when they are first used (`model.compile()`), once more when β or the
+            batch size first changes, and not again after. "reduce-overhead" runs them as CUDA graphs on a GPU: the
+            fastest for small batches, from one thread, one graph for each batch size.
+
+    Returns:
+        A MultiRateVAE; a FixedRateVAE where the gates were folded before it was saved.
+
+    Raises:
+        ValueError: no such source, or no such mode of compilation; an unknown name comes with the nearest ones.
+        HubError: the Hub cannot give it: no such repository or revision, no network, a checksum that differs.
+        CheckpointError: the files are not a whole checkpoint; the message names the file and the fault.
+    """
+    from mrvae_zoo.checkpoints.folder import load_checkpoint
+
+    if compile not in (False, True, *get_args(CompileMode)):
+        raise ValueError(f"compile={compile!r} should be True, False or one of {', '.join(get_args(CompileMode))}")
+    model = load_checkpoint(locate_checkpoint(source, revision), device=device, dtype=dtype)
+    if compile:
+        model.compile(mode="default" if compile is True else compile)
+    return model

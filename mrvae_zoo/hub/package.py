@@ -1,0 +1,131 @@
+"""What a push sends: the files of a model and of its page, checked before the first byte goes out."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrvae_zoo.cards.card import make_card
+from mrvae_zoo.checkpoints.catalogue import has_weights, list_models, model_folder
+from mrvae_zoo.checkpoints.folder import load_checkpoint
+from mrvae_zoo.checkpoints.sources import HUB, LOCAL
+from mrvae_zoo.common.layout import CONFIG, CURVE, README, RECIPE, WEIGHTS
+from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
+from mrvae_zoo.hub.client import LIBRARY
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+
+LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # of a picture in Markdown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A model that may be pushed.
+
+    Attributes:
+        name: of the model, as its page says it.
+        model: as loaded.
+        files: the content of each file, by name: five and the pictures of the page.
+    """
+
+    name: str
+    model: MultiRateVAE | FixedRateVAE
+    files: dict[str, bytes]
+
+
+def find_folder(source: str | Path) -> tuple[Path, str | None]:
+    """The folder of a trained model that is here, and its name where it is of the catalogue.
+
+    Raises:
+        ValueError: there is none; the message says what was expected.
+    """
+    if isinstance(source, Path):
+        return source, None
+    if source.startswith(LOCAL):
+        return Path(source.removeprefix(LOCAL)).expanduser(), None
+    if source.startswith(HUB):
+        raise ValueError(f"{source} is on the Hub already; give the folder of a training, or a name of the catalogue")
+    is_folder = Path(source).is_dir()
+    if source not in list_models():
+        # An unknown name raises here, with the nearest ones.
+        return (Path(source), None) if is_folder or "/" in source else (model_folder(source), source)
+    if is_folder:
+        raise ValueError(f"{source} is a folder here and a name of the catalogue; for the folder write {LOCAL}{source}")
+    folder = model_folder(source)
+    if not has_weights(folder):
+        raise ValueError(f"{source} has no weights here; train it with: mrvae train {source} --data-root DIR -o RUN")
+    return folder, source
+
+
+def make_package(
+    source: str | Path,
+    repo_id: str,
+    *,
+    data_root: Path | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Package:
+    """The files that a push of a model to a repository sends, all of them checked.
+
+    Args:
+        source: the folder of a training, or a name of the catalogue.
+        repo_id: that the page speaks of.
+        data_root: to measure the curve again on the data sets there, see `check_curve`.
+        progress: of that, see `rate_distortion`.
+
+    Raises:
+        ValueError: something is missing or wrong: the checkpoint, the curve, the recipe, the page.
+        FileNotFoundError: the recipe or the data set is not there.
+        MissingExtraError: matplotlib is not installed.
+    """
+    folder, name = find_folder(source)
+    model = load_checkpoint(folder)
+    if model.curve is None:
+        raise ValueError(f"{folder} has no {CURVE}; only a model with its measured curve is pushed, as train leaves it")
+    if data_root is not None:
+        check_curve(model, data_root, progress=progress)
+    name = repo_id.split("/")[1] if name is None else name
+    page = make_card(folder, name=name, repo_id=repo_id, data_root=data_root)
+    files = {file: (folder / file).read_bytes() for file in (RECIPE, CONFIG, WEIGHTS, CURVE)} | page.files
+    check_page(files)
+    return Package(name=name, model=model, files=files)
+
+
+def check_curve(
+    model: MultiRateVAE | FixedRateVAE, data_root: Path, *, progress: Callable[[float], None] = lambda _: None
+) -> None:
+    """Measure the published curve again at its two ends and in its middle, on the whole test set.
+
+    A sample of β, and not of images: the published figures are means over all images, which those over some differ
+    from by chance.
+
+    Raises:
+        ValueError: a point is off by more than TOLERANCE, 1%; the message names the worst.
+        FileNotFoundError: the data set is not there.
+    """
+    assert model.curve is not None
+    betas = model.curve.betas
+    some = sorted({betas[0], betas[len(betas) // 2], betas[-1]})
+    measured = measure_again(model, data_root, betas=some, progress=progress)
+    off, beta = max((deviation(model.curve.at(new.beta), new), new.beta) for new in measured.points)
+    if off > TOLERANCE:
+        raise ValueError(f"this model does not have its published curve: off by {off:.2%} at β={beta:g}; not pushed")
+
+
+def check_page(files: dict[str, bytes]) -> None:
+    """Raise a ValueError where the page lacks something that it is to have, by the parser of huggingface_hub."""
+    from huggingface_hub import ModelCard
+
+    if README not in files:
+        raise ValueError(f"the page has no {README}")
+    text = files[README].decode()
+    try:
+        data = ModelCard(text, ignore_metadata_errors=False).data
+    except Exception as error:  # noqa: BLE001 (the parser of YAML has errors of its own)
+        raise ValueError(f"{README}: its metadata cannot be read: {error}") from None
+    lacking = [key for key in ("tags", "pipeline_tag", "eval_results") if not data.get(key)]
+    if lacking:
+        raise ValueError(f"{README}: its metadata lacks {', '.join(lacking)}")
+    if data.get("library_name") != LIBRARY:
+        raise ValueError(f"{README}: library_name is {data.get('library_name')!r}; expected {LIBRARY!r}")
+    missing = [link for link in LINK.findall(text) if "://" not in link and link not in files]
+    if missing:
+        raise ValueError(f"{README} shows {', '.join(missing)}, which is not there")

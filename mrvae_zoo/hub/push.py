@@ -1,0 +1,258 @@
+"""Pushing a model to the Hugging Face Hub: one commit, on top of the one that was looked at, read back afterwards."""
+
+import hashlib
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from mrvae_zoo._version import __version__
+from mrvae_zoo.checkpoints.folder import load_checkpoint
+from mrvae_zoo.checkpoints.sources import check_repo_id, check_revision
+from mrvae_zoo.common.layout import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES
+from mrvae_zoo.errors import HubError
+from mrvae_zoo.hub.client import (
+    LONGEST_WAIT,
+    WAITS,
+    ChangedError,
+    NoRepositoryError,
+    NoRevisionError,
+    UnreachableError,
+    asked_to_wait,
+    call,
+    is_offline,
+    make_api,
+    token_of,
+)
+from mrvae_zoo.hub.download import fetch, git_blob_id, is_commit
+from mrvae_zoo.hub.package import Package, make_package
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+# What an older version of a page may have left; other files of a repository are not ours to remove.
+PICTURES = (CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES)
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What became of a push.
+
+    Attributes:
+        repo_id: "org/name".
+        commit: that holds the model, 40 hexadecimal digits.
+        changed: the files that the commit changed; none where the repository held the same already.
+        pull_request: its address, where one was asked for.
+    """
+
+    repo_id: str
+    commit: str
+    changed: tuple[str, ...]
+    pull_request: str | None = None
+
+
+def push_to_hub(
+    source: str | Path,
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    tag: str | None = None,
+    data_root: str | Path | None = None,
+    token: str | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Pushed:
+    """Push a trained model and its page to a repository of the Hub, as one commit.
+
+    Before the first byte goes out the checkpoint is loaded, the curve measured again where `data_root` is given, and
+    the page made and checked. Afterwards the model is downloaded at the new commit, loaded and compared. Where the
+    repository holds the same files already, no commit is made.
+
+    Args:
+        source: the folder of a training, or a name of the catalogue.
+        repo_id: "org/name"; made where it is missing.
+        private: make it a private one.
+        revision: the branch, made where it is missing; None is the main branch.
+        create_pr: open a pull request instead.
+        tag: a name for the commit.
+        data_root: measure the curve again on the data sets in this folder, at three β.
+        token: None is the saved one, or that of HF_TOKEN.
+        progress: of the measurement, in [0, 1].
+
+    Raises:
+        ValueError: the model is not fit to be pushed, or an argument is wrong.
+        HubError: the Hub refuses or cannot be reached, or someone else changed the repository in the meantime.
+    """
+    check_repo_id(repo_id)
+    for name in (revision, tag):
+        if name is not None:
+            check_revision(name)
+            if is_commit(name):
+                raise ValueError(f"{name} is a commit; give the name of a branch or a tag")
+    if create_pr and tag is not None:
+        raise ValueError("a tag is for what is merged; leave it out of a pull request")
+    api = make_api(token)
+    check_may_push(api, repo_id)
+    root = None if data_root is None else Path(data_root)
+    package = make_package(source, repo_id, data_root=root, progress=progress)
+    push = _Push(api, repo_id, revision, package)
+    push.open(private=private, tag=tag)
+    pushed = push.commit(create_pr=create_pr)
+    push.read_back(pushed.commit)
+    if tag is not None:
+        push.tag(tag, pushed.commit)
+    return pushed
+
+
+def check_may_push(api: "HfApi", what: str) -> None:
+    """Raise a HubError where there is no network or no token to push with."""
+    if is_offline():
+        raise HubError(f"{what}: HF_HUB_OFFLINE is set; unset it to push")
+    if token_of(api) is None:
+        raise HubError(f"{what}: pushing needs a token; log in with: hf auth login, or set HF_TOKEN")
+
+
+class _Push:
+    """One push: the repository, the branch and the commit that it was looked at."""
+
+    def __init__(self, api: "HfApi", repo_id: str, branch: str | None, package: Package) -> None:
+        self.api, self.repo_id, self.branch, self.package = api, repo_id, branch, package
+        self.head = ""
+
+    def open(self, *, private: bool, tag: str | None) -> None:
+        """Look at the repository, which is made where it is missing, and at its tags."""
+        try:
+            info = self._ask(lambda: self.api.model_info(self.repo_id))
+        except NoRepositoryError:
+            self._ask(lambda: self.api.create_repo(self.repo_id, private=private, exist_ok=True), action="write")
+            info = self._ask(lambda: self.api.model_info(self.repo_id))
+        if private and not info.private:
+            raise HubError(f"{self.repo_id} is public already; make it private on its page, or leave --private out")
+        try:
+            self.head = self._find_head()
+        except NoRevisionError:
+            branch = self.branch
+            if branch is None:
+                raise
+            self._ask(lambda: self.api.create_branch(self.repo_id, branch=branch, exist_ok=True), action="write")
+            self.head = self._find_head()
+        target = None if tag is None else self._tags().get(tag)
+        if target is not None and (target != self.head or any(self._pending(self.head))):
+            raise HubError(f"{self.repo_id} has a tag {tag} at another commit, {target}; give another name")
+
+    def commit(self, *, create_pr: bool) -> Pushed:
+        """Commit what differs on top of the commit that was looked at.
+
+        Where the answer is lost, the branch is looked at before anything is sent again.
+        """
+        changed, obsolete = self._pending(self.head)
+        names = tuple(sorted((*changed, *obsolete)))
+        if not names:
+            return Pushed(repo_id=self.repo_id, commit=self.head, changed=())
+        for wait in (*WAITS, None):
+            try:
+                info = self._send(changed, obsolete, create_pr=create_pr)
+            except (UnreachableError, ChangedError) as error:
+                if create_pr:
+                    raise HubError(
+                        f"{error}; before that, see whether the pull request is there: "
+                        f"{self.api.endpoint}/{self.repo_id}/discussions"
+                    ) from error
+                head = self._find_head()
+                if head != self.head:
+                    if any(self._pending(head)):
+                        raise ChangedError(
+                            f"{self.repo_id} was changed by someone else in the meantime (it is at {head}); look at "
+                            "it, then push again"
+                        ) from error
+                    return Pushed(repo_id=self.repo_id, commit=head, changed=names)
+                asked = asked_to_wait(error.__cause__)
+                if wait is None or asked > LONGEST_WAIT or isinstance(error, ChangedError):
+                    raise
+                time.sleep(max(wait, asked))
+            else:
+                return Pushed(repo_id=self.repo_id, commit=info[0], changed=names, pull_request=info[1])
+        raise AssertionError
+
+    def read_back(self, commit: str) -> None:
+        """Download the model at a commit into a cache of its own, load it and compare it with what was pushed."""
+        if any(self._pending(commit)):
+            raise HubError(f"{self.repo_id}@{commit} does not hold what was pushed; push again")
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
+            again = load_checkpoint(fetch(self.repo_id, commit, token=self._token(), cache_dir=Path(cache)))
+        ours, theirs = self.package.model, again
+        expected, found = ours.state_dict(), theirs.state_dict()
+        same = expected.keys() == found.keys() and all(torch.equal(expected[name], found[name]) for name in expected)
+        if not same or ours.config != theirs.config or ours.curve != theirs.curve:
+            raise HubError(f"{self.repo_id}@{commit} gives another model back than was pushed; push again")
+
+    def tag(self, tag: str, commit: str) -> None:
+        """Give a commit a name."""
+        self._ask(lambda: self.api.create_tag(self.repo_id, tag=tag, revision=commit, exist_ok=True), action="write")
+        target = self._tags().get(tag)
+        if target != commit:
+            raise HubError(f"{self.repo_id} has a tag {tag} at another commit, {target}; {commit} is pushed without it")
+
+    def _send(self, changed: list[str], obsolete: list[str], *, create_pr: bool) -> tuple[str, str | None]:
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
+            *(CommitOperationAdd(name, self.package.files[name]) for name in changed),
+            *(CommitOperationDelete(name) for name in obsolete),
+        ]
+        info = self._ask(
+            lambda: self.api.create_commit(
+                self.repo_id,
+                operations,
+                commit_message=f"Upload {self.package.name} with mrvae_zoo {__version__}",
+                revision=self.branch,
+                parent_commit=self.head,
+                create_pr=create_pr,
+            ),
+            action="write",
+            again=False,
+        )
+        return info.oid, info.pr_url
+
+    def _pending(self, commit: str) -> tuple[list[str], list[str]]:
+        """What a commit holds otherwise than the package: files to write, and files of ours to remove."""
+        from huggingface_hub.hf_api import RepoFile
+
+        tree = self._ask(lambda: list(self.api.list_repo_tree(self.repo_id, revision=commit)))
+        there = {file.path: file for file in tree if isinstance(file, RepoFile)}
+        changed = []
+        for name, content in self.package.files.items():
+            file = there.get(name)
+            if file is not None and file.lfs is not None:
+                same = file.lfs.sha256 == hashlib.sha256(content).hexdigest()
+            else:
+                same = file is not None and file.blob_id == git_blob_id(content)
+            if not same:
+                changed.append(name)
+        return changed, [name for name in PICTURES if name in there and name not in self.package.files]
+
+    def _find_head(self) -> str:
+        info = self._ask(lambda: self.api.model_info(self.repo_id, revision=self.branch))
+        if info.sha is None:
+            raise NoRevisionError(f"{self.repo_id} is empty; make a first commit on its page")
+        return info.sha
+
+    def _tags(self) -> dict[str, str]:
+        refs = self._ask(lambda: self.api.list_repo_refs(self.repo_id))
+        return {ref.name: ref.target_commit for ref in refs.tags}
+
+    def _token(self) -> str | None:
+        return token_of(self.api)
+
+    def _ask(self, function: Callable[[], T], *, action: str = "read", again: bool = True) -> T:
+        return call(function, api=self.api, repo_id=self.repo_id, revision=self.branch, action=action, again=again)

@@ -1,0 +1,180 @@
+"""A model as one file that needs no mrvae_zoo: ONNX, or torch's own pt2.
+
+    model    x (B, C, H, W), beta (B,), noise (B, Z) ─► reconstruction (B, C, H, W), mean (B, Z), log_var (B, Z)
+    encoder  x (B, C, H, W), beta (B,) ─► mean (B, Z), log_var (B, Z)
+    decoder  z (B, Z), beta (B,) ─► reconstruction (B, C, H, W)
+
+Everything is float32, B any number from 1. A model whose gates were folded (`model.at(beta)`) has no input beta.
+z = mean + exp(log_var / 2) ⊙ noise: standard normal noise draws from the posterior, zeros take its mean. An input that
+may be left out is in neither format, so zeros are what leaving it out would have meant.
+
+A graph cannot refuse its input: β outside the model's range is clamped to it. The config of the model is in the file,
+as the metadata `mrvae_zoo.models.config` (ONNX) or the extra file `config.json` (pt2).
+
+A spatial model takes any H and W that are multiples of 8, and its latents are (B, Z, H/8, W/8).
+
+Letters: B batch, C, H, W image, Z latents.
+"""
+
+import copy
+import importlib.util
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.schema import to_plain
+from mrvae_zoo.errors import MissingExtraError
+from mrvae_zoo.models.config import SPATIAL_STRIDE
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+
+Format = Literal["onnx", "pt2"]
+Part = Literal["model", "encoder", "decoder"]
+EXAMPLE_BATCH = 2  # a traced batch of 1 would not stand for any batch
+
+
+class Whole(nn.Module):
+    """x, beta, noise -> reconstruction, mean, log_var."""
+
+    def __init__(self, model: MultiRateVAE | FixedRateVAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, noise: Tensor, beta: Tensor | None = None) -> dict[str, Tensor]:
+        """See the module."""
+        given = () if beta is None else (beta,)
+        posterior = self.model.encode(x, *given)
+        reconstruction = self.model.decode(posterior.displaced(noise), *given)
+        return {"reconstruction": reconstruction, "mean": posterior.mean, "log_var": posterior.log_var}
+
+
+class Encoder(nn.Module):
+    """x, beta -> mean, log_var."""
+
+    def __init__(self, model: MultiRateVAE | FixedRateVAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, beta: Tensor | None = None) -> dict[str, Tensor]:
+        """See the module."""
+        posterior = self.model.encode(x, *(() if beta is None else (beta,)))
+        return {"mean": posterior.mean, "log_var": posterior.log_var}
+
+
+class Decoder(nn.Module):
+    """z, beta -> reconstruction."""
+
+    def __init__(self, model: MultiRateVAE | FixedRateVAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor, beta: Tensor | None = None) -> dict[str, Tensor]:
+        """See the module."""
+        return {"reconstruction": self.model.decode(z, *(() if beta is None else (beta,)))}
+
+
+PARTS: dict[Part, type[Whole | Encoder | Decoder]] = {"model": Whole, "encoder": Encoder, "decoder": Decoder}
+INPUTS: dict[Part, tuple[str, ...]] = {
+    "model": ("x", "beta", "noise"),
+    "encoder": ("x", "beta"),
+    "decoder": ("z", "beta"),
+}
+OUTPUTS: dict[Part, tuple[str, ...]] = {
+    "model": ("reconstruction", "mean", "log_var"),
+    "encoder": ("mean", "log_var"),
+    "decoder": ("reconstruction",),
+}
+
+
+def export(
+    model: MultiRateVAE | FixedRateVAE,
+    path: Path,
+    *,
+    format: Format,  # noqa: A002 (the word of the command line)
+    part: Part = "model",
+) -> None:
+    """Write a part of `model` to one file; the module says what its inputs and outputs are.
+
+    Args:
+        model: of any dtype, on any device; it is left as it is.
+        path: replaced if it is there.
+        format: "onnx", or "pt2" as `torch.export.load` reads it; its module is called with the inputs by keyword.
+        part: which inputs and outputs.
+
+    Raises:
+        MissingExtraError: format "onnx" without the extra `export`.
+        OSError: the file cannot be written.
+    """
+    if format == "onnx":
+        for package in ("onnx", "onnxscript"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtraError(package, "export")
+    config = json.dumps(to_plain(model.config))
+    program = trace(model, part)
+    write_atomically(path, onnx_bytes(program, part, config) if format == "onnx" else pt2_bytes(program, config))
+
+
+def trace(model: MultiRateVAE | FixedRateVAE, part: Part) -> torch.export.ExportedProgram:
+    """The graph of a part, for any batch size."""
+    model = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    channels, *size = model.input_shape
+    height, width = (
+        SPATIAL_STRIDE * places if side is None else side for side, places in zip(size, (3, 5), strict=True)
+    )
+    x = torch.full((EXAMPLE_BATCH, channels, height, width), 0.5)
+    beta = torch.full((EXAMPLE_BATCH,), math.sqrt(math.prod(model.beta_range)))
+    with torch.no_grad():
+        latents = (model.encode(x, beta) if isinstance(model, MultiRateVAE) else model.encode(x)).mean
+    examples = {"x": x, "beta": beta, "z": latents, "noise": torch.zeros_like(latents)}
+    names = [name for name in INPUTS[part] if name != "beta" or isinstance(model, MultiRateVAE)]
+    batch = torch.export.Dim("batch")
+    axes: dict[str, dict[int, Any]] = {name: {0: batch} for name in names}
+    if model.config.spatial:
+        rows, columns = torch.export.Dim("rows", min=2), torch.export.Dim("columns", min=2)
+        places, pixels = {2: rows, 3: columns}, {2: SPATIAL_STRIDE * rows, 3: SPATIAL_STRIDE * columns}
+        for name in set(names) - {"beta"}:
+            axes[name] |= pixels if name == "x" else places
+    program = torch.export.export(
+        PARTS[part](model),
+        (),
+        {name: examples[name] for name in names},
+        dynamic_shapes=axes,
+    )
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)  # both formats would store it: paths of this machine
+    return program
+
+
+def onnx_bytes(program: torch.export.ExportedProgram, part: Part, config: str) -> bytes:
+    """The program as an ONNX file that holds its weights."""
+    first, *others = (spec.arg.name for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT")
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        output_names=OUTPUTS[part],
+        # Names the one axis that all inputs share; a second mention of it is a warning.
+        dynamic_shapes={first: {0: "batch"}, **{name: {} for name in others}},
+    )
+    assert exported is not None
+    for node in exported.model.graph:
+        for value in node.outputs:
+            if value.name in OUTPUTS[part] and not value.is_graph_output():
+                value.name += "_inside"  # the exporter names values after operations, torch.mean for one
+    exported.model.metadata_props["mrvae_zoo.models.config"] = config
+    content: bytes = exported.model_proto.SerializeToString()
+    return content
+
+
+def pt2_bytes(program: torch.export.ExportedProgram, config: str) -> bytes:
+    """The program as `torch.export.load` reads it."""
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={"config.json": config})
+    return buffer.getvalue()

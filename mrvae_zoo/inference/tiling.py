@@ -1,0 +1,92 @@
+"""Images of any size through a spatial model in bounded memory: tile by tile.
+
+A tile is computed with a margin of its surroundings that is as wide as the network looks, and the margin is cut off:
+the tiles then hold what the whole image would have given, up to rounding, and there are no seams.
+
+Letters: B batch, C channels, H, W image, Z latents of a place, h, w the places.
+"""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from mrvae_zoo.models.config import SPATIAL_STRIDE
+from mrvae_zoo.models.posterior import Posterior
+from mrvae_zoo.models.vae import FixedRateVAE, crop, pad_to_stride
+
+Slices = tuple[slice, slice]
+
+
+def encode_tiled(model: FixedRateVAE, x: Tensor, *, tile: int = 256) -> Posterior:
+    """`model.encode(x)`, a tile at a time.
+
+    Args:
+        model: `at(beta)` of a spatial model.
+        x: (B, C, H, W).
+        tile: side of a tile in pixels, a multiple of 8.
+
+    Returns:
+        Mean and log-variance, each (B, Z, h, w).
+
+    Raises:
+        ValueError: the model is not spatial, or the tile's side is none.
+    """
+    padded = pad_to_stride(x)
+    height, width = (side // SPATIAL_STRIDE for side in padded.shape[-2:])
+    whole: list[Tensor] = []
+    for (rows, columns), around, (inner_rows, inner_columns) in tiles(model, (height, width), tile):
+        part = model.encode(padded[..., scale(around[0]), scale(around[1])])
+        if not whole:
+            whole = [x.new_empty(len(x), model.latent_dim, height, width, dtype=one.dtype) for one in part]
+        for target, one in zip(whole, part, strict=True):
+            target[..., rows, columns] = one[..., inner_rows, inner_columns]
+    return Posterior(*whole)
+
+
+def decode_tiled(model: FixedRateVAE, z: Tensor, size: tuple[int, int], *, tile: int = 256) -> Tensor:
+    """`model.decode(z)`, a tile at a time, cropped to `size` (H, W): (B, C, H, W).
+
+    Args:
+        model: `at(beta)` of a spatial model.
+        z: (B, Z, h, w).
+        size: of the image; at most 8h × 8w.
+        tile: side of a tile in pixels, a multiple of 8.
+
+    Raises:
+        ValueError: the model is not spatial, or the tile's side is none.
+    """
+    height, width = z.shape[-2:]
+    whole: Tensor | None = None
+    for (rows, columns), around, (inner_rows, inner_columns) in tiles(model, (height, width), tile):
+        part = model.decode(z[..., around[0], around[1]])
+        if whole is None:
+            whole = part.new_empty(len(z), part.shape[1], height * SPATIAL_STRIDE, width * SPATIAL_STRIDE)
+        whole[..., scale(rows), scale(columns)] = part[..., scale(inner_rows), scale(inner_columns)]
+    assert whole is not None
+    return crop(whole, size)
+
+
+def tiles(model: FixedRateVAE, places: tuple[int, int], tile: int) -> Iterator[tuple[Slices, Slices, Slices]]:
+    """For each tile: where it goes, what to compute for it, and where it lies in that; in places of the latents."""
+    if not model.config.spatial:
+        raise ValueError("tiles are for a spatial model, whose latents have places")
+    if tile < SPATIAL_STRIDE or tile % SPATIAL_STRIDE:
+        raise ValueError(f"tile={tile} should be a multiple of {SPATIAL_STRIDE}")
+    step, margin = tile // SPATIAL_STRIDE, reach(model)
+    for top in range(0, places[0], step):
+        for left in range(0, places[1], step):
+            spans = [(at, min(at + step, end)) for at, end in zip((top, left), places, strict=True)]
+            outer = [(max(0, a - margin), min(end, b + margin)) for (a, b), end in zip(spans, places, strict=True)]
+            inner = [(a - low, b - low) for (a, b), (low, _) in zip(spans, outer, strict=True)]
+            place, around, inside = ((slice(*pair[0]), slice(*pair[1])) for pair in (spans, outer, inner))
+            yield place, around, inside
+
+
+def reach(model: FixedRateVAE) -> int:
+    """How many places away an image still matters: one for each 3×3 at that resolution, and two for the halvings."""
+    return int(model.config.arguments["depth"]) + 3
+
+
+def scale(places: slice) -> slice:
+    """A slice of places as a slice of pixels."""
+    return slice(places.start * SPATIAL_STRIDE, places.stop * SPATIAL_STRIDE)

@@ -1,0 +1,1 @@
+"""Multi-Rate VAEs: what they are made of, and how they are made."""

@@ -1,0 +1,139 @@
+"""Pieces that the convolutional architectures share.
+
+A convolution is gated at the norm that follows it where there is one (in training a norm undoes a scale before it), and
+itself where there is none.
+
+Letters: B batch, C channels, H, W image, h, w the same at the coarsest resolution, Z latents.
+"""
+
+import math
+from typing import Literal
+
+from torch import Tensor, nn
+
+from mrvae_zoo.gating.kinds import Gating, Side
+from mrvae_zoo.gating.layers import GatedSequential, Size, TakesFeatures
+
+Activation = Literal["relu", "silu", "gelu", "tanh"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+
+Norm = Literal["none", "batch", "group"]
+MAX_GROUPS = 8
+
+
+class ConvBlocks:
+    """Makes gated blocks of one side of a network: convolution, norm, activation."""
+
+    def __init__(self, gating: Gating, side: Side, norm: Norm, activation: Activation) -> None:
+        self.gating = gating
+        self.side = side
+        self.norm = norm
+        self.activation = ACTIVATIONS[activation]
+
+    def conv(
+        self, inputs: int, outputs: int, kernel_size: int, *, active: bool = True, first: bool = False
+    ) -> list[nn.Module]:
+        """A convolution that keeps the size (odd kernels), with norm and, unless `active` is False, activation."""
+        layers = self._convolution(inputs, outputs, kernel_size, stride=1, padding=kernel_size // 2, first=first)
+        return [*layers, self.activation()] if active else layers
+
+    def down(self, inputs: int, outputs: int, size: tuple[int, int], *, first: bool = False) -> list[nn.Module]:
+        """Halves `size`, rounding up."""
+        layers = self._convolution(inputs, outputs, halving_kernel(size), stride=2, padding=1, first=first)
+        return [*layers, self.activation()]
+
+    def up(self, inputs: int, outputs: int, size: tuple[int, int]) -> list[nn.Module]:
+        """The inverse of `down` in shape: doubles to `size`."""
+        layers = self._convolution(inputs, outputs, halving_kernel(size), stride=2, padding=1, transposed=True)
+        return [*layers, self.activation()]
+
+    def residual(self, channels: int, bottleneck: int) -> "ResidualBlock":
+        """A residual block, narrow in between."""
+        body = [*self.conv(channels, bottleneck, 3), *self.conv(bottleneck, channels, 1, active=False)]
+        return ResidualBlock(GatedSequential(*body), self.activation())
+
+    def _convolution(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: Size,
+        *,
+        stride: int,
+        padding: int,
+        transposed: bool = False,
+        first: bool = False,
+    ) -> list[nn.Module]:
+        if self.norm == "none":
+            if transposed:
+                gated = self.gating.conv_transpose2d
+                return [gated(inputs, outputs, kernel, side=self.side, stride=stride, padding=padding)]
+            conv2d = self.gating.conv2d
+            return [conv2d(inputs, outputs, kernel, side=self.side, first=first, stride=stride, padding=padding)]
+        plain = nn.ConvTranspose2d if transposed else nn.Conv2d
+        conv = plain(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
+        return [conv, self._norm(outputs, first=first)]
+
+    def _norm(self, channels: int, *, first: bool) -> nn.Module:
+        if self.norm == "batch":
+            return self.gating.batch_norm(channels, side=self.side, first=first)
+        return self.gating.group_norm(math.gcd(channels, MAX_GROUPS), channels, side=self.side, first=first)
+
+
+class ResidualBlock(TakesFeatures):
+    """activation(x + body(x)): (B, C, h, w) -> (B, C, h, w)."""
+
+    def __init__(self, body: GatedSequential, activation: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.activation = activation
+
+    def forward(self, x: Tensor, features: Tensor | None) -> Tensor:
+        """The activated sum."""
+        return self.activation(x + self.body(x, features))
+
+
+class ConvEncoder(nn.Module):
+    """x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z, ...)."""
+
+    def __init__(self, layers: GatedSequential) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the posterior."""
+        mean, log_var = self.layers(x, features).chunk(2, dim=1)
+        return mean, log_var
+
+
+class ConvDecoder(nn.Module):
+    """z (B, Z, ...) and the features of β -> logits or mean (B, C, H, W)."""
+
+    def __init__(self, layers: GatedSequential) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, z: Tensor, features: Tensor | None) -> Tensor:
+        """What the likelihood takes."""
+        return self.layers(z, features)
+
+
+def halving_kernel(size: tuple[int, int]) -> tuple[int, int]:
+    """The kernel that, with stride 2 and padding 1, takes `size` to its half, rounded up, and transposed back."""
+    height, width = (3 if side % 2 else 4 for side in size)
+    return height, width
+
+
+def halvings(size: tuple[int, int], count: int) -> list[tuple[int, int]]:
+    """`size` and its `count` halves, each rounded up."""
+    sizes = [size]
+    for _ in range(count):
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return sizes
+
+
+def check_widths(widths: tuple[int, ...], depth: int) -> None:
+    """A ValueError where the sizes of a network are none."""
+    if not widths or min(widths) < 1:
+        raise ValueError(f"widths={widths} should hold at least one width, each at least 1")
+    if not 0 <= depth <= 64:
+        raise ValueError(f"depth={depth} should be between 0 and 64")

@@ -1,0 +1,78 @@
+"""mrvae_conv: convolutional encoder and decoder, for images of any size.
+
+    x (B, C, H, W) ─conv, stride 2─► (B, w_1, H/2, W/2) ─► ... ─► (B, w_n, h, w) ─conv 3×3, depth times─► (B, w_n, h, w)
+        ─flatten, Linear─► (B, 2Z) ─► mean, log σ² (B, Z)
+    z (B, Z) ─Linear─► (B, w_n, h, w) ─conv 3×3, depth times─► (B, w_n, h, w) ─transposed conv, stride 2─► ...
+        ─► (B, w_1, H/2, W/2) ─transposed conv, stride 2─► logits or mean (B, C, H, W)
+
+Each halving rounds up, and the decoder undoes it exactly, so H and W may be odd.
+
+Letters: B batch, C channels, H, W image, h, w the same after n halvings, Z latents.
+"""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from mrvae_zoo.gating.kinds import Gating, latent_reader, latent_writer
+from mrvae_zoo.gating.layers import GatedSequential
+from mrvae_zoo.models.architectures.blocks import (
+    Activation,
+    ConvBlocks,
+    ConvDecoder,
+    ConvEncoder,
+    Norm,
+    check_widths,
+    halving_kernel,
+    halvings,
+)
+
+
+def build(
+    input_shape: tuple[int, int, int],
+    latent_dim: int,
+    gating: Gating,
+    *,
+    widths: tuple[int, ...] = (32, 64, 128),
+    depth: int = 0,
+    norm: Norm = "none",
+    activation: Activation = "silu",
+) -> tuple[ConvEncoder, ConvDecoder]:
+    """The encoder and the decoder.
+
+    Raises:
+        ValueError: no width, one below 1, or a depth that is none.
+    """
+    check_widths(widths, depth)
+    down, up = (ConvBlocks(gating, side, norm, activation) for side in ("encoder", "decoder"))
+    inner = [[module for _ in range(depth) for module in side.conv(widths[-1], widths[-1], 3)] for side in (down, up)]
+    return assemble(input_shape, latent_dim, widths, down, up, inner)
+
+
+def assemble(
+    input_shape: tuple[int, int, int],
+    latent_dim: int,
+    widths: tuple[int, ...],
+    down: ConvBlocks,
+    up: ConvBlocks,
+    inner: Sequence[Sequence[nn.Module]],
+) -> tuple[ConvEncoder, ConvDecoder]:
+    """Encoder and decoder around what each does at the coarsest resolution: `inner` of the one and of the other."""
+    channels, *size = input_shape
+    sizes = halvings((size[0], size[1]), len(widths))
+    height, width = sizes[-1]
+    flat = widths[-1] * height * width
+    gating = down.gating
+
+    encoder: list[nn.Module] = []
+    for inputs, outputs, at in zip((channels, *widths[:-1]), widths, sizes, strict=False):
+        encoder += down.down(inputs, outputs, at, first=not encoder)
+    encoder += [*inner[0], nn.Flatten(), latent_writer(gating, flat, latent_dim)]
+
+    decoder: list[nn.Module] = [latent_reader(gating, latent_dim, flat), up.activation()]
+    decoder += [nn.Unflatten(1, (widths[-1], height, width)), *inner[1]]
+    for i in range(len(widths) - 1, 0, -1):
+        decoder += up.up(widths[i], widths[i - 1], sizes[i])
+    kernel = halving_kernel(sizes[0])
+    output = gating.conv_transpose2d(widths[0], channels, kernel, side="decoder", head=True, stride=2, padding=1)
+    return ConvEncoder(GatedSequential(*encoder)), ConvDecoder(GatedSequential(*decoder, output))

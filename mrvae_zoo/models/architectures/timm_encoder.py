@@ -1,0 +1,158 @@
+"""mrvae_timm: the encoder is any timm backbone that gives features, its code untouched; the decoder is an MLP.
+
+    x (B, C, H, W) ─backbone, gated─► (B, K) ─head, gated─► (B, 2Z) ─► mean, log σ² (B, Z)
+    z (B, Z) ─► widths ... ─► (B, C·H·W) ─unflatten─► logits or mean (B, C, H, W)
+
+Letters: B batch, C, H, W image, K features of the backbone, Z latents.
+"""
+
+import math
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from mrvae_zoo.errors import nearest
+from mrvae_zoo.gating.kinds import Gating, latent_writer
+from mrvae_zoo.gating.layers import call
+from mrvae_zoo.gating.module import GatedModule, gate_with
+from mrvae_zoo.models.architectures.blocks import Activation
+from mrvae_zoo.models.architectures.mlp import MLPDecoder, perceptron
+
+
+class TimmEncoder(nn.Module):
+    """x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z)."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, x: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the posterior."""
+        if isinstance(self.backbone, GatedModule):
+            assert features is not None
+            y = self.backbone.with_features(features, x)
+        else:
+            y = self.backbone(x)
+        mean, log_var = call(self.head, y, features).chunk(2, dim=-1)
+        return mean, log_var
+
+
+def build(
+    input_shape: tuple[int, int, int],
+    latent_dim: int,
+    gating: Gating,
+    *,
+    backbone: str = "resnet18",
+    pretrained_backbone: bool = False,
+    ungated: tuple[str, ...] = (),
+    widths: tuple[int, ...] = (512, 512),
+    activation: Activation = "silu",
+) -> tuple[TimmEncoder, MLPDecoder]:
+    """The encoder and the decoder.
+
+    Args:
+        input_shape: (C, H, W), of a size that the backbone takes.
+        latent_dim: Z.
+        gating: of the backbone's layers (as `mrvae_zoo.gate` chooses them), the head and the decoder.
+        backbone: a name of timm's, with or without a tag: "resnet18", "convnext_tiny", "vit_tiny_patch16_224" ...
+        pretrained_backbone: start from timm's weights, which are downloaded if they are not there. A checkpoint of
+            the zoo brings its own, so that loading one downloads nothing.
+        ungated: names of the backbone's layers to leave plain (fnmatch), for those that cannot be gated.
+        widths: hidden widths of the decoder, from the latents to the image.
+        activation: of the decoder.
+
+    Raises:
+        ValueError: no such backbone, one that gives no features (B, K) at this size, or with a layer that cannot be
+            gated with one β an example; the message names it.
+    """
+    if not widths or min(widths) < 1:
+        raise ValueError(f"widths={widths} should hold at least one width, each at least 1")
+    network, size = make_backbone(backbone, input_shape, pretrained=pretrained_backbone)
+    if gating.kind != "none":
+        network = gate_backbone(network, backbone, gating, input_shape, ungated)
+    encoder = TimmEncoder(network, latent_writer(gating, size, latent_dim))
+    decoder = perceptron((latent_dim, *widths, math.prod(input_shape)), gating, "decoder", activation)
+    return encoder, MLPDecoder(decoder, input_shape)
+
+
+def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: bool) -> tuple[nn.Module, int]:
+    """The timm model without its classifier, for images of this shape, and K, the number of its features.
+
+    Under `torch.device("meta")` it takes no memory for weights, and none are downloaded: a checkpoint brings them. What
+    no checkpoint holds, buffers that are not persistent, is then computed on the CPU, with a model that is dropped.
+    """
+    if not timm.is_model(name):  # which also keeps out the addresses that create_model takes beside names
+        raise ValueError(f"backbone={name!r} is not a model of timm; {nearest(name, timm.list_models())}")
+    channels, *image = input_shape
+    options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
+    config = timm.get_pretrained_cfg(name)
+    if config is not None and config.fixed_input_size:
+        options["img_size"] = tuple(image)
+    network = timm.create_model(name, pretrained=pretrained and not on_meta(), **options)
+    unsaved = unsaved_buffers(network)
+    if not on_meta() or not unsaved:
+        return network, feature_size(network, name, input_shape)
+    with torch.random.fork_rng(devices=()), torch.device("cpu"):
+        computed = timm.create_model(name, **options)
+        size = feature_size(computed, name, input_shape)
+    values = unsaved_buffers(computed)
+    for buffer in unsaved:
+        parent, _, leaf = buffer.rpartition(".")
+        setattr(network.get_submodule(parent), leaf, values[buffer])
+    return network, size
+
+
+def unsaved_buffers(network: nn.Module) -> dict[str, Tensor]:
+    """The buffers that are not part of the state dict, by name."""
+    saved = network.state_dict()
+    return {name: buffer for name, buffer in network.named_buffers() if name not in saved}
+
+
+def on_meta() -> bool:
+    """Whether modules are being made without memory."""
+    return torch.empty(0).is_meta
+
+
+def feature_size(network: nn.Module, name: str, input_shape: tuple[int, int, int]) -> int:
+    """K, the number of features that the backbone gives for an image.
+
+    Raises:
+        ValueError: it fails at this size, or gives something else than features (B, K).
+    """
+    training = network.training
+    with torch.no_grad():
+        try:
+            output = network.eval()(torch.zeros(2, *input_shape))
+        except (RuntimeError, ValueError, AssertionError) as error:
+            reason = (str(error).splitlines() or ["it fails"])[0]
+            raise ValueError(f"backbone={name!r} does not take images {input_shape}: {reason}") from error
+    network.train(training)
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"backbone={name!r} gives {shape}; it should give features (B, K)")
+    return output.shape[1]
+
+
+def gate_backbone(
+    network: nn.Module, name: str, gating: Gating, input_shape: tuple[int, int, int], ungated: tuple[str, ...]
+) -> GatedModule:
+    """The backbone with its layers gated, found to take one β an example as training does.
+
+    Raises:
+        ValueError: naming the layer that cannot be gated.
+    """
+    try:
+        gated = gate_with(gating, network, exclude=ungated)
+        if on_meta():
+            gated.verified = True  # when the model was made that the checkpoint is of
+            return gated
+        beta = torch.full((2,), math.sqrt(math.prod(gating.beta_range)))
+        with torch.no_grad():
+            gated.eval().with_features(gating.features(beta), torch.zeros(2, *input_shape))
+        gated.train(network.training)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"backbone={name!r}: {str(error).replace('exclude=', 'ungated=')}") from error
+    return gated

@@ -1,0 +1,77 @@
+"""ModelConfig: everything that builds a model, as it stands in config.json."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+LikelihoodName = Literal["bernoulli", "gaussian"]
+GatingName = Literal["none", "paper", "affine", "shrinkage", "concat", "linear"]
+
+MAX_GATING_DEGREE = 16
+SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """What a model is, checked when it is made.
+
+    Attributes:
+        architecture: a registered name, such as "mrvae_mlp".
+        input_shape: (C, H, W), or (C, None, None) for a spatial model, which takes any size.
+        latent_dim: Z, the number of latents (of a spatial model: at each of its H/8 × W/8 places).
+        beta_range: (β_min, β_max), both ends inclusive.
+        likelihood: p(x|z), "bernoulli" or "gaussian".
+        sigma: standard deviation of the Gaussian likelihood; None for Bernoulli.
+        data_range: the smallest and largest value that x may hold; None for any (Gaussian only).
+        gating: how β reaches the network (see `mrvae_zoo.gating.kinds`).
+        gating_degree: degree of the polynomial of log β, for "affine"; how many shrinkages, for "shrinkage".
+        arguments: the architecture's own arguments.
+        beta: None, or the β whose gates were folded into the weights (`model.at(beta)`).
+    """
+
+    architecture: str
+    input_shape: tuple[int, int | None, int | None]
+    latent_dim: int = 32
+    beta_range: tuple[float, float] = (0.01, 10.0)
+    likelihood: LikelihoodName = "bernoulli"
+    sigma: float | None = None
+    data_range: tuple[float, float] | None = (0.0, 1.0)
+    gating: GatingName = "affine"
+    gating_degree: int = 3
+    arguments: dict[str, Any] = field(default_factory=dict)
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.input_shape[1] is None) != (self.input_shape[2] is None):
+            raise ValueError(f"input_shape={self.input_shape} should be (C, H, W), or (C, None, None) for any size")
+        if any(size is not None and size < 1 for size in self.input_shape):
+            raise ValueError(f"input_shape={self.input_shape} should be (C, H, W), each at least 1")
+        if self.latent_dim < 1:
+            raise ValueError(f"latent_dim={self.latent_dim} should be at least 1")
+        low, high = self.beta_range
+        if not (0 < low < high < math.inf):
+            raise ValueError(f"beta_range={self.beta_range} should be two numbers with 0 < low < high")
+        self._check_likelihood()
+        if not 1 <= self.gating_degree <= MAX_GATING_DEGREE:
+            raise ValueError(f"gating_degree={self.gating_degree} should be between 1 and {MAX_GATING_DEGREE}")
+        if self.beta is not None:
+            if not low <= self.beta <= high:
+                raise ValueError(f"beta={self.beta} is outside beta_range={self.beta_range}")
+            if self.gating != "none":
+                raise ValueError(f"beta={self.beta} says that the gates are folded, but gating={self.gating!r}")
+
+    @property
+    def spatial(self) -> bool:
+        """Whether the model takes images of any size, and its latents have places."""
+        return self.input_shape[1] is None
+
+    def _check_likelihood(self) -> None:
+        if self.likelihood == "bernoulli":
+            if self.sigma is not None:
+                raise ValueError(f"sigma={self.sigma} is for likelihood='gaussian'; leave it out for 'bernoulli'")
+            if self.data_range != (0.0, 1.0):
+                raise ValueError(f"data_range={self.data_range} should be (0, 1) for likelihood='bernoulli'")
+        elif self.sigma is None or not 0 < self.sigma < math.inf:
+            raise ValueError(f"sigma={self.sigma} should be a positive number for likelihood='gaussian'")
+        if self.data_range is not None and not self.data_range[0] < self.data_range[1]:
+            raise ValueError(f"data_range={self.data_range} should be (low, high) with low < high, or None")

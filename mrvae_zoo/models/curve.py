@@ -1,0 +1,235 @@
+"""RDCurve: the measured rate-distortion curve of a model, as it stands in rd_curve.json. Needs no torch."""
+
+import bisect
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrvae_zoo.common.schema import from_mapping, to_plain
+
+if TYPE_CHECKING:
+    from mrvae_zoo.models.config import ModelConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RDPoint:
+    """One β of a curve. What was not measured is None, and not in the file.
+
+    Attributes:
+        beta: β.
+        rate: R in nats per example, mean over the data.
+        distortion: D in nats per example, mean over the data.
+        active_units: how many latents are in use (see `mrvae_zoo.rate_distortion`).
+        psnr: peak signal-to-noise ratio in dB, mean over the images, of a Gaussian model with a data range.
+        total_correlation: KL(q(z) ‖ Π q(z_i)) in nats.
+        mutual_information_gap: on the sprites (see `mrvae_zoo.evaluation.disentanglement`).
+    """
+
+    beta: float
+    rate: float
+    distortion: float
+    active_units: int | None = None
+    psnr: float | None = None
+    total_correlation: float | None = None
+    mutual_information_gap: float | None = None
+
+    def __post_init__(self) -> None:
+        optional = (self.psnr, self.total_correlation, self.mutual_information_gap)
+        figures = (self.beta, self.rate, self.distortion, *(figure for figure in optional if figure is not None))
+        if not all(map(math.isfinite, figures)) or self.beta <= 0:
+            raise ValueError(f"{self} should hold finite numbers and a positive beta")
+        if self.active_units is not None and self.active_units < 0:
+            raise ValueError(f"active_units={self.active_units} should be at least 0")
+
+    @property
+    def loss(self) -> float:
+        """L_β = D + β·R in nats."""
+        return self.distortion + self.beta * self.rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RDCurve:
+    """Rate and distortion over β.
+
+    Attributes:
+        points: by rising β.
+        data: what the curve was measured on, such as {"name": "mnist", "split": "test", "examples": 10000}.
+        samples: draws of z for an example and β.
+        seed: of these draws.
+    """
+
+    points: tuple[RDPoint, ...]
+    data: dict[str, Any] = field(default_factory=dict)
+    samples: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.points:
+            raise ValueError("points is empty; a curve has at least one")
+        if any(low.beta >= high.beta for low, high in itertools.pairwise(self.points)):
+            raise ValueError("points should be sorted by rising beta")
+
+    @property
+    def betas(self) -> tuple[float, ...]:
+        """The β that were measured, rising."""
+        return tuple(point.beta for point in self.points)
+
+    def at(self, beta: float) -> RDPoint:
+        """The point of this β: one that was measured, or rate and distortion interpolated.
+
+        Between two measured points the curve is a straight line in log β, so it never leaves the range between them,
+        and `beta_for` is its inverse wherever rate (or distortion) changes strictly with β. The other figures are
+        known at measured points alone.
+
+        Raises:
+            ValueError: β is outside the curve.
+        """
+        low, high = self.betas[0], self.betas[-1]
+        if not low <= beta <= high:
+            raise ValueError(f"beta={beta} is outside the curve's [{low:g}, {high:g}]")
+        right = bisect.bisect_left(self.betas, beta)
+        after = self.points[right]
+        if after.beta == beta:
+            return after
+        before = self.points[right - 1]
+        share = math.log(beta / before.beta) / math.log(after.beta / before.beta)
+        rate, distortion = (
+            (1 - share) * first + share * second
+            for first, second in ((before.rate, after.rate), (before.distortion, after.distortion))
+        )
+        return RDPoint(beta=beta, rate=rate, distortion=distortion)
+
+    def beta_for(self, *, rate: float | None = None, distortion: float | None = None) -> float:
+        """The β at which the model has this rate (or this distortion), in nats per example.
+
+        The curve between two measured points is a straight line in log β. A point that a higher β beats (with a
+        distortion as low, or a rate as high) is left out, so that the answer is unique.
+
+        Raises:
+            ValueError: neither or both are given, or the curve does not reach the value.
+        """
+        if (rate is None) == (distortion is None):
+            raise ValueError("beta_for takes rate= or distortion=, and one of them")
+        if rate is not None:
+            return self._invert("rate", [-point.rate for point in self.points], -rate)
+        assert distortion is not None
+        return self._invert("distortion", [point.distortion for point in self.points], distortion)
+
+    def _invert(self, name: str, values: Sequence[float], target: float) -> float:
+        """The log-β position of `target` on the part of `values` that rises with β."""
+        log_betas: list[float] = []
+        rising: list[float] = []
+        for value, beta in zip(reversed(values), reversed(self.betas), strict=True):
+            if not rising or value < rising[0]:
+                rising.insert(0, value)
+                log_betas.insert(0, math.log(beta))
+        if not rising[0] <= target <= rising[-1]:
+            ends = sorted((abs(rising[0]), abs(rising[-1])))
+            raise ValueError(f"{name}={abs(target)} is outside the curve's [{ends[0]:.2f}, {ends[1]:.2f}] nats")
+        right = bisect.bisect_left(rising, target)
+        if target == rising[right]:
+            return math.exp(log_betas[right])
+        share = (target - rising[right - 1]) / (rising[right] - rising[right - 1])
+        return math.exp(log_betas[right - 1] + share * (log_betas[right] - log_betas[right - 1]))
+
+    def to_json(self) -> str:
+        """The text of rd_curve.json."""
+        return json.dumps(self.to_plain(), indent=1) + "\n"
+
+    def to_plain(self) -> dict[str, Any]:
+        """The curve as the plain data of rd_curve.json."""
+        plain: dict[str, Any] = to_plain(self)
+        plain["points"] = [{k: v for k, v in point.items() if v is not None} for point in plain["points"]]
+        return plain
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = "rd_curve.json") -> "RDCurve":
+        """The curve in a text of rd_curve.json; `where` names the file in messages.
+
+        Raises:
+            ValueError: the text is not JSON, or not a curve; the message names the key.
+        """
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ValueError(f"{where} is not JSON") from None
+        if not isinstance(data, dict):
+            raise ValueError(f"{where} should hold an object, with points")
+        return from_mapping(cls, data, where=where)
+
+    @classmethod
+    def read(cls, path: Path) -> "RDCurve":
+        """The curve in a file."""
+        return cls.from_json(path.read_text(encoding="utf-8"), where=str(path))
+
+
+def bits_per_dimension(point: RDPoint, config: "ModelConfig") -> float:
+    """The bound on −log p(x) at β = 1 (D + R, with the constants of the likelihood) in bits per pixel and channel.
+
+    Under a Gaussian likelihood this is a density, of the data as the model takes it: it may be negative, and for data
+    of 256 levels scaled to [0, 1] the customary figure of the 8-bit values is log2 256 = 8 bits more. Under a Bernoulli
+    likelihood it is a probability where the data are binary.
+
+    Args:
+        point: of the curve of a model.
+        config: of the model.
+
+    Raises:
+        ValueError: the point is at another β, where D + R is not what the model minimises, or the model takes images of
+            any size.
+    """
+    if not math.isclose(point.beta, 1.0, rel_tol=1e-6):
+        raise ValueError(f"beta={point.beta}: bits per dimension are a bound on -log p(x), which L is at beta=1 only")
+    channels, height, width = config.input_shape
+    if height is None or width is None:
+        raise ValueError(f"input_shape={config.input_shape}: without a size there is no number of dimensions")
+    dimensions = channels * height * width
+    nats = point.distortion + point.rate
+    if config.sigma is not None:
+        nats += dimensions / 2 * math.log(2 * math.pi * config.sigma**2)
+    return nats / (dimensions * math.log(2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Two curves at one β.
+
+    Attributes:
+        a: the point of the first, interpolated where it was not measured there, as the next.
+        b: the point of the second.
+        interpolated: which of the two are: of "ab".
+    """
+
+    a: RDPoint
+    b: RDPoint
+    interpolated: str
+
+    @property
+    def loss_change(self) -> float | None:
+        """(L_β of the second − L_β of the first) / L_β of the first, negative where the second is better."""
+        return (self.b.loss - self.a.loss) / abs(self.a.loss) if self.a.loss else None
+
+
+def compare_curves(a: RDCurve, b: RDCurve) -> list[Difference]:
+    """The curves at every β that either was measured at and both reach, rising.
+
+    Raises:
+        ValueError: there is none.
+    """
+    low, high = max(a.betas[0], b.betas[0]), min(a.betas[-1], b.betas[-1])
+    betas = sorted(beta for beta in {*a.betas, *b.betas} if low <= beta <= high)
+    if not betas:
+        spans = " and ".join(f"[{curve.betas[0]:g}, {curve.betas[-1]:g}]" for curve in (a, b))
+        raise ValueError(f"the curves have no β in common: they were measured over {spans}")
+    return [
+        Difference(
+            a=a.at(beta),
+            b=b.at(beta),
+            interpolated="".join(name for name, curve in (("a", a), ("b", b)) if beta not in curve.betas),
+        )
+        for beta in betas
+    ]

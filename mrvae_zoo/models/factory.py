@@ -1,0 +1,109 @@
+"""From a description to a model: create_model, and what recipes and checkpoints build with."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from mrvae_zoo.common.schema import check_value, from_mapping
+from mrvae_zoo.errors import UnknownNameError, nearest
+from mrvae_zoo.models.config import ModelConfig
+from mrvae_zoo.models.registry import Architecture, architectures
+
+if TYPE_CHECKING:
+    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+
+
+ANY_SIZE = "any"
+CONFIG_KEYS = frozenset(field.name for field in fields(ModelConfig)) - {"arguments", "beta"}
+
+
+def create_model(architecture: str, **options: Any) -> "MultiRateVAE":
+    """An untrained model. Touches no network.
+
+    Args:
+        architecture: a registered name; see `list_architectures()`.
+        options: input_shape=(C, H, W), required ((C, None, None) for a spatial architecture); latent_dim=32,
+            beta_range=(0.01, 10.0), likelihood="bernoulli" or "gaussian" (with sigma=), data_range=(0, 1), gating= (the
+            architecture's own default), gating_degree=3, and the architecture's own arguments.
+
+    Raises:
+        ValueError: an unknown architecture or option, or a value that is not right; the message names it.
+    """
+    from mrvae_zoo.models.vae import MultiRateVAE
+
+    model = build_model(config_from_options({"architecture": architecture, **options}, where="create_model"))
+    assert isinstance(model, MultiRateVAE)  # options cannot hold beta
+    return model
+
+
+def config_from_options(options: Mapping[str, Any], *, where: str) -> ModelConfig:
+    """A config from one flat table: the keys of ModelConfig, and the architecture's own arguments beside them.
+
+    Raises:
+        ValueError: naming `where` and the key.
+    """
+    if not isinstance(options.get("architecture"), str):
+        raise ValueError(f"{where}: architecture is missing")
+    record = _find(options["architecture"], where)
+    known = CONFIG_KEYS | set(_parameters(record))
+    for key in options:
+        if key not in known:
+            raise ValueError(f"{where}: unknown key {key} for {record.name}; {nearest(key, known)}")
+    table = {"gating": record.gatings[0], **{key: options[key] for key in options if key in CONFIG_KEYS}}
+    if isinstance(table.get("input_shape"), (list, tuple)):  # TOML has no null
+        table["input_shape"] = [None if size == ANY_SIZE else size for size in table["input_shape"]]
+    arguments = {key: options[key] for key in options if key not in CONFIG_KEYS}
+    return complete(from_mapping(ModelConfig, {**table, "arguments": arguments}, where=where), where=where)
+
+
+def complete(config: ModelConfig, *, where: str) -> ModelConfig:
+    """The config with every argument of its architecture checked, and written out where it is a default."""
+    record = _find(config.architecture, where)
+    if config.gating not in record.gatings:
+        raise ValueError(f"{where}: gating={config.gating!r} is not one of {', '.join(record.gatings)}")
+    if config.spatial != record.spatial:
+        expected = "(C, None, None), any size" if record.spatial else "(C, H, W)"
+        raise ValueError(f"{where}: input_shape={config.input_shape} should be {expected} for {record.name}")
+    parameters = _parameters(record)
+    arguments = {}
+    for key in config.arguments:
+        if key not in parameters:
+            raise ValueError(f"{where}: unknown argument {key} for {record.name}; {nearest(key, parameters)}")
+    for key, (annotation, default) in parameters.items():
+        value = config.arguments.get(key, default)
+        if value is inspect.Parameter.empty:
+            raise ValueError(f"{where}: {key} is missing, an argument of {record.name}")
+        arguments[key] = check_value(value, annotation, where=where, key=key)
+    return replace(config, arguments=arguments)
+
+
+def build_model(config: ModelConfig) -> "MultiRateVAE | FixedRateVAE":
+    """The model of a complete config, with initial weights: a FixedRateVAE where the config holds a β.
+
+    Raises:
+        ValueError: the architecture refuses its arguments.
+    """
+    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, make_gating
+
+    builder = architectures[config.architecture].builder()
+    encoder, decoder = builder(config.input_shape, config.latent_dim, make_gating(config), **config.arguments)
+    return (MultiRateVAE if config.beta is None else FixedRateVAE)(config, encoder, decoder)
+
+
+def _find(architecture: str, where: str) -> Architecture:
+    try:
+        return architectures[architecture]
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{where}: {error}") from None
+
+
+def _parameters(record: Architecture) -> dict[str, tuple[Any, Any]]:
+    """The architecture's own arguments: name -> annotation and default."""
+    builder = record.builder()
+    hints = get_type_hints(builder)
+    return {
+        name: (hints.get(name, Any), parameter.default)
+        for name, parameter in inspect.signature(builder).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }

@@ -1,0 +1,48 @@
+"""How a training went, for its recipe and its card: when, on what, with which code."""
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mrvae_zoo._version import __version__
+from mrvae_zoo.training.recipe import TrainedRecord
+
+
+def record_training(*, seconds: float, hardware: str) -> TrainedRecord:
+    """The record of a training that ends now and took so many seconds."""
+    return TrainedRecord(
+        seconds=round(seconds, 1),
+        hardware=hardware,
+        version=__version__,
+        commit=commit_of(Path(__file__).parent),
+        date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def commit_of(package: Path) -> str | None:
+    """The commit of the git checkout that a package runs from, with "-dirty" where tracked files were changed since.
+
+    None where there is no git, and for a package that is installed: also in a folder (.venv) of somebody's checkout,
+    whose commit says nothing of it.
+    """
+    # Variables such as GIT_DIR, set where git itself runs us, would lead to another checkout.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"  # to look is not to write
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def format_seconds(seconds: float) -> str:
+    """A time as one says it: 45 seconds, 50 minutes, 3.5 hours."""
+    if seconds < 120:
+        return "1 second" if round(seconds) == 1 else f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

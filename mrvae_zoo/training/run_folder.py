@@ -1,0 +1,129 @@
+"""RUN, the folder of a training: its recipe, metrics and states, and in the end the files of a checkpoint."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.layout import CONFIG, CURVE, METRICS, RECIPE, WEIGHTS
+from mrvae_zoo.common.schema import flat, to_plain
+from mrvae_zoo.models.curve import RDCurve
+from mrvae_zoo.training.provenance import format_seconds
+from mrvae_zoo.training.recipe import Recipe, read_recipe, to_toml
+from mrvae_zoo.training.state import STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a training stands; a line of metrics.jsonl.
+
+    Attributes:
+        step: the steps done.
+        steps: of the whole training.
+        epoch: that the step belongs to, from 0.
+        rate: nats, mean over the steps since the line before, as the next two.
+        distortion: nats.
+        loss: as the objective weights it.
+        learning_rate: of the step.
+        num_processes: that share a batch.
+        seconds: since the start, those before a resume included.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    rate: float
+    distortion: float
+    loss: float
+    learning_rate: float
+    num_processes: int
+    seconds: float
+
+
+def check_same_recipe(run: Path, recipe: Recipe) -> None:
+    """A ValueError that names the keys in which the recipe of a run that is to be resumed is another."""
+    if not (run / RECIPE).exists():
+        return
+    theirs, ours = (flat(to_plain(replace(one, trained=None))) for one in (read_recipe(run / RECIPE), recipe))
+    changed = [
+        f"{key} = {theirs.get(key)!r} there, {ours.get(key)!r} now"
+        for key in dict.fromkeys((*theirs, *ours))
+        if theirs.get(key) != ours.get(key)
+    ]
+    if changed:
+        raise ValueError(f"{run} cannot be resumed with another recipe: {'; '.join(changed)}")
+
+
+def is_finished(run: Path) -> bool:
+    """Whether the training is done: config.json is what is written last."""
+    return (run / CONFIG).is_file()
+
+
+def clear(run: Path) -> None:
+    """Remove what an earlier training left, config.json first, so that what remains is never taken for a model."""
+    for name in (CONFIG, WEIGHTS, CURVE, METRICS, RECIPE):
+        (run / name).unlink(missing_ok=True)
+    remove_states(run)
+    remove_temporary(run)
+
+
+def remove_states(run: Path) -> None:
+    """Remove the states."""
+    if (run / STATES).is_dir():
+        shutil.rmtree(run / STATES)
+
+
+def remove_temporary(run: Path) -> None:
+    """Remove files that a process was writing when it was killed."""
+    for folder in (run, run / STATES):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def append_metrics(run: Path, progress: Progress) -> None:
+    """Add a line to metrics.jsonl."""
+    path = run / METRICS
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(progress)) + "\n")
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def cut_metrics(run: Path, step: int) -> None:
+    """Take out of metrics.jsonl what is later than `step`, and a line that was cut off."""
+    path = run / METRICS
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if _step(line) <= step]
+    write_atomically(path, "".join(kept))
+
+
+def write_recipe(run: Path, recipe: Recipe, *, header: str = "") -> None:
+    """Write recipe.toml, every key written out, below a comment."""
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
+    write_atomically(run / RECIPE, f"{comment}\n{to_toml(recipe)}" if comment else to_toml(recipe))
+
+
+def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str) -> str:
+    """The comment on top of the recipe of a finished run: the command, the time it took, the curve to expect."""
+    points = curve.points[:: max(1, (len(curve.points) - 1) // 4)]
+    rows = (("beta", [f"{p.beta:g}" for p in points]), ("L", [f"{p.loss:.2f}" for p in points]))
+    table = "\n".join(f"  {name:<6}" + "".join(f"{value:>9}" for value in values) for name, values in rows)
+    time = format_seconds(seconds)
+    measured_on = {"valid": "validation"}.get(curve.data["split"], curve.data["split"])
+    return (
+        f"mrvae train recipe.toml --data-root DIR -o RUN\n\n"
+        f"{time} on {hardware}. "
+        f"Expect L = D + beta * R on the {measured_on} set of {recipe.data.name}, in nats an image:\n"
+        f"{table}"
+    )
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

@@ -1,0 +1,101 @@
+"""What a training goes on from after it was killed: one safetensors file a state, the newest two kept.
+
+A file is named STEP-SHA256.safetensors after the steps done and its own content, so that damage shows. It holds the
+weights as "model.NAME", their average as "average.NAME" and the optimiser's as "optimizer.PARAMETER.NAME"; the
+schedule and all noise are functions of the step.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from mrvae_zoo.common.files import write_atomically
+
+STATES = "states"
+KEPT = 2
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingState:
+    """A training after a step.
+
+    Attributes:
+        step: the steps done.
+        seconds: that they took.
+        tensors: by the names that the head of this file tells.
+    """
+
+    step: int
+    seconds: float
+    tensors: dict[str, Tensor]
+
+
+def save_state(
+    folder: Path,
+    model: nn.Module,
+    average: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    seconds: float,
+) -> None:
+    """Write a state into `folder`, made where it is missing; then remove all but the newest two."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
+    for number, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in values.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = safetensors.torch.save(tensors, metadata={"step": str(step), "seconds": str(seconds)})
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{step:09}-{hashlib.sha256(content).hexdigest()}.safetensors"
+    write_atomically(path, content)
+    before = [other for other in newest_first(folder) if other.name < f"{step:09}"]
+    for other in newest_first(folder):  # one of this step or later is damaged: training went on from before it
+        if other != path and other not in before[: KEPT - 1]:
+            other.unlink(missing_ok=True)
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The files of states, by falling step."""
+    return sorted(folder.glob("*-*.safetensors"), reverse=True)
+
+
+def load_state(folder: Path) -> TrainingState | None:
+    """The newest state that is whole, or None where there is none; each damaged one is named in a warning."""
+    for path in newest_first(folder):
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
+            with safetensors.safe_open(path, framework="pt") as file:
+                metadata = file.metadata()
+            step, seconds = int(metadata["step"]), float(metadata["seconds"])
+            return TrainingState(step=step, seconds=seconds, tensors=safetensors.torch.load(content))
+        logger.warning("%s is damaged: its content is not what was written; the state before it is taken", path)
+    return None
+
+
+def restore(
+    state: TrainingState, model: nn.Module, average: nn.Module | None, optimizer: torch.optim.Optimizer
+) -> None:
+    """Put a state of the same recipe into the objects of a training."""
+    model.load_state_dict(_below("model.", state.tensors))
+    if average is not None:
+        average.load_state_dict(_below("average.", state.tensors))
+    values: dict[int, dict[str, Any]] = {}
+    for name, tensor in _below("optimizer.", state.tensors).items():
+        number, _, key = name.partition(".")
+        values.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,202 @@
+"""Training a model: from a recipe and a folder of data sets to a checkpoint with its measured curve."""
+
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from mrvae_zoo.checkpoints.folder import DTYPES, load_checkpoint, save_pretrained, stored
+from mrvae_zoo.common.files import check_output
+from mrvae_zoo.common.processes import make_accelerator
+from mrvae_zoo.common.schema import flat, to_plain
+from mrvae_zoo.data.recipe import Split
+from mrvae_zoo.data.sets import load_data
+from mrvae_zoo.evaluation.rate_distortion import rate_distortion
+from mrvae_zoo.gating.beta import log_spaced
+from mrvae_zoo.models.factory import build_model
+from mrvae_zoo.models.vae import MultiRateVAE
+from mrvae_zoo.training.loop import Loop
+from mrvae_zoo.training.objectives import objectives
+from mrvae_zoo.training.provenance import record_training
+from mrvae_zoo.training.recipe import Recipe, TrainingRecipe
+from mrvae_zoo.training.run_folder import (
+    Progress,
+    check_same_recipe,
+    clear,
+    cut_metrics,
+    describe,
+    is_finished,
+    remove_states,
+    remove_temporary,
+    write_recipe,
+)
+from mrvae_zoo.training.state import STATES, TrainingState, load_state
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+CURVE_POINTS = 13
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    recipe: Recipe,
+    data_root: Path,
+    run: Path,
+    *,
+    init: Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    trackers: Sequence[str] = (),
+    split: Split = "test",
+    betas: Sequence[float] | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> MultiRateVAE:
+    """Train a model and write recipe.toml, metrics.jsonl, config.json, model.safetensors and rd_curve.json into `run`.
+
+    Started by torchrun or `accelerate launch`, each process calls this, and they share every batch; `run` is a folder
+    that all of them see.
+
+    Args:
+        recipe: what to train, and how; a record of an earlier training in it is replaced by that of this one.
+        data_root: the folder of data sets.
+        run: a folder, made once the recipe and the data are known to be right.
+        init: the folder of a checkpoint to start the weights from.
+        resume: go on from the newest state in `run` that is whole; from the start where there is none.
+        force: replace the training in `run`.
+        trackers: "tensorboard", "wandb".
+        split: what the curve is measured on, "test" or "valid"; the other is not read.
+        betas: where it is measured, rising; None for 13 log-spaced ones, or for the one β of a recipe that has one.
+        report: called in the main process with each line of the metrics.
+
+    Returns:
+        The model as stored, with its curve; of a run that is resumed and is finished already, with the curve it has.
+
+    Raises:
+        ValueError: the data or `init` do not fit the model, naming the tensor; or `run` holds another recipe, naming
+            the key; or `betas` are not rising or not in the model's range.
+        FloatingPointError: the loss or a weight is not finite; naming the step and β.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and the state saved.
+        MissingExtraError: Accelerate or a tracker is not installed.
+        OSError: `run` exists already, without `resume` or `force`, or cannot be written.
+    """
+    recipe = replace(recipe, trained=None)
+    betas = _curve_betas(recipe, betas)
+    check_output(run, force=force or resume)
+    if resume:
+        check_same_recipe(run, recipe)
+        if is_finished(run):
+            return _finished(run)
+    accelerator = make_accelerator(trackers, run)
+    with accelerator.main_process_first():  # it may have to download them
+        train_data = load_data(recipe.data, "train", data_root, recipe.model.input_shape).to(accelerator.device)
+        curve_data = load_data(recipe.data, split, data_root, recipe.model.input_shape)
+    torch.manual_seed(recipe.training.seed)
+    model = build_model(recipe.model)
+    assert isinstance(model, MultiRateVAE)  # a recipe holds no β
+    state = load_state(run / STATES) if resume else None
+    if init is not None:
+        start_from(model, init)
+    loop = Loop(model, train_data, recipe, accelerator, run, state)
+    accelerator.wait_for_everyone()  # all have seen the folder as it was
+    if accelerator.is_main_process:
+        _prepare(run, recipe, state)
+    if trackers:
+        settings = {key: str(value) for key, value in flat(to_plain(recipe)).items()}
+        accelerator.init_trackers("mrvae_zoo", config=settings, init_kwargs={"wandb": {"dir": str(run)}})
+    try:
+        model = loop.run_steps(report)
+        seconds = loop.seconds()
+        model.load_state_dict(as_stored(model, recipe.training))
+        model.curve = rate_distortion(
+            model,
+            curve_data,
+            betas,
+            seed=recipe.training.seed,
+            total_correlation=objectives[recipe.objective.name].total_correlation,
+            accelerator=accelerator,
+        )
+        model.cpu()
+        if accelerator.is_main_process:
+            hardware = _hardware(accelerator)
+            header = describe(recipe, model.curve, seconds=seconds, hardware=hardware)
+            trained = record_training(seconds=seconds, hardware=hardware)
+            write_recipe(run, replace(recipe, trained=trained), header=header)
+            save_pretrained(model, run, dtype=DTYPES[recipe.training.weights_dtype])
+            remove_states(run)
+        accelerator.wait_for_everyone()
+    finally:
+        accelerator.end_training()
+    return model
+
+
+def _curve_betas(recipe: Recipe, betas: Sequence[float] | None) -> list[float]:
+    """The β of the curve, checked before the training rather than after it."""
+    low, high = recipe.model.beta_range
+    if betas is None:
+        return log_spaced((low, high), CURVE_POINTS) if recipe.objective.beta is None else [recipe.objective.beta]
+    rising = all(a < b for a, b in itertools.pairwise(betas))
+    if not (betas and rising and all(low <= beta <= high for beta in betas)):
+        raise ValueError(f"betas={list(betas)} should be at least one β, rising, within model.beta_range={[low, high]}")
+    return list(betas)
+
+
+def _finished(run: Path) -> MultiRateVAE:
+    model = load_checkpoint(run)
+    assert isinstance(model, MultiRateVAE)
+    remove_states(run)
+    logger.info("%s is finished already", run)
+    return model
+
+
+def _prepare(run: Path, recipe: Recipe, state: TrainingState | None) -> None:
+    """The folder as a training wants it that starts, or goes on from `state`."""
+    run.mkdir(exist_ok=True)
+    if state is None:
+        clear(run)
+        write_recipe(run, recipe)
+    else:
+        remove_temporary(run)
+        cut_metrics(run, state.step)
+        logger.info("%s goes on after step %d", run, state.step)
+
+
+def _hardware(accelerator: "Accelerator") -> str:
+    """What a training ran on, such as "1 CPU thread" or "2 × NVIDIA H100"."""
+    if accelerator.device.type == "cuda":
+        name, count = torch.cuda.get_device_name(accelerator.device), accelerator.num_processes
+        return name if count == 1 else f"{count} × {name}"
+    threads = torch.get_num_threads() * accelerator.num_processes
+    return f"{threads} CPU thread{'s' if threads > 1 else ''}"
+
+
+def as_stored(model: nn.Module, training: TrainingRecipe) -> dict[str, Any]:
+    """The weights rounded to what they are stored in, so that the curve is measured on what is published."""
+    dtype = DTYPES[training.weights_dtype]
+    return {name: stored(tensor, dtype).to(tensor.dtype) for name, tensor in model.state_dict().items()}
+
+
+def start_from(model: MultiRateVAE, source: Path) -> None:
+    """Take the weights of a checkpoint, all of them.
+
+    Raises:
+        ValueError: naming the tensors that are missing, left over or of another shape.
+    """
+    theirs, ours = load_checkpoint(source).state_dict(), model.state_dict()
+    faults = [f"{name} is missing" for name in ours if name not in theirs]
+    faults += [f"{name} is not in the recipe's model" for name in theirs if name not in ours]
+    faults += [
+        f"{name} has shape {tuple(theirs[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in ours.items()
+        if name in theirs and theirs[name].shape != tensor.shape
+    ]
+    if faults:
+        raise ValueError(f"--init {source} does not fit the recipe's model: {'; '.join(faults)}")
+    model.load_state_dict(theirs)
