@@ -126,7 +126,7 @@ def test_an_onnx_file_says_what_it_is(tmp_path):
     shapes = {"x": shape, "beta": ["batch"], "noise": latents}
     shapes |= {"reconstruction": shape, "mean": latents, "log_var": latents}
     assert ends == {name: (one, "tensor(float)") for name, one in shapes.items()}
-    config = json.loads(session.get_modelmeta().custom_metadata_map["mrvae_zoo.models.config"])
+    config = json.loads(session.get_modelmeta().custom_metadata_map["mrvae_zoo.config"])
     assert config["beta_range"] == [0.01, 10.0]
 
 

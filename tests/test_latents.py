@@ -42,7 +42,7 @@ def test_what_is_no_latents_file_is_an_error(tmp_path):
 
 
 def test_a_newer_format_says_so(tmp_path):
-    metadata = {"format": "mrvae_zoo.inference.latents", "format_version": "2", "info": "{}"}
+    metadata = {"format": "mrvae_zoo.latents", "format_version": "2", "info": "{}"}
     safetensors.torch.save_file({"mean": torch.zeros(1, 1)}, tmp_path / "l", metadata=metadata)
     with pytest.raises(ValueError, match="format_version 2; upgrade mrvae_zoo"):
         load_latents(tmp_path / "l")

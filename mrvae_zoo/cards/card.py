@@ -37,7 +37,7 @@ def make_card(
         name: of the model.
         repo_id: org/name, where the card says to load it from; else the catalogue, or the folder.
         data_root: the folder of data sets, for the images to reconstruct; a checkout needs none for a model of MNIST.
-        compare: a file of dedicated β-VAEs (see `card_subject.read_comparison`); else that of a checkout's
+        compare: a file of dedicated β-VAEs (see `mrvae_zoo.cards.subject.read_comparison`); else that of a checkout's
             benchmarks/results/compare_NAME_*.json which compares the model's own recipe, where there is one.
 
     Raises:

@@ -9,7 +9,7 @@ z = mean + exp(log_var / 2) ⊙ noise: standard normal noise draws from the post
 may be left out is in neither format, so zeros are what leaving it out would have meant.
 
 A graph cannot refuse its input: β outside the model's range is clamped to it. The config of the model is in the file,
-as the metadata `mrvae_zoo.models.config` (ONNX) or the extra file `config.json` (pt2).
+as the metadata `mrvae_zoo.config` (ONNX) or the extra file `config.json` (pt2).
 
 A spatial model takes any H and W that are multiples of 8, and its latents are (B, Z, H/8, W/8).
 
@@ -168,7 +168,7 @@ def onnx_bytes(program: torch.export.ExportedProgram, part: Part, config: str) -
         for value in node.outputs:
             if value.name in OUTPUTS[part] and not value.is_graph_output():
                 value.name += "_inside"  # the exporter names values after operations, torch.mean for one
-    exported.model.metadata_props["mrvae_zoo.models.config"] = config
+    exported.model.metadata_props["mrvae_zoo.config"] = config
     content: bytes = exported.model_proto.SerializeToString()
     return content
 

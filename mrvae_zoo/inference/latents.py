@@ -11,7 +11,7 @@ from torch import Tensor
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.schema import from_mapping, to_plain
 
-FORMAT = "mrvae_zoo.inference.latents"
+FORMAT = "mrvae_zoo.latents"
 FORMAT_VERSION = 1
 
 
