@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run
+from helpers import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run
 
 import mrvae_zoo
 from mrvae_zoo.common import entry_points as plugins

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import CHECKOUT, DEFAULT_MODEL
+from helpers import CHECKOUT, DEFAULT_MODEL
 from PIL import Image
 
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")

@@ -2,8 +2,9 @@
 
 There the response to β is more than a gate a channel. The weight itself moves with β, W + Σ_k φ_k(β) V_k, and each
 latent has a threshold in β, from which on it is closed: its mean and log-variance are 0, so that it costs no rate, and
-the decoder does not see its noise. That is what the optimal linear VAE does (see `mrvae_zoo.models.architectures.linear`). A spatial
-decoder with norms is the exception: its first norm is gated, and its first convolution is plain.
+the decoder does not see its noise. That is what the optimal linear VAE does (see
+`mrvae_zoo.models.architectures.linear`). A spatial decoder with norms is the exception: its first norm is gated, and
+its first convolution is plain.
 
 Letters: B batch, Z latents, K features of log β without log β itself, O outputs.
 """

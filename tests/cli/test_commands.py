@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors
 import torch
-from conftest import CHECKOUT, DEFAULT_MODEL
+from helpers import CHECKOUT, DEFAULT_MODEL
 from PIL import Image
 
 import mrvae_zoo

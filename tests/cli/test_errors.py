@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from conftest import DEFAULT_MODEL
+from helpers import DEFAULT_MODEL
 from PIL import Image
 
 

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CHECKOUT, DEFAULT_MODEL
-
-import mrvae_zoo
-from hub.fixtures import HubClient, HubServer
-from hub.versions import (
+from fake_hub.fixtures import HubClient, HubServer
+from fake_hub.versions import (
     LOAD,
     NAME,
     PARTS,
@@ -20,6 +17,9 @@ from hub.versions import (
     assert_loaded,
     assert_one_line,
 )
+from helpers import CHECKOUT, DEFAULT_MODEL
+
+import mrvae_zoo
 
 PUSH = ("push", DEFAULT_MODEL, NAME)
 SHOW = ("info", f"hf-hub:{NAME}")

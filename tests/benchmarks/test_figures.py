@@ -1,0 +1,265 @@
+"""`make figures`: what the README shows of comparisons is what their files hold."""
+
+import importlib
+import json
+from dataclasses import replace
+
+import pytest
+from helpers import CHECKOUT, RECORD
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mrvae_zoo.comparison.record import PerSeed, SeedGap, SeedLoss, read_record
+
+RESULTS = CHECKOUT / "benchmarks" / "results"
+RECORD = replace(
+    RECORD,
+    per_seed=tuple(
+        PerSeed(
+            seed=seed,
+            dedicated=SeedLoss(L=RECORD.dedicated.L),
+            mrvae=SeedGap(L=RECORD.mrvae.L, gap=gap),
+            arms={"paper": SeedGap(L=RECORD.arms["paper"].L, gap=(0.10, 0.08))},
+        )
+        for seed, gap in enumerate([(-0.01, 0.02), (-0.03, 0.02)])
+    ),
+)
+SHORT = replace(
+    RECORD,
+    regime="short",
+    doubling=None,
+    converged=None,
+    arms={},
+    seeds=(0,),
+    mrvae=replace(RECORD.mrvae, gap=(-0.03, 0.0), gap_interval=((-0.031, -0.029), (-0.001, 0.001)), gap_spread=None),
+)
+AROUND = ("# Title\n\n", "\n\nmore, with a \\1 and a | in it\n")
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The script, as a module."""
+    monkeypatch.syspath_prepend(CHECKOUT / "benchmarks")
+    return importlib.import_module("figures")
+
+
+@pytest.fixture
+def picture(figures):
+    return importlib.import_module("figures_picture")
+
+
+@pytest.fixture
+def checkout(figures, tmp_path):
+    """A checkout with two comparisons and a README that shows neither."""
+    results = tmp_path / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    (results / "compare_b_converged.json").write_text(RECORD.to_json(), encoding="utf-8")
+    (results / "compare_a_short.json").write_text(SHORT.to_json(), encoding="utf-8")
+    (results / "startup.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "README.md").write_text(f"{figures.BEGIN}\nold\n{figures.END}".join(AROUND), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The matplotlib figures that were saved."""
+    saved = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: saved.append(self) or save(self, *a, **k))
+    return saved
+
+
+def rows(text):
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_readme_shows_the_results_there_are(figures):
+    results = figures.read_results(RESULTS)
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    expected = figures.insert(readme, figures.readme_part(results.records))
+    assert readme == expected, "README.md does not show benchmarks/results/compare_*.json; run `make figures`"
+    path = RESULTS / figures.PICTURE
+    assert path.exists() == bool(results.records)
+    if results.records:
+        with Image.open(path) as image:
+            assert image.text["Records"] == results.digest, f"{path} shows other results; run `make figures`"
+
+
+def test_it_writes_both_and_leaves_the_rest_alone(figures, checkout):
+    figures.write_figures(checkout)
+    readme, picture = checkout / "README.md", checkout / figures.RESULTS / figures.PICTURE
+    text, image = readme.read_bytes(), picture.read_bytes()
+    before, _, rest = text.decode().partition(figures.BEGIN + "\n")
+    part, _, after = rest.partition(figures.END)
+    assert (before, after) == AROUND
+    assert part == figures.readme_part((SHORT, RECORD))
+    assert f"]({picture.relative_to(checkout).as_posix()})" in part
+    figures.write_figures(checkout)
+    assert (readme.read_bytes(), picture.read_bytes()) == (text, image)
+    assert sorted(path.name for path in picture.parent.iterdir()) == [
+        *("compare.png", "compare_a_short.json", "compare_b_converged.json", "startup.json")
+    ]
+
+
+def test_the_picture_tells_its_files_by_their_bytes(figures, checkout):
+    results = checkout / figures.RESULTS
+    figures.write_figures(checkout)
+    with Image.open(results / figures.PICTURE) as image:
+        assert image.text["Records"] == figures.read_results(results).digest
+    path = results / "compare_a_short.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"draws": 3}), encoding="utf-8")
+    with Image.open(results / figures.PICTURE) as image:
+        assert image.text["Records"] != figures.read_results(results).digest
+
+
+def test_the_table_is_of_the_records(figures):
+    part = figures.readme_part((SHORT, RECORD))
+    header, _, short, converged, paper = rows(part)
+    assert short == [
+        *("`mine`", "`mrvae_mlp` 12, Z = 3", "short, 2 epochs", "2 × 1", "1"),
+        *("-1.50", "+0.00 (-0.10, +0.10) at 10", "0.90 of 2", "2 of 4"),
+    ]
+    assert converged == [
+        *("`mine`", "`mrvae_mlp` 12, Z = 3", "converged, 2 epochs (2×: 0.10%)", "2 × 2", "1"),
+        *("+0.50 ± 0.71", "+2.00 ± 2.00 (+1.00, +3.00) at 10", "0.90 of 2", "2 of 4"),  # 0.71: of 0.5% and -0.5%
+    ]
+    assert paper == [
+        *("", "the same, `paper`", "", "", "1"),
+        *("+9.00 ± 0.00", "+10.00 ± 1.00 (+9.00, +11.00) at 0.1", "1.00 of 2", "2 of 4"),
+    ]
+    assert len(header) == len(short) == len(converged) == len(paper)
+    assert "no gap is above 0: 1 of 2. Gaps at or below 0: 3 of 4; with the upper end of the interval at or" in part
+    assert "at or below 0.2%: 3." in part
+    assert "(1 CPU thread)" in part
+
+
+def test_published_figures_stand_beside_their_repetition(figures):
+    four = read_record(RESULTS / "compare_mrvae_resnet.omniglot_short.json")  # at the β of the published table
+    losses = (48.0, 50.0, 100.0, 180.0)
+    repeated = replace(
+        four,
+        name="mrvae_resnet.paper_binarized_mnist",
+        dedicated=replace(four.dedicated, L=losses),
+        mrvae=replace(four.mrvae, L=tuple(0.99 * loss for loss in losses)),
+        arms={"paper": replace(four.mrvae, L=tuple(1.02 * loss for loss in losses))},
+    )
+    part = importlib.import_module("figures_published").published_part
+    published = part((SHORT, repeated))
+    header, _, *table = rows(published)
+    assert header == [
+        *("β", "Published: β-VAE", "published MR-VAE", "Here: β-VAE", "`shrinkage` gates", "`paper` gates"),
+    ]
+    assert table == [
+        ["0.01", "43.5", "48.6 (+11.8%)", "48.0", "47.5 (-1.0%)", "49.0 (+2.0%)"],  # 42.2 + 0.01 · 129.1 = 43.49
+        ["0.1", "53.4", "56.5 (+5.9%)", "50.0", "49.5 (-1.0%)", "51.0 (+2.0%)"],
+        ["1", "94.3", "95.5 (+1.3%)", "100.0", "99.0 (-1.0%)", "102.0 (+2.0%)"],
+        ["10", "183.4", "188.6 (+2.8%)", "180.0", "178.2 (-1.0%)", "183.6 (+2.0%)"],
+    ]
+    assert part((SHORT,)) == part((four,)) == part((replace(SHORT, name=repeated.name),)) == ""
+    alone = replace(repeated, arms={})
+    assert part((alone,)) in figures.readme_part((SHORT, alone))
+
+
+def test_the_table_says_what_it_is_told(figures):
+    recipe = RECORD.recipe | {"training": {"epochs": 2, "max_steps": 100}}
+    data = {"name": "omniglot", "binarize": "dynamic", "train_examples": 21345}
+    record = replace(RECORD, recipe=recipe, data=data, converged=False, budget=2.5)
+    row = rows(figures.readme_part((record,)))[2]
+    assert row[:5] == [
+        *("Omniglot at 28×28, binarised (dynamic), 21,345 images", "`mrvae_mlp` 12, Z = 3"),
+        *("not converged, 100 steps (2×: 0.10%)", "2 × 2", "2.5"),
+    ]
+
+
+def test_the_picture_shows_points_line_and_gaps(picture, drawn):
+    record = replace(RECORD, data={"name": "cifar10"})
+    assert picture.draw((record, SHORT), digest="sum").startswith(b"\x89PNG")
+    plane, second, gaps, second_gaps = drawn[0].axes
+    dedicated, ours, paper = plane.lines
+    assert dedicated.get_xydata().tolist() == [[90.0, 40.0], [4.6, 130.0]]
+    assert ours.get_xydata().tolist() == [[80.0, 40.0], [5.0, 130.0]]
+    assert paper.get_xydata().tolist() == [[100.0, 45.0], [6.0, 130.0]]
+    assert (dedicated.get_linestyle(), ours.get_linestyle()) == ("None", "-")
+    assert dedicated.get_markerfacecolor() == "none"
+    assert paper.get_linewidth() < ours.get_linewidth()
+    named = [text.get_text() for text in plane.get_legend().get_texts()]
+    assert named == [
+        *("β-VAEs, one training each", "Multi-Rate VAE, one training", "gating paper: gap +8.0 to +10.0%"),
+    ]
+    assert [text.get_text() for text in plane.texts] == ["β = 0.1", "10", "CIFAR-10"]
+    assert plane.get_title(loc="left") == "mrvae_mlp 12\nconverged, budget 1, 2 seeds"
+    assert len(second.lines) == 2
+    assert second.get_legend() is None
+    assert second.get_title(loc="left") == "mrvae_mlp 12\nshort, budget 1, 1 seed"
+    zero, paper, ours = gaps.lines
+    assert set(zero.get_ydata()) == {0}
+    assert paper.get_ydata().tolist() == pytest.approx([10.0, 8.0])
+    assert ours.get_xydata().flatten().tolist() == pytest.approx([0.1, -1.0, 10.0, 2.0])
+    (intervals,) = gaps.collections
+    ends = [float(y) for path in intervals.get_paths() for y in path.vertices[:, 1]]
+    assert ends == pytest.approx([-2.0, 0.0, 1.0, 3.0])
+    assert gaps.get_xscale() == "log"
+    assert gaps.get_ylim() == second_gaps.get_ylim()
+    assert gaps.get_ylim()[0] < -3.1  # of the other
+    assert gaps.get_ylim()[1] > 3.0
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 8])
+def test_nothing_written_runs_into_something_else(picture, drawn, count):
+    record = replace(RECORD, data={"name": "binarized_mnist"})
+    picture.draw((record,) * count, digest="sum")
+    (figure,) = drawn
+    assert len(figure.axes) == 2 * count
+    page = figure.bbox
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    for i, box in enumerate(boxes):
+        assert page.x0 <= box.x0 < box.x1 <= page.x1
+        assert page.y0 <= box.y0 < box.y1 <= page.y1
+        assert not any(box.overlaps(other) for other in boxes[:i])
+    assert figure.dpi * figure.get_figwidth() == 1800  # twice 900, so that letters of 7.5 points are 10 pixels high
+
+
+def test_without_comparisons_it_says_so_in_a_line(figures, checkout, monkeypatch):
+    for path in (checkout / figures.RESULTS).glob("compare_*"):
+        path.unlink()
+    monkeypatch.setattr(figures, "CHECKOUT", checkout)
+    before = (checkout / "README.md").read_bytes()
+    with pytest.raises(
+        SystemExit, match=r"compare_\*.json: no such file; `mrvae compare NAME --data-root DIR` makes one"
+    ):
+        figures.main()
+    assert (checkout / "README.md").read_bytes() == before
+    assert not (checkout / figures.RESULTS / figures.PICTURE).exists()
+    assert figures.readme_part(()) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no markers\n",
+        "{begin}\n",
+        "{end}\n{begin}\n",
+        "{begin}\n{begin}\n{end}\n",
+        "{begin} {end}\n",
+        "a {begin}\n{end}\n",
+    ],
+)
+def test_a_readme_without_its_markers_is_an_error(figures, checkout, text):
+    readme = checkout / "README.md"
+    readme.write_text(text.format(begin=figures.BEGIN, end=figures.END), encoding="utf-8")
+    before = readme.read_bytes()
+    with pytest.raises(ValueError, match="README.md should hold the lines"):
+        figures.write_figures(checkout)
+    assert readme.read_bytes() == before
+    assert not (checkout / figures.RESULTS / figures.PICTURE).exists()
+
+
+def test_a_broken_file_is_named_and_nothing_is_written(figures, checkout, monkeypatch):
+    path = checkout / figures.RESULTS / "compare_a_short.json"
+    data = SHORT.to_plain()
+    del data["budget"]
+    path.write_text(json.dumps(data), encoding="utf-8")
+    monkeypatch.setattr(figures, "CHECKOUT", checkout)
+    with pytest.raises(SystemExit, match="compare_a_short.json: budget is missing"):
+        figures.main()
+    assert not (checkout / figures.RESULTS / figures.PICTURE).exists()

@@ -1,0 +1,132 @@
+import functools
+
+import pytest
+import torch
+from helpers import make_images, make_model, off_by
+
+import mrvae_zoo
+
+NAME = "mrvae_resnet_spatial"
+SIZES = [(32, 32), (45, 51), (8, 24), (1, 1), (64, 40)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_at_run_time(size):
+    model = make_model(NAME, "shrinkage")
+    places = tuple(-(-side // 8) for side in size)
+    x = torch.rand(2, 3, *size)
+    out = model(x, torch.tensor([0.1, 1.0]))
+    assert out.reconstruction.shape == (2, 3, *size)
+    assert out.z.shape == (2, 6, *places)
+    assert out.rate.shape == out.distortion.shape == (2,)
+    assert out.posterior.kl_map().shape == (2, *places)
+    assert torch.allclose(out.posterior.kl_map().sum((1, 2)), out.rate, rtol=1e-5)
+    for drawn in (model.sample(2, 1.0, size=size), model.at(1.0).sample(2, size=size)):
+        assert drawn.shape == (2, 3, *size)
+
+
+def test_padding_repeats_the_border_and_is_cut_off():
+    """As if the image had been padded by hand; the distortion is of the image alone."""
+    model = make_model(NAME, "shrinkage", dtype=torch.float64)
+    x = make_images(model, 2)
+    assert x.shape[2:] == (19, 13)
+    padded = torch.nn.functional.pad(x, (0, 3, 0, 5), mode="replicate")
+    out, by_hand = model(x, 0.3, sample=False), model(padded, 0.3, sample=False)
+    assert torch.equal(out.z, by_hand.z)
+    assert off_by(out.reconstruction, by_hand.reconstruction[..., :19, :13]) < 1e-12
+    assert (out.distortion < by_hand.distortion).all()
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("gating", ["shrinkage", "affine", "paper", "concat"])
+def test_folded_is_gated_for_every_norm(gating, norm):
+    """With gates away from the identity and statistics of a trained batch norm; the layers are those without gates."""
+    make = functools.partial(
+        mrvae_zoo.create_model, NAME, input_shape=(2, None, None), latent_dim=3, widths=(4, 6, 6), depth=1, norm=norm
+    )
+    torch.manual_seed(0)
+    model, dedicated = make(gating=gating).double(), make(gating="none")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        for _ in range(3):
+            model(torch.rand(16, 2, 16, 8).double(), mrvae_zoo.sample_beta(16).double())
+        model.eval()
+        x, beta = torch.rand(3, 2, 16, 8).double(), torch.tensor([0.01, 0.7, 10.0], dtype=torch.float64)
+        each = model(x, beta, sample=False)
+        for i in range(3):
+            plain = model.at(beta[i].item())
+            assert [type(m) for m in plain.modules()][1:] == [type(m) for m in dedicated.modules()][1:]
+            out = plain(x[i : i + 1], sample=False)
+            assert off_by(out.reconstruction, each.reconstruction[i : i + 1]) < 1e-10
+            assert off_by(out.rate, each.rate[i : i + 1]) < 1e-10
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize("size", [(203, 333), (64, 64), (7, 130)])
+def test_tiles_give_what_the_whole_image_gives(size, depth):
+    torch.manual_seed(0)
+    options = {"widths": (4, 6, 6), "depth": depth, "bottleneck": 3, "latent_dim": 4}
+    model = mrvae_zoo.create_model(NAME, input_shape=(3, None, None), **options).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        plain, x = model.at(0.3), torch.rand(2, 3, *size, dtype=torch.float64)
+        whole, tiled = plain.encode(x), mrvae_zoo.encode_tiled(plain, x, tile=64)
+        assert off_by(tiled.mean, whole.mean) < 1e-12
+        assert off_by(tiled.log_var, whole.log_var) < 1e-12
+        decoded = mrvae_zoo.decode_tiled(plain, whole.mean, size, tile=64)
+        assert decoded.shape == x.shape
+        assert off_by(decoded, plain(x, sample=False).reconstruction) < 1e-12
+
+
+def test_the_margin_is_needed():
+    """With one place less around a tile there are seams: the reach is not larger than it has to be by much."""
+    torch.manual_seed(0)
+    model = make_model(NAME, "shrinkage", dtype=torch.float64).at(0.3)
+    x = torch.rand(1, 3, 128, 128, dtype=torch.float64)
+    from mrvae_zoo.inference import tiling
+
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(tiling, "reach", lambda _: 1)
+        assert off_by(mrvae_zoo.encode_tiled(model, x, tile=32).mean, model.encode(x).mean) > 1e-9
+
+
+@pytest.mark.parametrize("tile", [0, 4, 60, -8])
+def test_a_tile_that_is_none_is_an_error(tile):
+    plain = make_model(NAME, "shrinkage").at(0.3)
+    with pytest.raises(ValueError, match=f"tile={tile} should be a multiple of 8"):
+        mrvae_zoo.encode_tiled(plain, make_images(plain, 1), tile=tile)
+    with pytest.raises(ValueError, match="tiles are for a spatial model"):
+        mrvae_zoo.encode_tiled(make_model("mrvae_mlp", "shrinkage").at(0.3), torch.rand(1, 2, 5, 4))
+
+
+def test_wrong_shapes_are_errors():
+    model = make_model(NAME, "shrinkage")
+    with pytest.raises(ValueError, match=r"x has shape \(1, 1, 8, 8\); this model takes \(B, 3, any, any\)"):
+        model(torch.rand(1, 1, 8, 8), 0.3)
+    with pytest.raises(ValueError, match="this model takes"):
+        model(torch.rand(1, 3, 0, 8), 0.3)
+    with pytest.raises(ValueError, match=r"this model takes a tensor \(B, 6, h, w\)"):
+        model.decode(torch.zeros(1, 6), 0.3)
+    for size in (None, (0, 8)):
+        with pytest.raises(ValueError, match="size="):
+            model.sample(1, 0.3, size=size)
+    with pytest.raises(ValueError, match="another of its own size only"):
+        make_model("mrvae_mlp", "shrinkage").sample(1, 0.3, size=(8, 8))
+    with pytest.raises(ValueError, match="any size for mrvae_resnet_spatial"):
+        mrvae_zoo.create_model(NAME, input_shape=(3, 32, 32))
+    with pytest.raises(ValueError, match=r"should be \(C, H, W\) for mrvae_mlp"):
+        mrvae_zoo.create_model("mrvae_mlp", input_shape=(3, None, None))
+    with pytest.raises(ValueError, match="for any size"):
+        mrvae_zoo.create_model(NAME, input_shape=(3, None, 32))
+
+
+def test_images_keep_their_size_and_share_it():
+    import numpy as np
+
+    model = make_model(NAME, "shrinkage")
+    images = [np.zeros((20, 30, 3), np.uint8)] * 2
+    assert model.preprocess(images).shape == (2, 3, 20, 30)
+    with pytest.raises(ValueError, match="images of one size only, not RGB 20×20 and RGB 30×20; one at a time"):
+        model.preprocess([*images, np.zeros((20, 20, 3), np.uint8)])

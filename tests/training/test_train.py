@@ -1,0 +1,382 @@
+import itertools
+import json
+import re
+import shutil
+import sys
+import types
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+import torch
+from helpers import BARS_RECIPE
+
+import mrvae_zoo
+from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.evaluation.published import measure_again
+from mrvae_zoo.gating.beta import draw_beta
+from mrvae_zoo.training.loop import count_steps, make_optimizer, orders, whole_batch
+from mrvae_zoo.training.objectives import beta_vae
+from mrvae_zoo.training.recipe import read_recipe, recipe_from_table
+from mrvae_zoo.training.state import load_state
+from mrvae_zoo.training.train import train
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return recipe_from_table(BARS_RECIPE, where="test")
+
+
+@pytest.fixture(scope="module")
+def root(bars):
+    return bars
+
+
+@pytest.fixture(scope="module")
+def trained(root, recipe, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "run"
+    reports = []
+    model = train(recipe, root, run, report=reports.append)
+    return model, run, reports
+
+
+def test_a_run_learns_and_its_rate_falls_with_beta(trained):
+    model, _, reports = trained
+    assert reports[-1].loss < 0.5 * reports[0].loss
+    low, high = model.curve.points[0], model.curve.points[-1]
+    assert low.rate > np.log(8) > high.rate  # it takes log 8 nats to say which bar
+    assert low.distortion < 5 < high.distortion
+
+
+def test_a_run_leaves_a_whole_checkpoint(trained, recipe):
+    model, run, reports = trained
+    names = ["config.json", "metrics.jsonl", "model.safetensors", "rd_curve.json", "recipe.toml"]
+    assert sorted(path.name for path in run.iterdir()) == names
+    loaded = mrvae_zoo.load_pretrained(f"local-dir:{run}")
+    assert loaded.config == recipe.model
+    assert loaded.curve == model.curve
+    assert loaded.curve.data == {"name": "binarized_mnist", "split": "test", "examples": 128}
+    assert (loaded.curve.samples, len(loaded.curve.points)) == (1, 13)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["step"] for line in lines] == list(range(10, 241, 10))
+    assert [line["epoch"] for line in lines] == [e for e in range(12) for _ in range(2)]
+    assert lines == [asdict(report) for report in reports]
+    assert {line["num_processes"] for line in lines} == {1}
+    kept = read_recipe(run / "recipe.toml")
+    assert replace(kept, trained=None) == recipe
+    assert kept.trained.hardware.endswith(("CPU thread", "CPU threads"))
+    assert 0 < kept.trained.seconds <= reports[-1].seconds + 1
+    assert kept.trained.version == mrvae_zoo.__version__
+    assert timedelta(0) <= datetime.now(UTC).date() - date.fromisoformat(kept.trained.date) <= timedelta(1)
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(root, recipe, tmp_path):
+    short = replace(recipe, training=replace(recipe.training, max_steps=15))
+    models = [train(short, root, tmp_path / name) for name in "ab"]
+    other = train(replace(short, training=replace(short.training, seed=2)), root, tmp_path / "c")
+    first, second, third = (model.state_dict() for model in (*models, other))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["encoder.layers.0.weight"], third["encoder.layers.0.weight"])
+    assert models[0].curve == models[1].curve
+
+
+def test_the_published_curve_is_that_of_the_stored_weights(root, recipe, tmp_path):
+    half = replace(recipe, training=replace(recipe.training, max_steps=15, weights_dtype="float16"))
+    model = train(half, root, tmp_path / "run")
+    assert all(torch.equal(t, t.half().float()) for t in model.state_dict().values())
+    loaded = mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}")
+    assert measure_again(loaded, root) == loaded.curve
+
+
+def test_the_noise_of_a_step_depends_on_the_seed_and_the_step(root, recipe, tmp_path, monkeypatch):
+    seeds = {1: [], 2: []}
+
+    def spy(*given, **density):
+        beta = draw_beta(*given, **density)
+        seeds[seed].append(beta[0].item())
+        return beta
+
+    monkeypatch.setattr("mrvae_zoo.training.loop.draw_beta", spy)
+    for seed in seeds:
+        train(replace(recipe, training=replace(recipe.training, max_steps=6, seed=seed)), root, tmp_path / str(seed))
+    assert len({*seeds[1], *seeds[2]}) == 12
+
+
+def test_an_objective_learns_of_the_batch_and_the_set(root, recipe, tmp_path, monkeypatch):
+    given = []
+
+    def loss(output, beta, batch):
+        given.append((len(beta), beta.unique().numel(), batch.examples, batch.start, batch.gather(beta) is beta))
+        return beta_vae.loss(output, beta, batch)
+
+    monkeypatch.setattr("mrvae_zoo.training.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    one_step = replace(recipe, training=replace(recipe.training, max_steps=1))
+    one_beta = replace(one_step, objective=replace(recipe.objective, beta_sampling="batch"))
+    train(one_step, root, tmp_path / "a")
+    train(one_beta, root, tmp_path / "b")
+    assert given == [(32, 32, 640, 0, True), (32, 1, 640, 0, True)]
+
+
+@pytest.mark.parametrize(("at_ends", "expected"), [((0.0, 0.0), (0, 0)), ((0.25, 0.125), (8, 4))])
+def test_a_run_draws_as_many_at_the_ends_as_its_recipe_says(root, recipe, tmp_path, monkeypatch, at_ends, expected):
+    drawn = []
+
+    def loss(output, beta, batch):
+        drawn.append(((beta == torch.tensor(0.01)).sum().item(), (beta == 10).sum().item(), beta.unique().numel()))
+        return beta_vae.loss(output, beta, batch)
+
+    monkeypatch.setattr("mrvae_zoo.training.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    short = replace(
+        recipe,
+        objective=replace(recipe.objective, beta_at_ends=at_ends),
+        training=replace(recipe.training, max_steps=3),
+    )
+    train(short, root, tmp_path / "run")
+    distinct = 32 if at_ends == (0.0, 0.0) else 32 - 8 - 4 + 2
+    assert drawn == [(*expected, distinct)] * 3
+    assert read_recipe(tmp_path / "run" / "recipe.toml").objective.beta_at_ends == at_ends
+
+
+@pytest.mark.parametrize("gating", ["none", "affine", "shrinkage"])
+def test_a_run_at_one_beta_is_told_no_other_and_measured_there_alone(root, recipe, tmp_path, monkeypatch, gating):
+    losses = []
+
+    def loss(output, beta, batch):
+        assert (beta == 0.5).all()
+        losses.append(beta_vae.loss(output, beta, batch))
+        return losses[-1]
+
+    monkeypatch.setattr("mrvae_zoo.training.loop.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    monkeypatch.setattr("mrvae_zoo.training.loop.draw_beta", None)
+    one = replace(
+        recipe,
+        model=replace(recipe.model, gating=gating),
+        objective=replace(recipe.objective, beta=0.5),
+        training=replace(recipe.training, max_steps=1),
+    )
+    reports = []
+    model = train(one, root, tmp_path / "run", report=reports.append)
+    assert model.curve.betas == (0.5,)
+    assert reports[-1].loss == pytest.approx(losses[0].mean().item(), rel=1e-6)  # no weight but 1
+    assert read_recipe(tmp_path / "run" / "recipe.toml").objective.beta == 0.5
+    loaded = mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}")
+    assert measure_again(loaded, root) == model.curve == loaded.curve
+
+
+def test_a_dedicated_run_beats_one_of_another_beta(root, recipe, tmp_path):
+    """Trained at β = 10 a network spends hardly any rate, at 0.01 it tells the eight bars apart: each wins at its β."""
+    plain = replace(recipe, model=replace(recipe.model, gating="none"))
+    points = {}
+    for beta in (0.01, 10.0):
+        one = replace(plain, objective=replace(recipe.objective, beta=beta))
+        (points[beta],) = train(one, root, tmp_path / str(beta)).curve.points
+    low, high = points[0.01], points[10.0]
+    assert low.rate > np.log(8) > high.rate
+    assert low.loss < high.distortion + 0.01 * high.rate
+    assert high.loss < low.distortion + 10 * low.rate
+
+
+def test_the_test_set_is_not_read_where_the_curve_is_of_the_validation_split(bars, recipe, tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    shutil.copy(bars / "BinarizedMNIST" / "train.npz", folder)
+    (folder / "test.npz").write_bytes(b"damaged")
+    one_step = replace(recipe, data=DataRecipe(name="own", held_out=40), training=replace(recipe.training, max_steps=1))
+    model = train(one_step, tmp_path, tmp_path / "run", split="valid")
+    assert model.curve.data == {"name": "own", "split": "valid", "examples": 40, "held_out": 40}
+    assert "on the validation set of own" in (tmp_path / "run" / "recipe.toml").read_text(encoding="utf-8")
+    assert measure_again(mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}"), tmp_path) == model.curve
+    with pytest.raises(ValueError, match=r"test.npz cannot be read"):
+        train(one_step, tmp_path, tmp_path / "other")
+
+
+def test_the_curve_is_measured_at_the_betas_asked_for(root, recipe, tmp_path):
+    one_step = replace(recipe, training=replace(recipe.training, max_steps=1))
+    model = train(one_step, root, tmp_path / "a", betas=[0.02, 3.0])
+    assert model.curve.betas == (0.02, 3.0)
+    assert model.curve.data["split"] == "test"
+    assert "on the test set of binarized_mnist" in (tmp_path / "a" / "recipe.toml").read_text(encoding="utf-8")
+    dedicated = replace(one_step, objective=replace(recipe.objective, beta=0.5))
+    assert train(dedicated, root, tmp_path / "b", betas=[0.1, 0.5]).curve.betas == (0.1, 0.5)
+    for wrong in ([], [3.0, 0.02], [0.02, 0.02], [0.02, 20.0]):
+        with pytest.raises(ValueError, match=re.escape(f"betas={wrong} should be at least one β, rising, within")):
+            train(one_step, root, tmp_path / "c", betas=wrong)
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("change", [{"schedule": "constant"}, {"ema": 0.0}, {"clip_norm": 0.1}, {"precision": "bf16"}])
+def test_each_key_of_the_training_has_an_effect(root, recipe, tmp_path, change):
+    base = replace(recipe.training, max_steps=10)
+    models = [
+        train(replace(recipe, training=training), root, tmp_path / name)
+        for name, training in (("a", base), ("b", replace(base, **change)))
+    ]
+    states = [model.state_dict() for model in models]
+    assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert all(tensor.isfinite().all() for tensor in states[1].values())
+
+
+def test_the_learning_rate_follows_the_schedule(root, recipe, tmp_path):
+    reports = []
+    training = replace(recipe.training, max_steps=100, warmup_steps=20, log_every=1)
+    train(replace(recipe, training=training), root, tmp_path / "run", report=reports.append)
+    rates = [report.learning_rate for report in reports]
+    assert rates[10] == pytest.approx(5e-3 * 10 / 20)
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[21:] == sorted(rates[21:], reverse=True)
+    assert rates[60] == pytest.approx(5e-3 / 2)  # halfway through the cosine that follows the warm-up
+    assert 0 < rates[-1] < 1e-5
+
+
+def test_an_epoch_shows_each_example_once(recipe):
+    training = replace(recipe.training, epochs=2, batch_size=30)
+    assert count_steps(training, 100) == 6
+    got = list(orders(100, 30, 6, seed=1))
+    for epoch in (got[:3], got[3:]):
+        indices = torch.cat(epoch)
+        assert len(indices.unique()) == len(indices) == 90
+    assert not torch.equal(got[0], got[3])
+    assert all(torch.equal(a, b) for a, b in zip(got[4:], orders(100, 30, 6, seed=1, start=4), strict=True))
+    assert not torch.equal(got[0], next(orders(100, 30, 6, seed=2)))
+
+
+def test_a_small_set_is_one_batch(recipe):
+    training = replace(recipe.training, epochs=2, batch_size=500)
+    assert count_steps(training, 100) == 2
+    assert whole_batch(training, 100, 1) == 100
+    with pytest.raises(ValueError, match="a batch of 100 cannot be split evenly over 3 processes"):
+        whole_batch(training, 100, 3)
+    with pytest.raises(ValueError, match="training.accumulate=8; choose another training.batch_size"):
+        whole_batch(replace(training, accumulate=8), 100, 1)
+
+
+def test_the_curve_of_a_tcvae_reports_total_correlation(root, tmp_path):
+    table = {
+        **BARS_RECIPE,
+        "model": {**BARS_RECIPE["model"], "beta_range": [1.0, 10.0]},
+        "objective": {"name": "beta_tcvae", "beta_sampling": "batch"},
+    }
+    one = recipe_from_table(table, where="test")
+    model = train(replace(one, training=replace(one.training, max_steps=5)), root, tmp_path / "run")
+    measured = [point.total_correlation for point in model.curve.points]
+    assert all(isinstance(value, float) for value in measured)
+    again = measure_again(mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}"), root)
+    assert [point.total_correlation for point in again.points] == measured
+
+
+def test_accumulation_gives_the_same_weights(root, recipe, tmp_path):
+    short = replace(recipe.training, max_steps=15)
+    whole, parts = (
+        train(replace(recipe, training=replace(short, accumulate=n)), root, tmp_path / str(n)).state_dict()
+        for n in (1, 4)
+    )
+    lines = [(tmp_path / name / "metrics.jsonl").read_text("utf-8").splitlines()[-1] for name in "14"]
+    assert json.loads(lines[0])["loss"] == pytest.approx(json.loads(lines[1])["loss"], rel=1e-5)
+    assert all(torch.allclose(whole[name], parts[name], rtol=1e-3, atol=1e-4) for name in whole)
+
+
+def test_a_compiled_network_learns_the_same(root, recipe, tmp_path):
+    short = replace(recipe.training, max_steps=15)
+    eager, compiled = (
+        train(replace(recipe, training=replace(short, compile=flag)), root, tmp_path / str(flag))
+        for flag in (False, True)
+    )
+    for a, b in zip(eager.curve.points, compiled.curve.points, strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=1e-4)
+
+
+def test_the_optimiser_steps_as_it_is_known_to(recipe):
+    defaults = make_optimizer(torch.nn.Linear(2, 2), recipe.training).defaults
+    assert (defaults["betas"], defaults["eps"], defaults["lr"]) == ((0.9, 0.999), 1e-8, 5e-3)
+
+
+@pytest.mark.parametrize("change", [{"optimizer": "adamw", "weight_decay": 0.1}, {"weight_decay": 0.1}])
+def test_the_optimiser_is_that_of_the_recipe(root, recipe, tmp_path, change):
+    """One step against torch's own, from the same gradient."""
+    decayed, plain = (
+        train(replace(recipe, training=replace(recipe.training, **keys)), root, tmp_path / name).state_dict()
+        for name, keys in (("a", {"max_steps": 1, "ema": 0.0, **change}), ("b", {"max_steps": 1, "ema": 0.0}))
+    )
+    name = "encoder.layers.0.weight"
+    difference = decayed[name] - plain[name]
+    assert difference.abs().max() > 0
+    if "optimizer" in change:  # decoupled: lr · decay · weight, whatever the gradient
+        torch.manual_seed(recipe.training.seed)
+        start = mrvae_zoo.models.factory.build_model(recipe.model).state_dict()[name]
+        assert torch.allclose(difference, -5e-3 * 0.1 * start, atol=1e-6)
+
+
+def test_training_starts_from_a_checkpoint(trained, root, recipe, tmp_path):
+    _, run, _ = trained
+    training = replace(recipe.training, max_steps=1, learning_rate=1e-9)
+    model = train(replace(recipe, training=training), root, tmp_path / "again", init=run)
+    start = mrvae_zoo.load_pretrained(f"local-dir:{run}").state_dict()
+    for name, tensor in model.state_dict().items():
+        assert torch.allclose(tensor, start[name], atol=1e-6), name
+
+
+def test_a_start_that_does_not_fit_names_the_tensors(trained, root, recipe, tmp_path):
+    _, run, _ = trained
+    wider = replace(recipe, model=replace(recipe.model, arguments={"widths": (16, 8), "activation": "silu"}))
+    with pytest.raises(ValueError, match="does not fit the recipe's model") as error:
+        train(wider, root, tmp_path / "run", init=run)
+    assert "encoder.layers.0.weight has shape (32, 64), not (16, 64)" in str(error.value)
+    assert "encoder.layers.4.weight is missing" in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_of_another_shape_are_an_error_before_a_run_is_made(root, recipe, tmp_path):
+    wrong = replace(recipe, model=replace(recipe.model, input_shape=(1, 28, 28)))
+    with pytest.raises(ValueError, match=r"has images \(1, 8, 8\); the model's input_shape is \[1, 28, 28\]"):
+        train(wrong, root, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(root, recipe, tmp_path, monkeypatch):
+    betas = []
+
+    def broken(output, beta, batch):
+        betas.append(beta)
+        loss = beta_vae.loss(output, beta, batch)
+        return torch.where(beta == beta[7], torch.inf, loss) if len(betas) == 14 else loss
+
+    monkeypatch.setattr("mrvae_zoo.training.loop.objectives", {"beta_vae": replace(beta_vae, loss=broken)})
+    often = replace(recipe, training=replace(recipe.training, checkpoint_every=6))
+    with pytest.raises(FloatingPointError) as error:
+        train(often, root, tmp_path / "run")
+    assert f"the loss is not finite at step 14, β={betas[13][7].item():.4g}; try a lower" in str(error.value)
+    assert "the state of step 12 is kept" in str(error.value)
+    assert load_state(tmp_path / "run" / "states").step == 12
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_weights_that_are_not_finite_are_never_saved(root, recipe, tmp_path, monkeypatch):
+    def backward(self, loss):
+        loss.backward()
+        if next(count) == 8:
+            self.parameters[0].grad.fill_(float("nan"))
+
+    count = itertools.count()
+    monkeypatch.setattr("accelerate.Accelerator.backward", lambda self, loss: backward(holder, loss))
+    holder = types.SimpleNamespace(parameters=None)
+    build = mrvae_zoo.models.factory.build_model
+
+    def remember(config):
+        model = build(config)
+        holder.parameters = list(model.parameters())
+        return model
+
+    monkeypatch.setattr("mrvae_zoo.training.train.build_model", remember)
+    often = replace(recipe, training=replace(recipe.training, checkpoint_every=3, max_steps=9))
+    with pytest.raises(FloatingPointError, match="a weight is not finite after step 9; .* of step 6 is kept"):
+        train(often, root, tmp_path / "run")
+    assert load_state(tmp_path / "run" / "states").step == 6
+
+
+def test_a_missing_extra_is_named(root, recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(mrvae_zoo.MissingExtraError, match=r"accelerate is not installed; .*mrvae-zoo\[train\]"):
+        train(recipe, root, tmp_path / "run")
