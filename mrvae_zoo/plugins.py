@@ -1,10 +1,33 @@
-"""What the author of a plug-in imports; the entry-point group has the same name, `mrvae_zoo.plugins`."""
+"""What the author of a plug-in imports; the entry-point group has the same name, `mrvae_zoo.plugins`.
+
+Architecture                        a family of networks
+Gating, Place, Gate, AffineGate     how β reaches a network
+GatedSequential, call, Side         the layers of a network that take the features of β
+DataSet, Split                      a data set
+Objective, GlobalBatch, VAEOutput   something to minimise
+"""
 
 from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.data.sets import DataSet
-from mrvae_zoo.gating.kinds import Gating, Side
+from mrvae_zoo.gating.base import Gating, Place, Side
+from mrvae_zoo.gating.gates import AffineGate, Gate
 from mrvae_zoo.gating.layers import GatedSequential, call
 from mrvae_zoo.models.registry import Architecture
+from mrvae_zoo.models.vae import VAEOutput
 from mrvae_zoo.training.objectives import GlobalBatch, Objective
 
-__all__ = ["Architecture", "DataSet", "GatedSequential", "Gating", "GlobalBatch", "Objective", "Side", "Split", "call"]
+__all__ = [
+    "AffineGate",
+    "Architecture",
+    "DataSet",
+    "Gate",
+    "GatedSequential",
+    "Gating",
+    "GlobalBatch",
+    "Objective",
+    "Place",
+    "Side",
+    "Split",
+    "VAEOutput",
+    "call",
+]

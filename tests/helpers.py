@@ -29,6 +29,8 @@ from mrvae_zoo.comparison.record import (
 )
 from mrvae_zoo.comparison.runs import Runs
 from mrvae_zoo.data.sets import ImageData
+from mrvae_zoo.gating.base import Gating
+from mrvae_zoo.models.gatings import gatings
 from mrvae_zoo.models.registry import architectures
 from mrvae_zoo.training.recipe import recipe_from_table
 
@@ -71,6 +73,11 @@ def long_but(kinds: list[tuple[str, str]], *short: str) -> list[object]:
     """Parameters for all kinds, marked long but for the default gating of the architectures `short` (none: of all)."""
     quick = [kind for kind in DEFAULT_KINDS if not short or kind[0] in short]
     return [pytest.param(kind, id="-".join(kind), marks=() if kind in quick else pytest.mark.long) for kind in kinds]
+
+
+def make_gating(name: str, beta_range: tuple[float, float] = (0.01, 10.0), degree: int = 3) -> Gating:
+    """A gating of the zoo."""
+    return gatings[name](beta_range=beta_range, degree=degree)
 
 
 def make_model(architecture: str, gating: str, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> MultiRateVAE:

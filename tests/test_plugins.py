@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run
+from helpers import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run, make_gating
 
 import mrvae_zoo
 from mrvae_zoo.common import entry_points as plugins
 from mrvae_zoo.common.registry import Registry
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import DataSet, load_data
+from mrvae_zoo.gating.base import Gating
+from mrvae_zoo.gating.kinds import AffineGating
 from mrvae_zoo.models.registry import Architecture
 from mrvae_zoo.training.objectives import GlobalBatch, Objective, beta_tcvae, beta_vae
 
@@ -181,10 +184,8 @@ def test_the_lstm_without_gates_is_an_lstm(installed, monkeypatch):
     monkeypatch.syspath_prepend(installed)
     from mrvae_lstm.lstm import GatedLSTM
 
-    from mrvae_zoo.gating.kinds import Gating
-
     torch.manual_seed(0)
-    ours = GatedLSTM(5, 7, Gating(kind="none", beta_range=(0.01, 10.0)), side="encoder").double()
+    ours = GatedLSTM(5, 7, make_gating("none"), side="encoder").double()
     theirs = torch.nn.LSTM(5, 7, batch_first=True).double()
     with torch.no_grad():
         i, f, o, u = torch.cat([ours.step.weight, ours.step.bias.unsqueeze(1)], dim=1).chunk(4)
@@ -225,7 +226,74 @@ def test_a_model_of_a_plug_in_that_is_not_there_is_of_an_unknown_architecture(in
         mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'saved'}")
 
 
+def test_the_example_trains_with_its_gating(installed, python, tmp_path):
+    shared = ("model.gating=fourier", "model.input_shape=[1,16,16]", "data.name=bars", "training.max_steps=3")
+    for name, own in (("mrvae_lstm.bars", "model.state_size=8"), ("mrvae_resnet.mnist", "model.widths=[4, 4]")):
+        arguments = [part for one in (*shared, own) for part in ("--set", one)]
+        ok(python(installed, "-m", "mrvae_zoo", "train", name, "--data-root", ".", "-o", name, *arguments))
+        code = (
+            "import sys, torch, mrvae_zoo\n"
+            "model = mrvae_zoo.load_pretrained(f'local-dir:{sys.argv[1]}')\n"
+            "assert type(model.gating).__name__ == 'FourierGating' and model.gating.gates\n"
+            "x = torch.rand(3, 1, 16, 16)\n"
+            "gated = model.encode(x, 0.3)\n"
+            "torch.testing.assert_close(model.encode(x, torch.full((3,), 0.3)), gated)\n"
+            "torch.testing.assert_close(model.at(0.3).encode(x), gated)\n"
+            "other = model.encode(x, 3.0)\n"
+            "assert not torch.allclose(other.mean, gated.mean)\n"
+        )
+        ok(python(installed, "-c", code, name))
+    with pytest.raises(mrvae_zoo.CheckpointError, match=r"config.json: gating='fourier' is not one of shrinkage, "):
+        mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'mrvae_resnet.mnist'}")
+
+
+def test_the_cosines_are_orthonormal_in_log_beta(installed, monkeypatch):
+    monkeypatch.syspath_prepend(installed)
+    from mrvae_lstm.fourier import FourierGating
+
+    position = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    features = FourierGating(beta_range=(0.01, 10.0), degree=3).features(0.01 * 1000**position)
+    assert torch.allclose(features.T @ features / 1000, torch.eye(3, dtype=torch.float64), atol=1e-9)
+
+
+def test_the_example_imports_one_module_of_the_zoo():
+    files = sorted((EXAMPLE / "mrvae_lstm").glob("*.py"))
+    imported = re.findall(
+        r"^(?:from|import) (mrvae_zoo\S*)", "\n".join(file.read_text("utf-8") for file in files), re.MULTILINE
+    )
+    assert set(imported) == {"mrvae_zoo.plugins"}
+
+
 # What a plug-in brings
+
+
+def test_a_gating_of_a_plug_in_is_known_by_name(site, monkeypatch):
+    text = (
+        "from mrvae_zoo.plugins import AffineGate, Gating\n"
+        "class Mine(Gating):\n"
+        "    name = 'mine'\n"
+        "    def features(self, beta): return beta.log().unsqueeze(-1)\n"
+        "    def gate(self, place): return AffineGate(place.channels, 1)\n"
+        "class Half(Gating):\n"
+        "    name = 'half'\n"
+        "    def features(self, beta): return beta\n"
+        "class Other: name = 'other'\n"
+    )
+    points = "gating.mine = gating_pkg:Mine\ngating.half = gating_pkg:Half\ngating.other = gating_pkg:Other"
+    install(site, "gating-pkg", f"{points}\ngating.affine = gating_pkg:Mine", gating_pkg=text)
+    table = Registry("gating", (AffineGating,), plugins=Gating)
+    assert table["mine"](beta_range=(0.1, 1.0)).name == "mine"
+    for name, message in (
+        ("half", "gating 'half' of the plug-in gating-pkg: gating_pkg:Half has no gate, which a Gating needs"),
+        ("other", "gating 'other' of the plug-in gating-pkg: gating_pkg:Other is not the Gating of that name"),
+        ("affine", "gating 'affine' of the plug-in gating-pkg: mrvae_zoo brings that name too"),
+        ("mime", "unknown gating 'mime'; did you mean mine"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            table[name]
+    monkeypatch.setattr("mrvae_zoo.models.gatings.gatings", table)
+    model = mrvae_zoo.create_model("mrvae_mlp", input_shape=(1, 4, 4), widths=(5,), gating="mine")
+    assert model.gating.name == "mine"
 
 
 def test_the_weights_of_a_plug_in_are_pretrained_models(site):

@@ -32,16 +32,6 @@ class RegimeOption(StrEnum):
     converged = "converged"
 
 
-class Arm(StrEnum):
-    """What --arm takes."""
-
-    shrinkage = "shrinkage"
-    paper = "paper"
-    concat = "concat"
-    affine = "affine"
-    linear = "linear"
-
-
 def compare(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
@@ -56,7 +46,8 @@ def compare(
         RegimeOption, typer.Option("--regime", help="converged also trains some dedicated runs for twice the epochs.")
     ] = RegimeOption.short,
     arm: Annotated[
-        list[Arm] | None, typer.Option("--arm", help="A further rival, with this gating; may be repeated.")
+        list[str] | None,
+        typer.Option("--arm", metavar="GATING", help="Also compare with this gating, such as paper; may be repeated."),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="How many, from the recipe's on.", min=1)] = 1,
     learning_rate: Annotated[
@@ -100,7 +91,7 @@ def compare(
         beta_count=betas,
         budgets=tuple(sorted({*(budget or (1.0,))})),
         regime=regime.value,
-        arms=tuple(one.value for one in arm or ()),
+        arms=tuple(arm or ()),
         seed_count=seeds,
         learning_rates=tuple(learning_rate or ()),
         examples=len(train_data),

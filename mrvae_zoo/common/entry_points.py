@@ -4,6 +4,7 @@
     "architecture.NAME" = "module:attribute"    an `Architecture` of that name
     "data_set.NAME" = "module:attribute"        a `DataSet` of that name
     "objective.NAME" = "module:attribute"       an `Objective` of that name
+    "gating.NAME" = "module:attribute"          a subclass of `Gating` of that name
     "catalogue.NAME" = "package:folder"         a folder inside the package: MODEL/recipe.toml, and what belongs to it
 
 What can be seen to be broken is logged once and left out of lists; asking for it by name is a ValueError that names
@@ -15,11 +16,12 @@ nothing is silently replaced.
 import functools
 import importlib
 import importlib.util
+import inspect
 import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
 
 
 GROUP = "mrvae_zoo.plugins"
-KINDS = ("architecture", "data_set", "objective", "catalogue")
+KINDS = ("architecture", "data_set", "objective", "gating", "catalogue")
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Contribution:
 
     Attributes:
         kind: one of KINDS.
-        name: of the architecture, the data set or the objective; that of a catalogue tells two folders of one package
+        name: of the architecture, data set, objective or gating; that of a catalogue tells two folders of one package
             apart.
         package: the distribution that brings it.
         target: "module:attribute", or "package:folder".
@@ -52,8 +53,8 @@ class Contribution:
     target: str
     fault: str | None = None
 
-    def load(self, record_type: type[T]) -> T:
-        """The record, imported now.
+    def load(self, expected: type[Any]) -> Any:
+        """The record, imported now: an instance of `expected`, or a subclass of it.
 
         Raises:
             ValueError: there is a fault, or the import shows one; the message names the package.
@@ -64,8 +65,12 @@ class Contribution:
             record = import_target(self.target)
         except ValueError as error:
             raise ValueError(f"{self}: {error}") from error
-        if not isinstance(record, record_type) or getattr(record, "name", None) != self.name:
-            raise ValueError(f"{self}: {self.target} is not the {record_type.__name__} of that name")
+        is_one = issubclass(record, expected) if isinstance(record, type) else isinstance(record, expected)
+        if not is_one or getattr(record, "name", None) != self.name:
+            raise ValueError(f"{self}: {self.target} is not the {expected.__name__} of that name")
+        if inspect.isabstract(record):
+            lacking = ", ".join(sorted(record.__abstractmethods__))
+            raise ValueError(f"{self}: {self.target} has no {lacking}, which a {expected.__name__} needs")
         return record
 
     def folder(self) -> Path:

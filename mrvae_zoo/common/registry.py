@@ -1,11 +1,10 @@
-"""The Registry object, and the one that holds the architectures.
+"""Records by name: the object, and patterns of names.
 
-A record may name its function as "module:function", and one that a plug-in brings is an entry point until it is asked
-for: names are known before any architecture is imported.
+What a plug-in brings is an entry point until it is asked for, so that names are known before anything is imported.
 """
 
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
@@ -31,13 +30,14 @@ class Registry(Generic[R]):
     What becomes of plug-ins that are broken, or bring a name that is taken: see `mrvae_zoo.common.entry_points`.
     """
 
-    def __init__(self, kind: str, records: Iterable[R] = (), *, plugins: type[R] | None = None) -> None:
+    def __init__(self, kind: str, records: Iterable[R] = (), *, plugins: type[Any] | None = None) -> None:
         """An object with those records.
 
         Args:
             kind: the word for a record in messages, such as "architecture".
             records: what the zoo brings.
-            plugins: the class of the records that plug-ins bring too, read when the registry is first used.
+            plugins: the class of the records that plug-ins bring too (or whose subclasses they bring), read when the
+                registry is first used.
         """
         self.kind = kind
         self._plugins = plugins
@@ -65,7 +65,8 @@ class Registry(Generic[R]):
         """
         if name in self._brought:
             assert self._plugins is not None
-            return self._brought[name].load(self._plugins)
+            record: R = self._brought[name].load(self._plugins)
+            return record
         if name not in self._records:
             raise UnknownNameError(f"unknown {self.kind} {name!r}; {nearest(name, self)}")
         return self._records[name]
@@ -110,9 +111,6 @@ class Registry(Generic[R]):
 
     def _taken(self, name: str, by: str, package: str) -> str:
         return f"{self.kind} {name!r} is registered already by {by}; {package} should choose another name"
-
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def matching(names: Iterable[str], pattern: str | list[str]) -> list[str]:

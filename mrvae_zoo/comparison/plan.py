@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
 import torch
 
@@ -20,8 +19,7 @@ from mrvae_zoo.comparison.record import Regime
 from mrvae_zoo.comparison.runs import Run
 from mrvae_zoo.data.sets import data_sets, load_data
 from mrvae_zoo.gating.beta import log_spaced, sample_beta
-from mrvae_zoo.models.config import GatingName
-from mrvae_zoo.models.factory import complete
+from mrvae_zoo.models.registry import architectures
 from mrvae_zoo.training.loop import count_steps
 from mrvae_zoo.training.objectives import objectives
 from mrvae_zoo.training.recipe import ObjectiveRecipe, Recipe, TrainingRecipe
@@ -65,7 +63,7 @@ class Plan:
     beta_count: int
     budgets: tuple[float, ...]
     regime: Regime
-    arms: tuple[GatingName, ...]
+    arms: tuple[str, ...]
     seed_count: int
     learning_rates: tuple[float, ...]
     examples: int
@@ -100,14 +98,14 @@ class Plan:
             raise ValueError(f"budget={self.budgets[0]} is less than a step of training; give more")
 
     def _check_arms(self) -> None:
-        gatings = [one for one in get_args(GatingName) if one not in ("none", self.recipe.model.gating)]
+        supported = architectures[self.recipe.model.architecture].supported_gatings()
+        gatings = [one for one in supported if one not in ("none", self.recipe.model.gating)]
         for arm in self.arms:
             if arm not in gatings:
                 raise ValueError(
                     f"arm={arm!r} should be a gating other than the recipe's {self.recipe.model.gating!r}: "
                     f"{', '.join(gatings)}"
                 )
-            complete(replace(self.recipe.model, gating=arm), where="arm")
         if len({*self.arms}) < len(self.arms):
             raise ValueError(f"arms={', '.join(self.arms)}: name each once")
 
@@ -212,11 +210,11 @@ class Plan:
         one = self._flops_by_gating["none"] / self._flops_by_gating[self._gating(label)]
         return math.floor(self.steps(self.recipe.training) * budget * one)
 
-    def _gating(self, label: str) -> GatingName:
-        return next((arm for arm in self.arms if arm == label), self.recipe.model.gating)
+    def _gating(self, label: str) -> str:
+        return label if label in self.arms else self.recipe.model.gating
 
     @cached_property
-    def _flops_by_gating(self) -> dict[GatingName, float]:
+    def _flops_by_gating(self) -> dict[str, float]:
         """Of an example in a step of training, at β as they are drawn."""
         batch = min(self.recipe.training.batch_size, self.examples)
         objective, generator = self.recipe.objective, torch.Generator().manual_seed(0)
@@ -227,7 +225,7 @@ class Plan:
             at_ends=objective.beta_at_ends,
             skew=objective.beta_skew,
         )
-        gatings: tuple[GatingName, ...] = ("none", self.recipe.model.gating, *self.arms)
+        gatings: tuple[str, ...] = ("none", self.recipe.model.gating, *self.arms)
         return {
             gating: training_flops(replace(self.recipe.model, gating=gating), self.shape, beta) for gating in gatings
         }

@@ -1,21 +1,26 @@
-"""log β → gates: the layers whose pre-activations β scales and shifts, and how they fold into plain ones.
+"""The gatings of the zoo, one class each.
 
-A gated layer computes scale(β) ⊙ y + shift(β) from the pre-activation y of the plain layer. What β is worth to a
-gate is computed once a call (`Gating.features`) and handed down as an argument; no module keeps it:
+    none       plain layers: a β-VAE that is trained for one β.
+    paper      the published gates on hidden pre-activations.
+    affine     scale and shift, each a polynomial of log β, on hidden pre-activations, on μ, log σ² and the output.
+    shrinkage  scale and shift of the same layers, each a sum of `shrinkages` of β; at the latents the weights move too.
+    concat     a network without gates that receives log β as one more input channel, to compare with.
+    linear     the response of the optimal linear VAE, for `mrvae_linear`.
 
-    β () or (B,) ──Gating.features──► features (K,) or (B, K) ──Gate──► scale, shift (C,) or (B, C)
+To add one, write a class here and enter it in `mrvae_zoo.models.gatings`; a plug-in names its class in an entry point
+`gating.NAME`.
 
-Letters: B batch, C channels of the layer's output, K features of log β.
-Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
+Letters: B batch, C channels of the layer's output, K features of log β, Z latents.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from mrvae_zoo.gating.base import Gating, Place
 from mrvae_zoo.gating.blended import BlendedConv2d, BlendedLinear
 from mrvae_zoo.gating.gates import (
     AffineGate,
@@ -28,170 +33,148 @@ from mrvae_zoo.gating.gates import (
     legendre_basis,
     shrinkages,
 )
-from mrvae_zoo.gating.layers import (
-    GatedBatchNorm2d,
-    GatedConv2d,
-    GatedConvTranspose2d,
-    GatedGroupNorm,
-    GatedLinear,
-    Size,
-)
-
-Side = Literal["encoder", "decoder"]
+from mrvae_zoo.gating.log_variance import LogVariance, ThresholdLogVariance
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gating:
-    """How β reaches a network: the features of log β, and the layers that use them.
+def polynomials(beta: Tensor, beta_range: tuple[float, float], degree: int) -> Tensor:
+    """The orthonormal Legendre polynomials of log β up to `degree`: β (...) -> (..., degree).
 
-    Attributes:
-        kind: "none", plain layers. "paper", the published gates: sigmoid in the encoder, sqrt(relu(1 − exp(·))) in
-            the decoder, of an affine function of the standardised log β, on hidden pre-activations. "affine", scale
-            and shift, each a polynomial of log β, on hidden pre-activations and on μ, log σ² and the output.
-            "concat", one network without gates that is told β: the standardised log β is one more input channel of the
-            encoder's first layer and of the decoder's first layer (where a norm follows, of the norm, which would take
-            out what is added before it). "shrinkage", scale and shift of the same layers, each a sum of `shrinkages` of
-            β, and more at the latents (see `latent_layers.py`). "linear", the response of the optimal linear VAE (see
-            `architectures/linear.py`).
-        beta_range: (β_min, β_max); log β is standardised to mean 0 and variance 1 under the log-uniform
-            distribution on it.
-        degree: of the polynomial of "affine", or how many shrinkages.
+    The first is log β standardised to mean 0 and variance 1 under the log-uniform distribution on the range.
     """
+    low, high = (math.log(end) for end in beta_range)
+    position = (beta.log() - (low + high) / 2) / ((high - low) / 2)
+    return legendre_basis(position, degree)
 
-    kind: str
-    beta_range: tuple[float, float]
-    degree: int = 3
+
+@dataclass(frozen=True, kw_only=True)
+class NoGating(Gating):
+    """Plain layers, which β does not reach."""
+
+    name: ClassVar[str] = "none"
+    gates: ClassVar[bool] = False
 
     def features(self, beta: Tensor) -> Tensor:
-        """β () -> (K,), or (B,) -> (B, K).
+        """See `Gating`: there are none."""
+        return beta.new_zeros(*beta.shape, 0)
 
-        log β for "linear", the shrinkages and log β for "shrinkage", else the orthonormal Legendre basis of log β.
-        """
-        log_beta = beta.log()
-        if self.kind == "linear":
-            return log_beta.unsqueeze(-1)
-        if self.kind == "shrinkage":
-            return torch.cat([shrinkages(beta, self.beta_range, self.degree), log_beta.unsqueeze(-1)], dim=-1)
-        low, high = (math.log(end) for end in self.beta_range)
-        position = (log_beta - (low + high) / 2) / ((high - low) / 2)
-        return legendre_basis(position, self.degree if self.kind == "affine" else 1)
-
-    def linear(self, inputs: int, outputs: int, *, side: Side, head: bool = False, first: bool = False) -> nn.Linear:
-        """A Linear layer, gated as this gating says.
-
-        Args:
-            inputs: features of its input.
-            outputs: features of its output.
-            side: of the network.
-            head: it gives μ, log σ² or the output, not a hidden pre-activation.
-            first: it is the first layer of its side.
-        """
-        gate = self.gate(outputs, side=side, head=head, first=(inputs,) if first else None)
-        return nn.Linear(inputs, outputs) if gate is None else GatedLinear(inputs, outputs, gate=gate)
-
-    def conv2d(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel_size: Size,
-        *,
-        side: Side,
-        head: bool = False,
-        first: bool = False,
-        **options: Any,
-    ) -> nn.Conv2d:
-        """A Conv2d layer, gated as this gating says; `options` are those of `nn.Conv2d`, the rest as of `linear`."""
-        kernel = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-        gate = self.gate(outputs, side=side, head=head, first=(inputs, *kernel) if first else None)
-        if gate is None:
-            return nn.Conv2d(inputs, outputs, kernel_size, **options)
-        return GatedConv2d(inputs, outputs, kernel_size, gate=gate, **options)
-
-    def conv_transpose2d(
-        self, inputs: int, outputs: int, kernel_size: Size, *, side: Side, head: bool = False, **options: Any
-    ) -> nn.ConvTranspose2d:
-        """A ConvTranspose2d layer, gated as this gating says; `options` are stride and padding."""
-        gate = self.gate(outputs, side=side, head=head)
-        if gate is None:
-            return nn.ConvTranspose2d(inputs, outputs, kernel_size, **options)
-        return GatedConvTranspose2d(inputs, outputs, kernel_size, gate=gate, **options)
-
-    def batch_norm(self, channels: int, *, side: Side, first: bool = False) -> nn.BatchNorm2d:
-        """A BatchNorm2d layer, gated as this gating says: the place to gate a convolution that feeds a norm."""
-        gate = self.gate(channels, side=side, first=(channels,) if first else None)
-        return nn.BatchNorm2d(channels) if gate is None else GatedBatchNorm2d(channels, gate=gate)
-
-    def group_norm(self, groups: int, channels: int, *, side: Side, first: bool = False) -> nn.GroupNorm:
-        """A GroupNorm layer, gated as this gating says."""
-        gate = self.gate(channels, side=side, first=(channels,) if first else None)
-        return nn.GroupNorm(groups, channels) if gate is None else GatedGroupNorm(groups, channels, gate=gate)
-
-    def gate(
-        self,
-        channels: int,
-        *,
-        side: Side,
-        head: bool = False,
-        shift: bool = True,
-        first: tuple[int, ...] | None = None,
-    ) -> "Gate | None":
-        """The gate of one layer, or None where this gating has none.
-
-        Args:
-            channels: of the layer's output.
-            side: of the network.
-            head: see `linear`.
-            shift: it may shift the channels too.
-            first: of the first layer of its side: what an output channel sees, (inputs, *kernel).
-        """
-        if self.kind == "concat" and first is not None:
-            return ChannelGate(channels, first)
-        if self.kind in ("affine", "shrinkage"):
-            return AffineGate(channels, self.degree, shift=shift)
-        if self.kind == "linear":
-            return ThresholdGate(channels, beta_max=self.beta_range[1])
-        if self.kind == "paper" and not head:
-            return SigmoidGate(channels) if side == "encoder" else RootGate(channels)
+    def gate(self, place: Place) -> Gate | None:
+        """See `Gating`."""
+        del place
         return None
 
 
-def latent_writer(gating: Gating, inputs: int, latents: int) -> nn.Linear:
-    """The last layer of an encoder, (B, inputs) -> (B, 2Z), as a gating says."""
-    if gating.kind != "shrinkage":
-        return gating.linear(inputs, 2 * latents, side="encoder", head=True)
-    return BlendedLinear(inputs, 2 * latents, blends=gating.degree, gate=writing_gate(gating, latents))
+@dataclass(frozen=True, kw_only=True)
+class PaperGating(Gating):
+    """The published gates: on hidden pre-activations, scales of the standardised log β that lie in (0, 1)."""
+
+    name: ClassVar[str] = "paper"
+
+    def features(self, beta: Tensor) -> Tensor:
+        """See `Gating`: the standardised log β."""
+        return polynomials(beta, self.beta_range, 1)
+
+    def gate(self, place: Place) -> Gate | None:
+        """See `Gating`."""
+        if place.head:
+            return None
+        return SigmoidGate(place.channels) if place.side == "encoder" else RootGate(place.channels)
 
 
-def latent_reader(gating: Gating, latents: int, outputs: int) -> nn.Linear:
-    """The first layer of a decoder, (B, Z) -> (B, outputs), as a gating says."""
-    gate = gating.gate(outputs, side="decoder")
-    if gating.kind != "shrinkage" or gate is None:
-        return gating.linear(latents, outputs, side="decoder", first=True)
-    threshold = ThresholdGate(latents, beta_max=gating.beta_range[1], spread=True)
-    return BlendedLinear(latents, outputs, blends=gating.degree, gate=gate, input_gate=threshold)
+@dataclass(frozen=True, kw_only=True)
+class AffineGating(Gating):
+    """Scale and shift of every layer, each a polynomial of log β of degree `degree`."""
+
+    name: ClassVar[str] = "affine"
+
+    def features(self, beta: Tensor) -> Tensor:
+        """See `Gating`: the orthonormal polynomials of log β."""
+        return polynomials(beta, self.beta_range, self.degree)
+
+    def gate(self, place: Place) -> AffineGate:
+        """See `Gating`."""
+        return AffineGate(place.channels, self.degree, shift=place.shift)
 
 
-def latent_writer2d(gating: Gating, inputs: int, latents: int) -> nn.Conv2d:
-    """The last layer of a spatial encoder, a convolution 1×1, (B, inputs, h, w) -> (B, 2Z, h, w), as a gating says."""
-    if gating.kind != "shrinkage":
-        return gating.conv2d(inputs, 2 * latents, 1, side="encoder", head=True)
-    return BlendedConv2d(inputs, 2 * latents, 1, blends=gating.degree, gate=writing_gate(gating, latents))
+@dataclass(frozen=True, kw_only=True)
+class ShrinkageGating(AffineGating):
+    """Scale and shift of every layer, each a sum of `degree` shrinkages of β, with more at the latents.
+
+    The shrinkages are 0 at β_min, where the weights are on their own. The layers that write and read the latents have
+    weights that move with β, and each latent has a β from which on it is closed and costs no rate (see
+    `mrvae_zoo.gating.blended`).
+    """
+
+    name: ClassVar[str] = "shrinkage"
+
+    def features(self, beta: Tensor) -> Tensor:
+        """See `Gating`: the shrinkages, and log β last."""
+        return torch.cat([shrinkages(beta, self.beta_range, self.degree), beta.log().unsqueeze(-1)], dim=-1)
+
+    def latent_writer(self, inputs: int, latents: int) -> nn.Linear:
+        """See `Gating`."""
+        return BlendedLinear(inputs, 2 * latents, blends=self.degree, gate=self._writing_gate(latents))
+
+    def latent_reader(self, latents: int, outputs: int) -> nn.Linear:
+        """See `Gating`."""
+        gate = self.gate(Place(outputs, "decoder"))
+        return BlendedLinear(latents, outputs, blends=self.degree, gate=gate, input_gate=self._threshold(latents))
+
+    def latent_writer2d(self, inputs: int, latents: int) -> nn.Conv2d:
+        """See `Gating`."""
+        return BlendedConv2d(inputs, 2 * latents, 1, blends=self.degree, gate=self._writing_gate(latents))
+
+    def latent_reader2d(self, latents: int, outputs: int, kernel_size: int) -> nn.Conv2d:
+        """See `Gating`."""
+        return BlendedConv2d(
+            latents,
+            outputs,
+            kernel_size,
+            blends=self.degree,
+            gate=self.gate(Place(outputs, "decoder")),
+            input_gate=self._threshold(latents),
+            padding=kernel_size // 2,
+        )
+
+    def _writing_gate(self, latents: int) -> LatentGate:
+        """The gate of 2Z channels, mean and log σ²."""
+        return LatentGate(self.gate(Place(2 * latents, "encoder", head=True)), self._threshold(latents))
+
+    def _threshold(self, latents: int) -> ThresholdGate:
+        return ThresholdGate(latents, beta_max=self.beta_range[1], spread=True)
 
 
-def latent_reader2d(gating: Gating, latents: int, outputs: int, kernel_size: int) -> nn.Conv2d:
-    """The first layer of a spatial decoder, (B, Z, h, w) -> (B, outputs, h, w), h and w kept, as a gating says."""
-    padding = kernel_size // 2
-    gate = gating.gate(outputs, side="decoder")
-    if gating.kind != "shrinkage" or gate is None:
-        return gating.conv2d(latents, outputs, kernel_size, side="decoder", first=True, padding=padding)
-    threshold = ThresholdGate(latents, beta_max=gating.beta_range[1], spread=True)
-    return BlendedConv2d(
-        latents, outputs, kernel_size, blends=gating.degree, gate=gate, input_gate=threshold, padding=padding
-    )
+@dataclass(frozen=True, kw_only=True)
+class ConcatGating(Gating):
+    """One more input channel that holds the standardised log β, for the first layer of the encoder and of the decoder.
+
+    Where a norm follows that layer the channel is added to the norm, which would take out what is added before it.
+    """
+
+    name: ClassVar[str] = "concat"
+
+    def features(self, beta: Tensor) -> Tensor:
+        """See `Gating`: the standardised log β."""
+        return polynomials(beta, self.beta_range, 1)
+
+    def gate(self, place: Place) -> Gate | None:
+        """See `Gating`."""
+        return None if place.seen is None else ChannelGate(place.channels, place.seen)
 
 
-def writing_gate(gating: Gating, latents: int) -> "LatentGate":
-    """The gate of 2Z channels, mean and log σ²."""
-    inner = gating.gate(2 * latents, side="encoder", head=True)
-    assert inner is not None
-    return LatentGate(inner, ThresholdGate(latents, beta_max=gating.beta_range[1], spread=True))
+@dataclass(frozen=True, kw_only=True)
+class LinearGating(Gating):
+    """The exact response of the optimal linear VAE, see `mrvae_zoo.models.architectures.linear`."""
+
+    name: ClassVar[str] = "linear"
+
+    def features(self, beta: Tensor) -> Tensor:
+        """See `Gating`: log β."""
+        return beta.log().unsqueeze(-1)
+
+    def gate(self, place: Place) -> Gate | None:
+        """See `Gating`."""
+        return ThresholdGate(place.channels, beta_max=self.beta_range[1])
+
+    def log_variance(self, latents: int) -> LogVariance:
+        """See `Gating`."""
+        return ThresholdLogVariance(latents, beta_max=self.beta_range[1])

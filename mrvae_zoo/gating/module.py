@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mrvae_zoo.gating.base import Gating, Place
 from mrvae_zoo.gating.beta import check_beta
 from mrvae_zoo.gating.binding import Binding, Hook, InputHook, Owner, Shapes, no_batch_axis
-from mrvae_zoo.gating.kinds import Gating
+from mrvae_zoo.gating.kinds import AffineGating
 from mrvae_zoo.gating.layers import Foldable
 from mrvae_zoo.gating.sites import GATEABLE, Patterns, Site, sites, write_gates
 
@@ -48,7 +49,7 @@ def gate(
         raise ValueError(f"beta_range={beta_range} should be two numbers with 0 < low < high")
     if degree < 1:
         raise ValueError(f"degree={degree} should be at least 1")
-    gating = Gating(kind="affine", beta_range=(float(low), float(high)), degree=degree)
+    gating = AffineGating(beta_range=(float(low), float(high)), degree=degree)
     return gate_with(gating, module, include=include, exclude=exclude, types=types)
 
 
@@ -109,9 +110,9 @@ class GatedModule(Foldable):
         self.training = module.training
 
     def _add_gate(self, layer: Site) -> None:
-        gate = self.gating.gate(layer.channels, side="encoder", shift=layer.shift)
+        gate = self.gating.gate(Place(layer.channels, "encoder", shift=layer.shift))
         if gate is None:
-            raise ValueError(f"gating {self.gating.kind!r} has no gates")
+            raise ValueError(f"gating {self.gating.name!r} has no gates")
         parameter = next(layer.layer.parameters(recurse=False))
         layer.layer.gate = gate.to(parameter.device, parameter.dtype)
         if layer.with_activation:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 LikelihoodName = Literal["bernoulli", "gaussian"]
-GatingName = Literal["none", "paper", "affine", "shrinkage", "concat", "linear"]
 
 MAX_GATING_DEGREE = 16
 SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model
@@ -23,7 +22,7 @@ class ModelConfig:
         likelihood: p(x|z), "bernoulli" or "gaussian".
         sigma: standard deviation of the Gaussian likelihood; None for Bernoulli.
         data_range: the smallest and largest value that x may hold; None for any (Gaussian only).
-        gating: how β reaches the network (see `mrvae_zoo.gating.kinds`).
+        gating: the name of the gating, how β reaches the network (see `mrvae_zoo.gating.kinds`).
         gating_degree: degree of the polynomial of log β, for "affine"; how many shrinkages, for "shrinkage".
         arguments: the architecture's own arguments.
         beta: None, or the β whose gates were folded into the weights (`model.at(beta)`).
@@ -36,7 +35,7 @@ class ModelConfig:
     likelihood: LikelihoodName = "bernoulli"
     sigma: float | None = None
     data_range: tuple[float, float] | None = (0.0, 1.0)
-    gating: GatingName = "affine"
+    gating: str = "affine"
     gating_degree: int = 3
     arguments: dict[str, Any] = field(default_factory=dict)
     beta: float | None = None

@@ -60,8 +60,9 @@ def config_from_options(options: Mapping[str, Any], *, where: str) -> ModelConfi
 def complete(config: ModelConfig, *, where: str) -> ModelConfig:
     """The config with every argument of its architecture checked, and written out where it is a default."""
     record = _find(config.architecture, where)
-    if config.gating not in record.gatings:
-        raise ValueError(f"{where}: gating={config.gating!r} is not one of {', '.join(record.gatings)}")
+    gatings = record.supported_gatings()
+    if config.gating not in gatings:
+        raise ValueError(f"{where}: gating={config.gating!r} is not one of {', '.join(gatings)}")
     if config.spatial != record.spatial:
         expected = "(C, None, None), any size" if record.spatial else "(C, H, W)"
         raise ValueError(f"{where}: input_shape={config.input_shape} should be {expected} for {record.name}")
@@ -84,7 +85,8 @@ def build_model(config: ModelConfig) -> "MultiRateVAE | FixedRateVAE":
     Raises:
         ValueError: the architecture refuses its arguments.
     """
-    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, make_gating
+    from mrvae_zoo.models.gatings import make_gating
+    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
 
     builder = architectures[config.architecture].builder()
     encoder, decoder = builder(config.input_shape, config.latent_dim, make_gating(config), **config.arguments)

@@ -1,14 +1,18 @@
-"""The architectures there are, by name."""
+"""The architectures there are, by name.
+
+An architecture may name its function as "module:function": it is imported when a model is first built.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from mrvae_zoo.common.entry_points import import_target
-from mrvae_zoo.common.registry import F, Registry
-from mrvae_zoo.models.config import GatingName
+from mrvae_zoo.common.entry_points import contributions, import_target
+from mrvae_zoo.common.registry import Registry
 
-ALL_GATINGS: tuple[GatingName, ...] = ("shrinkage", "affine", "paper", "concat", "none")
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALL_GATINGS: tuple[str, ...] = ("shrinkage", "affine", "paper", "concat", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +23,13 @@ class Architecture:
         name: as in `create_model(name)`.
         build: builds (encoder, decoder) from input_shape, latent_dim and gating, and by keyword the
             architecture's own arguments; or "module:function", imported when first used.
-        gatings: the kinds of gating it supports, its default first.
+        gatings: the gatings of the zoo that it supports, its default first; those of plug-ins it takes as well.
         spatial: whether it takes images of any size, and input_shape is (C, None, None).
     """
 
     name: str
     build: Callable[..., Any] | str
-    gatings: tuple[GatingName, ...] = ("affine", "paper", "none")
+    gatings: tuple[str, ...] = ("affine", "paper", "none")
     spatial: bool = False
 
     def builder(self) -> Callable[..., Any]:
@@ -38,6 +42,11 @@ class Architecture:
             return self.build
         builder: Callable[..., Any] = import_target(self.build)
         return builder
+
+    def supported_gatings(self) -> tuple[str, ...]:
+        """The names of the gatings that it supports, its default first, and then those that plug-ins bring."""
+        brought = {one.name for one in contributions("gating")} - {*self.gatings}
+        return (*self.gatings, *sorted(brought))
 
 
 architectures: Registry[Architecture] = Registry(
@@ -63,9 +72,7 @@ architectures: Registry[Architecture] = Registry(
 )
 
 
-def register_architecture(
-    name: str, *, gatings: tuple[GatingName, ...] = ("affine", "paper", "none")
-) -> Callable[[F], F]:
+def register_architecture(name: str, *, gatings: tuple[str, ...] = ("affine", "paper", "none")) -> Callable[[F], F]:
     """Decorator that registers a function building (encoder, decoder) as the architecture `name`.
 
     The function is called as `build(input_shape, latent_dim, gating, **arguments)`: its keyword-only parameters,

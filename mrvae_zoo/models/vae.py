@@ -17,10 +17,10 @@ from torch.utils import _pytree as pytree
 
 from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.gating.beta import TOLERANCE, check_beta, values_can_be_read
-from mrvae_zoo.gating.kinds import Gating
 from mrvae_zoo.gating.layers import fold
 from mrvae_zoo.models.config import SPATIAL_STRIDE, ModelConfig
 from mrvae_zoo.models.curve import RDCurve
+from mrvae_zoo.models.gatings import make_gating
 from mrvae_zoo.models.likelihoods import make_likelihood
 from mrvae_zoo.models.posterior import Posterior, standard_normal
 
@@ -356,11 +356,6 @@ def pad_to_stride(x: Tensor) -> Tensor:
 def crop(x: Tensor, size: tuple[int, int] | None) -> Tensor:
     """The upper left part of `x` of that size, or all of it."""
     return x if size is None else x[..., : size[0], : size[1]]
-
-
-def make_gating(config: ModelConfig) -> Gating:
-    """The gating that a config names."""
-    return Gating(kind=config.gating, beta_range=config.beta_range, degree=config.gating_degree)
 
 
 def _with_outputs_of_its_own(function: Callable[P, R]) -> Callable[P, R]:

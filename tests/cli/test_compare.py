@@ -117,7 +117,7 @@ def test_what_has_not_converged_is_said(mrvae, recipe, own_root, tmp_path):
         (("--learning-rate", 0), "learning_rate=0.0 should be above 0", 1),
         (("--set", "training.epoch=1"), "did you mean epochs", 1),
         (("--set", "data.name=yours"), "unknown data set 'yours'", 1),
-        (("--arm", "none"), "'none' is not one of", 2),
+        (("--arm", "none"), "arm='none' should be a gating other than the recipe's", 1),
         (("--betas", 1), "Invalid value for '--betas'", 2),
     ],
 )

@@ -143,7 +143,10 @@ def test_twice_the_epochs_at_the_ends_and_in_the_middle():
         ({"learning_rates": (0.1, 2.0)}, "learning_rate=2.0 should be above 0 and at most 1"),
         ({"arms": ("shrinkage",)}, "arm='shrinkage' should be a gating other than the recipe's 'shrinkage'"),
         ({"arms": ("none",)}, "arm='none' should be a gating other than"),
-        ({"arms": ("linear",)}, "arm: gating='linear' is not one of"),
+        (
+            {"arms": ("linear",)},
+            "arm='linear' should be a gating other than the recipe's 'shrinkage': affine, paper, concat",
+        ),
         ({"arms": ("paper", "paper")}, "arms=paper, paper: name each once"),
         ({"model": {"gating": "none"}}, "model.gating = 'none'"),
         ({"objective": {"beta": 1.0}}, "the recipe has objective.beta"),

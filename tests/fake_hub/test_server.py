@@ -1,8 +1,8 @@
 """What the Hub of the tests does, seen through the unmodified client."""
 
 import pytest
-from fake_hub.client_code import WEIGHTS, ask
 
+from fake_hub.client_code import WEIGHTS, ask
 from fake_hub.fixtures import HubClient, HubServer
 
 

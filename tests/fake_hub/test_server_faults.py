@@ -4,8 +4,8 @@ import json
 import time
 
 import pytest
-from fake_hub.client_code import SETUP, WEIGHTS, ask
 
+from fake_hub.client_code import SETUP, WEIGHTS, ask
 from fake_hub.fixtures import HubClient, HubServer
 
 

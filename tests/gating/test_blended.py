@@ -6,27 +6,26 @@ That whole models fold, compile and are exported with them is in the tests over 
 import numpy as np
 import pytest
 import torch
-from helpers import OPTIONS, SHAPES, make_images, make_model, off_by
+from helpers import OPTIONS, SHAPES, make_gating, make_images, make_model, off_by
 from torch import nn
 
 import mrvae_zoo
 from mrvae_zoo import Posterior
 from mrvae_zoo.gating.blended import BlendedConv2d, BlendedLinear
 from mrvae_zoo.gating.gates import ThresholdGate
-from mrvae_zoo.gating.kinds import Gating, latent_reader, latent_reader2d, latent_writer, latent_writer2d
 
 BETA_RANGE = (0.02, 6.0)
-GATING = Gating(kind="shrinkage", beta_range=BETA_RANGE, degree=2)
+GATING = make_gating("shrinkage", BETA_RANGE, degree=2)
 BETAS = torch.tensor([0.02, 0.05, 0.4, 1.0, 3.0, 6.0], dtype=torch.float64)
 # A latent's β, half of them inside the range.
 CLOSING = torch.tensor([0.3, 40.0, 1.5, 9.0], dtype=torch.float64)
 LAYERS = {
-    "writer": (lambda gating: latent_writer(gating, 7, 4), (6, 7)),
-    "reader": (lambda gating: latent_reader(gating, 4, 5), (6, 4)),
-    "writer of sequences": (lambda gating: latent_writer(gating, 7, 4), (6, 3, 7)),
-    "reader of sequences": (lambda gating: latent_reader(gating, 4, 5), (6, 3, 4)),
-    "writer2d": (lambda gating: latent_writer2d(gating, 7, 4), (6, 7, 5, 3)),
-    "reader2d": (lambda gating: latent_reader2d(gating, 4, 5, 3), (6, 4, 5, 3)),
+    "writer": (lambda gating: gating.latent_writer(7, 4), (6, 7)),
+    "reader": (lambda gating: gating.latent_reader(4, 5), (6, 4)),
+    "writer of sequences": (lambda gating: gating.latent_writer(7, 4), (6, 3, 7)),
+    "reader of sequences": (lambda gating: gating.latent_reader(4, 5), (6, 3, 4)),
+    "writer2d": (lambda gating: gating.latent_writer2d(7, 4), (6, 7, 5, 3)),
+    "reader2d": (lambda gating: gating.latent_reader2d(4, 5, 3), (6, 4, 5, 3)),
 }
 WITH_LATENTS = ("mrvae_mlp", "mrvae_conv", "mrvae_resnet", "mrvae_resnet_spatial")
 
@@ -107,7 +106,7 @@ def test_at_the_lowest_beta_only_thresholds_are_left(name):
 
 @pytest.mark.parametrize("kind", ["affine", "paper", "concat", "none"])
 def test_other_gatings_have_the_layers_of_before(kind):
-    gating = Gating(kind=kind, beta_range=BETA_RANGE)
+    gating = make_gating(kind, BETA_RANGE)
     pairs = {
         "writer": gating.linear(7, 8, side="encoder", head=True),
         "reader": gating.linear(4, 5, side="decoder", first=True),
@@ -146,7 +145,7 @@ def test_leaving_out_examples_at_the_lowest_beta_changes_nothing(name, at_lowest
 def test_thresholds_are_spread_at_initialisation():
     """The j-th latent is open below 4 β_max / j: three at β_max, more the lower β is."""
     layers = [build(GATING) for build, _ in (LAYERS["writer"], LAYERS["reader"], LAYERS["writer2d"])]
-    many = latent_writer(GATING, 3, 40).gate.threshold
+    many = GATING.latent_writer(3, 40).gate.threshold
     for gate in (layers[0].gate.threshold, layers[1].input_gate, layers[2].gate.threshold, many):
         j = np.arange(1, len(gate.offset) + 1)
         for beta in BETAS:

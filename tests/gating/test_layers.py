@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import off_by
+from helpers import make_gating, off_by
 from torch import nn
 
 from mrvae_zoo.gating import layers as gating_module
+from mrvae_zoo.gating.base import Gating, Place
 from mrvae_zoo.gating.gates import RootGate, SigmoidGate, legendre_basis, open_root, shrinkages
-from mrvae_zoo.gating.kinds import Gating
 from mrvae_zoo.gating.layers import (
     GatedBatchNorm2d,
     GatedLayer,
@@ -39,7 +39,7 @@ KINDS_OF_LAYERS = [
 
 def make(kind: str, layer: str, dtype: torch.dtype) -> tuple[Gating, GatedLayer, torch.Tensor]:
     torch.manual_seed(0)
-    gating = Gating(kind=kind, beta_range=BETA_RANGE)
+    gating = make_gating(kind, BETA_RANGE)
     build, shape = LAYERS[layer]
     module = build(gating)
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_the_basis_is_orthonormal():
 
 def test_features_are_the_standardised_log_beta():
     """Mean 0 and variance 1 under the log-uniform distribution: ±√3 at the ends, 0 in the middle."""
-    paper = Gating(kind="paper", beta_range=BETA_RANGE)
+    paper = make_gating("paper", BETA_RANGE)
     middle = math.sqrt(BETA_RANGE[0] * BETA_RANGE[1])
     got = paper.features(torch.tensor([BETA_RANGE[0], middle, BETA_RANGE[1]], dtype=torch.float64))
     assert torch.allclose(got[:, 0], torch.tensor([-math.sqrt(3), 0.0, math.sqrt(3)], dtype=torch.float64))
@@ -131,7 +131,7 @@ def test_shrinkages_are_those_of_strengths_up_to_the_highest_beta(beta_range, co
     assert (got[0] == 0).all()
     assert (got.diff(dim=0) > 0).all()
     assert got.max() < 1
-    gating = Gating(kind="shrinkage", beta_range=beta_range, degree=count)
+    gating = make_gating("shrinkage", beta_range, degree=count)
     for shape in ((), (5,)):
         features = gating.features(torch.from_numpy(beta)[0 if shape == () else slice(None)])
         assert features.shape == (*shape, count + 1)
@@ -155,7 +155,7 @@ def test_under_shrinkage_the_lowest_beta_has_the_weights_alone():
 
 @pytest.mark.parametrize("kind", ["affine", "shrinkage"])
 def test_affine_gates_are_the_identity_at_initialisation(kind):
-    gating = Gating(kind=kind, beta_range=BETA_RANGE)
+    gating = make_gating(kind, BETA_RANGE)
     torch.manual_seed(0)
     gated = gating.linear(7, 5, side="encoder")
     plain = nn.Linear(7, 5)
@@ -166,7 +166,7 @@ def test_affine_gates_are_the_identity_at_initialisation(kind):
 
 @pytest.mark.parametrize("gate", [SigmoidGate, RootGate])
 def test_paper_gates_are_the_published_form_and_open_at_initialisation(gate):
-    features = Gating(kind="paper", beta_range=BETA_RANGE).features(BETAS)
+    features = make_gating("paper", BETA_RANGE).features(BETAS)
     module = gate(4).double()
     scale, shift = module(features)
     assert shift is None
@@ -182,16 +182,16 @@ def test_paper_gates_are_the_published_form_and_open_at_initialisation(gate):
 
 
 def test_only_hidden_layers_take_paper_gates():
-    gating = Gating(kind="paper", beta_range=BETA_RANGE)
+    gating = make_gating("paper", BETA_RANGE)
     assert isinstance(gating.linear(2, 2, side="encoder"), GatedLayer)
     assert type(gating.linear(2, 2, side="encoder", head=True)) is nn.Linear
     for kind in ("affine", "shrinkage"):
-        assert isinstance(Gating(kind=kind, beta_range=BETA_RANGE).linear(2, 2, side="encoder", head=True), GatedLayer)
+        assert isinstance(make_gating(kind, BETA_RANGE).linear(2, 2, side="encoder", head=True), GatedLayer)
 
 
 def test_concat_is_one_more_input_channel():
     """Against plain layers that get the standardised log β as a channel, padded with its own value."""
-    gating = Gating(kind="concat", beta_range=BETA_RANGE)
+    gating = make_gating("concat", BETA_RANGE)
     middle = math.log(BETA_RANGE[0] * BETA_RANGE[1]) / 2
     t = (BETAS.log() - middle) / (math.log(BETA_RANGE[1] / BETA_RANGE[0]) / math.sqrt(12))
     features = gating.features(BETAS)
@@ -212,7 +212,7 @@ def test_concat_is_one_more_input_channel():
 
 
 def test_concat_is_initialised_as_one_more_channel_is():
-    gating = Gating(kind="concat", beta_range=BETA_RANGE)
+    gating = make_gating("concat", BETA_RANGE)
     torch.manual_seed(0)
     for layer, plain in (
         (gating.linear(15, 4000, side="encoder", first=True), nn.Linear(16, 4000)),
@@ -225,7 +225,7 @@ def test_concat_is_initialised_as_one_more_channel_is():
 
 
 def test_concat_reaches_the_first_layers_alone():
-    gating = Gating(kind="concat", beta_range=BETA_RANGE)
+    gating = make_gating("concat", BETA_RANGE)
     assert type(gating.linear(2, 2, side="encoder")) is nn.Linear
     assert type(gating.conv2d(2, 2, 3, side="decoder")) is nn.Conv2d
     assert type(gating.batch_norm(2, side="encoder")) is nn.BatchNorm2d
@@ -245,8 +245,8 @@ def test_the_root_has_a_finite_gradient_everywhere(dtype):
 
 @pytest.mark.parametrize("kind", [*KINDS, "linear"])
 def test_gates_are_float32_in_half_precision_and_under_autocast(kind):
-    gating = Gating(kind=kind, beta_range=BETA_RANGE)
-    gate = gating.gate(5, side="decoder", first=(3,)).bfloat16()
+    gating = make_gating(kind, BETA_RANGE)
+    gate = gating.gate(Place(5, "decoder", seen=(3,))).bfloat16()
     with torch.no_grad():
         for parameter in gate.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mrvae_zoo.data.recipe import Split
-from mrvae_zoo.data.sets import DataSet
+from mrvae_zoo.plugins import DataSet, Split
 
 SIZE = 16
 EXAMPLES: dict[Split, int] = {"train": 4096, "test": 512}

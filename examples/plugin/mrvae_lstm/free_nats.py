@@ -9,8 +9,7 @@ Source: the free bits of Kingma et al., "Improving Variational Inference with In
 
 from torch import Tensor
 
-from mrvae_zoo import VAEOutput
-from mrvae_zoo.training.objectives import GlobalBatch, Objective
+from mrvae_zoo.plugins import GlobalBatch, Objective, VAEOutput
 
 FLOOR = 3.0  # nats
 

@@ -15,9 +15,7 @@ Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation
 import torch
 from torch import Tensor, nn
 
-from mrvae_zoo.gating.kinds import Gating, Side
-from mrvae_zoo.gating.layers import call
-from mrvae_zoo.models.registry import Architecture
+from mrvae_zoo.plugins import Architecture, Gating, Side, call
 
 
 class GatedLSTM(nn.Module):
@@ -88,7 +86,7 @@ def build(
     channels, _, width = input_shape
     encoder = LSTMEncoder(
         GatedLSTM(channels * width, state_size, gating, side="encoder"),
-        gating.linear(state_size, 2 * latent_dim, side="encoder", head=True),
+        gating.latent_writer(state_size, latent_dim),
     )
     decoder = LSTMDecoder(
         GatedLSTM(latent_dim, state_size, gating, side="decoder"),

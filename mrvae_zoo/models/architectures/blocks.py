@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from mrvae_zoo.gating.kinds import Gating, Side
+from mrvae_zoo.gating.base import Gating, Side
 from mrvae_zoo.gating.layers import GatedSequential, Size, TakesFeatures
 
 Activation = Literal["relu", "silu", "gelu", "tanh"]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mrvae_zoo.gating.kinds import Gating, latent_reader, latent_writer
+from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.layers import GatedSequential
 from mrvae_zoo.models.architectures.blocks import (
     Activation,
@@ -67,9 +67,9 @@ def assemble(
     encoder: list[nn.Module] = []
     for inputs, outputs, at in zip((channels, *widths[:-1]), widths, sizes, strict=False):
         encoder += down.down(inputs, outputs, at, first=not encoder)
-    encoder += [*inner[0], nn.Flatten(), latent_writer(gating, flat, latent_dim)]
+    encoder += [*inner[0], nn.Flatten(), gating.latent_writer(flat, latent_dim)]
 
-    decoder: list[nn.Module] = [latent_reader(gating, latent_dim, flat), up.activation()]
+    decoder: list[nn.Module] = [gating.latent_reader(latent_dim, flat), up.activation()]
     decoder += [nn.Unflatten(1, (widths[-1], height, width)), *inner[1]]
     for i in range(len(widths) - 1, 0, -1):
         decoder += up.up(widths[i], widths[i - 1], sizes[i])

@@ -14,66 +14,13 @@ Letters: B batch, C, H, W image, D = C·H·W, Z latents.
 
 import math
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mrvae_zoo.gating.base import Gating, Place
 from mrvae_zoo.gating.gates import Gate, at_least_float32
-from mrvae_zoo.gating.kinds import Gating
 from mrvae_zoo.gating.layers import GatedLayer, GatedLinear, call, gated_activations, with_parameters
-
-
-class LogVariance(nn.Module):
-    """log σ² (Z,), the same for every x."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.full((channels,), -1.0))  # not 0: a gate on it would have no gradient
-
-    def forward(self, features: Tensor | None) -> Tensor:  # noqa: ARG002
-        """(Z,)."""
-        return self.value
-
-
-class GatedLogVariance(LogVariance, GatedLayer):
-    """log σ² times a gate: (Z,) or (B, Z)."""
-
-    def __init__(self, channels: int, *, gate: Gate) -> None:
-        super().__init__(channels)
-        self.gate = gate
-
-    def forward(self, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The gated log-variance."""
-        scale, shift = self.gate(features)
-        value = at_least_float32(self.value) * scale
-        return (value if shift is None else value + shift).to(self.value.dtype)
-
-    def folded(self, features: Tensor) -> LogVariance:
-        """See `GatedLayer`."""
-        return plain_log_variance(self, features)
-
-
-class ThresholdLogVariance(LogVariance, GatedLayer):
-    """log σ² = min(0, c + log β), 0 for a latent that is not in use: (Z,) or (B, Z)."""
-
-    def __init__(self, channels: int, *, beta_max: float) -> None:
-        super().__init__(channels)
-        nn.init.constant_(self.value, math.log(0.5 / beta_max))
-
-    def forward(self, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The log-variance at log β = features."""
-        return (at_least_float32(self.value) + features).clamp(max=0).to(self.value.dtype)
-
-    def folded(self, features: Tensor) -> LogVariance:
-        """See `GatedLayer`."""
-        return plain_log_variance(self, features)
-
-
-def plain_log_variance(layer: LogVariance, features: Tensor) -> LogVariance:
-    """The log-variance of a gated `layer` at `features` (K,), as a plain one."""
-    plain = LogVariance(0).train(layer.training)
-    plain.value = nn.Parameter(layer(features))
-    return plain
+from mrvae_zoo.gating.log_variance import LogVariance
 
 
 class InputGatedLinear(nn.Linear, GatedLayer):
@@ -128,21 +75,7 @@ class LinearDecoder(nn.Module):
 def build(input_shape: tuple[int, int, int], latent_dim: int, gating: Gating) -> tuple[LinearEncoder, LinearDecoder]:
     """The encoder and the decoder."""
     size = math.prod(input_shape)
-    encoder_gate, decoder_gate = (
-        gating.gate(latent_dim, side="encoder"),
-        gating.gate(latent_dim, side="decoder"),
-    )
-    variance_gate = gating.gate(latent_dim, side="encoder")
-    log_var: LogVariance
-    if encoder_gate is None or decoder_gate is None or variance_gate is None:
-        mean, output = nn.Linear(size, latent_dim), nn.Linear(latent_dim, size)
-        log_var = LogVariance(latent_dim)
-    else:
-        mean = GatedLinear(size, latent_dim, gate=encoder_gate)
-        output = InputGatedLinear(latent_dim, size, gate=decoder_gate)
-        log_var = (
-            ThresholdLogVariance(latent_dim, beta_max=gating.beta_range[1])
-            if gating.kind == "linear"
-            else GatedLogVariance(latent_dim, gate=variance_gate)
-        )
-    return LinearEncoder(mean, log_var), LinearDecoder(output, input_shape)
+    writer, reader = gating.gate(Place(latent_dim, "encoder")), gating.gate(Place(latent_dim, "decoder"))
+    mean = nn.Linear(size, latent_dim) if writer is None else GatedLinear(size, latent_dim, gate=writer)
+    output = nn.Linear(latent_dim, size) if reader is None else InputGatedLinear(latent_dim, size, gate=reader)
+    return LinearEncoder(mean, gating.log_variance(latent_dim)), LinearDecoder(output, input_shape)

@@ -11,7 +11,7 @@ import math
 
 from torch import Tensor, nn
 
-from mrvae_zoo.gating.kinds import Gating, Side, latent_reader, latent_writer
+from mrvae_zoo.gating.base import Gating, Side
 from mrvae_zoo.gating.layers import GatedSequential
 from mrvae_zoo.models.architectures.blocks import ACTIVATIONS, Activation
 
@@ -72,12 +72,12 @@ def perceptron(sizes: tuple[int, ...], gating: Gating, side: Side, activation: A
     for inputs, outputs in itertools.pairwise(sizes[:-1]):
         reads_latents = side == "decoder" and not layers
         layer = (
-            latent_reader(gating, inputs, outputs)
+            gating.latent_reader(inputs, outputs)
             if reads_latents
             else gating.linear(inputs, outputs, side=side, first=not layers)
         )
         layers += [layer, ACTIVATIONS[activation]()]
     inputs, outputs = sizes[-2:]
     if side == "encoder":
-        return GatedSequential(*layers, latent_writer(gating, inputs, outputs // 2))
+        return GatedSequential(*layers, gating.latent_writer(inputs, outputs // 2))
     return GatedSequential(*layers, gating.linear(inputs, outputs, side=side, head=True))

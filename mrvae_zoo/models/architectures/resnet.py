@@ -11,7 +11,7 @@
 Letters: B batch, C channels, H, W image, h, w the same after n halvings, Z latents.
 """
 
-from mrvae_zoo.gating.kinds import Gating
+from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.models.architectures.blocks import Activation, ConvBlocks, ConvDecoder, ConvEncoder, Norm, check_widths
 from mrvae_zoo.models.architectures.conv import assemble
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from torch import nn
 
-from mrvae_zoo.gating.kinds import Gating, latent_reader2d, latent_writer2d
+from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.layers import GatedSequential
 from mrvae_zoo.models.architectures.blocks import Activation, ConvBlocks, ConvDecoder, ConvEncoder, check_widths
 
@@ -46,10 +46,10 @@ def build(
     for inputs, outputs in zip((channels, *widths[:-1]), widths, strict=True):
         encoder += down.down(inputs, outputs, EVEN, first=not encoder)
     encoder += [down.residual(coarsest, bottleneck) for _ in range(depth)]
-    encoder.append(latent_writer2d(gating, coarsest, latent_dim))
+    encoder.append(gating.latent_writer2d(coarsest, latent_dim))
 
     if norm == "none":
-        decoder: list[nn.Module] = [latent_reader2d(gating, latent_dim, coarsest, 3), up.activation()]
+        decoder: list[nn.Module] = [gating.latent_reader2d(latent_dim, coarsest, 3), up.activation()]
     else:  # it is what is gated
         decoder = up.conv(latent_dim, coarsest, 3, first=True)
     decoder += [up.residual(coarsest, bottleneck) for _ in range(depth)]

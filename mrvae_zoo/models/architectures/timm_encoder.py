@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mrvae_zoo.errors import nearest
-from mrvae_zoo.gating.kinds import Gating, latent_writer
+from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.layers import call
 from mrvae_zoo.gating.module import GatedModule, gate_with
 from mrvae_zoo.models.architectures.blocks import Activation
@@ -71,9 +71,9 @@ def build(
     if not widths or min(widths) < 1:
         raise ValueError(f"widths={widths} should hold at least one width, each at least 1")
     network, size = make_backbone(backbone, input_shape, pretrained=pretrained_backbone)
-    if gating.kind != "none":
+    if gating.gates:
         network = gate_backbone(network, backbone, gating, input_shape, ungated)
-    encoder = TimmEncoder(network, latent_writer(gating, size, latent_dim))
+    encoder = TimmEncoder(network, gating.latent_writer(size, latent_dim))
     decoder = perceptron((latent_dim, *widths, math.prod(input_shape)), gating, "decoder", activation)
     return encoder, MLPDecoder(decoder, input_shape)
 

@@ -2,11 +2,10 @@ import itertools
 
 import pytest
 import torch
-from helpers import make_images, off_by
+from helpers import make_gating, make_images, off_by
 from torch import nn
 
 import mrvae_zoo
-from mrvae_zoo.gating.kinds import Gating
 from mrvae_zoo.gating.layers import GatedLayer
 from mrvae_zoo.models.architectures.blocks import ConvBlocks, halving_kernel, halvings
 
@@ -42,7 +41,7 @@ def test_a_halving_is_undone_exactly(size):
 
 def test_a_residual_block_adds_to_its_input():
     """With a body that gives zeros it is the activation alone."""
-    blocks = ConvBlocks(Gating(kind="none", beta_range=(0.01, 10.0)), "encoder", "none", "silu")
+    blocks = ConvBlocks(make_gating("none"), "encoder", "none", "silu")
     block, x = blocks.residual(6, 3), torch.randn(2, 6, 5, 4)
     assert not torch.equal(block(x, None), nn.functional.silu(x))
     with torch.no_grad():

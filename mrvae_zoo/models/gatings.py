@@ -1,0 +1,22 @@
+"""The gatings there are, by name: those of the zoo, and those that plug-ins bring."""
+
+from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.gating.base import Gating
+from mrvae_zoo.gating.kinds import AffineGating, ConcatGating, LinearGating, NoGating, PaperGating, ShrinkageGating
+from mrvae_zoo.models.config import ModelConfig
+
+gatings: Registry[type[Gating]] = Registry(
+    "gating",
+    (NoGating, PaperGating, AffineGating, ShrinkageGating, ConcatGating, LinearGating),
+    plugins=Gating,
+)
+
+
+def make_gating(config: ModelConfig) -> Gating:
+    """The gating that a config names.
+
+    Raises:
+        UnknownNameError: there is no gating of that name.
+        ValueError: the plug-in that brings it is broken; the message names the package.
+    """
+    return gatings[config.gating](beta_range=config.beta_range, degree=config.gating_degree)
