@@ -1,4 +1,4 @@
-"""Build hook: the catalogue goes into the wheel, an editable install reads it from the checkout."""
+"""Build hook: the registry goes into the wheel, an editable install reads it from the checkout."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 EMBEDDED_MODEL = "mrvae_mlp.mnist"
 
 
-class CatalogueHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds registry/ and cards/ as mrvae_zoo/_catalogue/, with the weights of the default model only."""
+class RegistryHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Adds registry/ and cards/ as mrvae_zoo/_registry/, with the weights of the default model only."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the files; an editable build gets none, or a frozen copy would shadow the checkout."""
@@ -20,4 +20,4 @@ class CatalogueHook(BuildHookInterface):  # type: ignore[type-arg]
             for path in sorted((root / folder).rglob("*")):
                 if not path.is_file() or (path.suffix == ".safetensors" and path.parent.name != EMBEDDED_MODEL):
                     continue
-                build_data["force_include"][str(path)] = f"mrvae_zoo/_catalogue/{path.relative_to(root).as_posix()}"
+                build_data["force_include"][str(path)] = f"mrvae_zoo/_registry/{path.relative_to(root).as_posix()}"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mrvae_zoo._version import __version__
 
 if TYPE_CHECKING:
-    from mrvae_zoo.checkpoints.catalogue import list_models
     from mrvae_zoo.checkpoints.folder import save_pretrained
+    from mrvae_zoo.checkpoints.registry import list_models
     from mrvae_zoo.errors import CheckpointError, HubError, MissingExtraError, UnknownNameError
     from mrvae_zoo.evaluation.disentanglement import mutual_information_gap
     from mrvae_zoo.evaluation.log_likelihood import importance_weighted_bound
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from mrvae_zoo.hub.load import load_pretrained
     from mrvae_zoo.hub.push import push_to_hub
     from mrvae_zoo.inference.tiling import decode_tiled, encode_tiled
+    from mrvae_zoo.models.architecture_table import list_architectures, register_architecture
     from mrvae_zoo.models.config import ModelConfig
     from mrvae_zoo.models.curve import RDCurve, RDPoint, bits_per_dimension
     from mrvae_zoo.models.factory import create_model
     from mrvae_zoo.models.posterior import Posterior
-    from mrvae_zoo.models.registry import list_architectures, register_architecture
     from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, VAEOutput
 
 __all__ = [
@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "checkpoints.catalogue": ("list_models",),
+    "checkpoints.registry": ("list_models",),
     "checkpoints.folder": ("save_pretrained",),
     "errors": (
         "CheckpointError",
@@ -85,7 +85,7 @@ _HOME = {
     ),
     "models.factory": ("create_model",),
     "models.posterior": ("Posterior",),
-    "models.registry": (
+    "models.architecture_table": (
         "list_architectures",
         "register_architecture",
     ),

@@ -30,8 +30,8 @@ from mrvae_zoo.comparison.record import (
 from mrvae_zoo.comparison.runs import Runs
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.gating.base import Gating
-from mrvae_zoo.models.gatings import gatings
-from mrvae_zoo.models.registry import architectures
+from mrvae_zoo.models.architecture_table import architectures
+from mrvae_zoo.models.gating_table import gatings
 from mrvae_zoo.training.recipe import recipe_from_table
 
 CHECKOUT = Path(__file__).parents[1]

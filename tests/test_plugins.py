@@ -16,17 +16,17 @@ from helpers import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run, make_gating
 
 import mrvae_zoo
 from mrvae_zoo.common import entry_points as plugins
-from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.common.table import Table
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import DataSet, load_data
 from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.kinds import AffineGating
-from mrvae_zoo.models.registry import Architecture
+from mrvae_zoo.models.architecture_table import Architecture
 from mrvae_zoo.training.objectives import GlobalBatch, Objective, beta_tcvae, beta_vae
 
 EXAMPLE = CHECKOUT / "examples" / "plugin"
-ZOO = ("mrvae_linear", "mrvae_mlp")  # a registry of the zoo's own, so that tests leave the real one alone
-RECORD = "from mrvae_zoo.models.registry import Architecture\nA = Architecture(name='{name}', build='{module}:build')\n"
+ZOO = ("mrvae_linear", "mrvae_mlp")  # a table of their own, so that tests leave the real one alone
+RECORD = "from mrvae_zoo.plugins import Architecture\nA = Architecture(name='{name}', build='{module}:build')\n"
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +82,9 @@ def install_architecture(site: Path, package: str, name: str, module: str) -> No
     install(site, package, f"architecture.{name} = {module}:A", **{module: text})
 
 
-def architectures() -> Registry[Architecture]:
-    """A registry as the zoo's, that has read no plug-ins yet."""
-    return Registry("architecture", [Architecture(name=name, build="m:f") for name in ZOO], plugins=Architecture)
+def architectures() -> Table[Architecture]:
+    """A table as the zoo's, that has read no plug-ins yet."""
+    return Table("architecture", [Architecture(name=name, build="m:f") for name in ZOO], plugins=Architecture)
 
 
 def ok(done):
@@ -117,7 +117,7 @@ def test_what_the_example_brings_is_known_without_importing_it(installed, python
 
 def test_importing_the_zoo_reads_no_entry_points(installed, python):
     code = (
-        "import mrvae_zoo.common.registry, mrvae_zoo.data.sets, mrvae_zoo.common.entry_points as p; "
+        "import mrvae_zoo.common.table, mrvae_zoo.data.sets, mrvae_zoo.common.entry_points as p; "
         "print(p._read.cache_info().currsize)"
     )
     assert ok(python(installed, "-c", code)).stdout == "0\n"
@@ -281,7 +281,7 @@ def test_a_gating_of_a_plug_in_is_known_by_name(site, monkeypatch):
     )
     points = "gating.mine = gating_pkg:Mine\ngating.half = gating_pkg:Half\ngating.other = gating_pkg:Other"
     install(site, "gating-pkg", f"{points}\ngating.affine = gating_pkg:Mine", gating_pkg=text)
-    table = Registry("gating", (AffineGating,), plugins=Gating)
+    table = Table("gating", (AffineGating,), plugins=Gating)
     assert table["mine"](beta_range=(0.1, 1.0)).name == "mine"
     for name, message in (
         ("half", "gating 'half' of the plug-in gating-pkg: gating_pkg:Half has no gate, which a Gating needs"),
@@ -291,7 +291,7 @@ def test_a_gating_of_a_plug_in_is_known_by_name(site, monkeypatch):
     ):
         with pytest.raises(ValueError, match=message):
             table[name]
-    monkeypatch.setattr("mrvae_zoo.models.gatings.gatings", table)
+    monkeypatch.setattr("mrvae_zoo.models.gating_table.gatings", table)
     model = mrvae_zoo.create_model("mrvae_mlp", input_shape=(1, 4, 4), widths=(5,), gating="mine")
     assert model.gating.name == "mine"
 
@@ -299,14 +299,14 @@ def test_a_gating_of_a_plug_in_is_known_by_name(site, monkeypatch):
 def test_the_weights_of_a_plug_in_are_pretrained_models(site):
     shutil.copytree(CHECKOUT / "registry" / DEFAULT_MODEL, site / "copy_pkg" / "inner" / "models" / "mrvae_mlp.copy")
     (site / "copy_pkg" / "__init__.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
-    install(site, "copy-pkg", "catalogue.copy = copy_pkg.inner:models")
+    install(site, "copy-pkg", "registry.copy = copy_pkg.inner:models")
     assert mrvae_zoo.list_models("*.copy", pretrained=True) == ["mrvae_mlp.copy"]
     assert mrvae_zoo.load_pretrained("mrvae_mlp.copy").config == mrvae_zoo.load_pretrained(DEFAULT_MODEL).config
 
 
 def test_a_record_of_a_plug_in_keeps_what_it_says_of_itself(site):
     text = """
-from mrvae_zoo.models.registry import Architecture
+from mrvae_zoo.plugins import Architecture
 A = Architecture(name='one', build=dict, gatings=('affine',))
 """
     install(site, "affine-pkg", "architecture.one = affine_pkg:A", affine_pkg=text)
@@ -322,7 +322,7 @@ def test_the_first_of_two_copies_of_a_package_counts(site, monkeypatch):
 
 
 def test_what_a_data_set_gives_is_checked(site, monkeypatch):
-    text = "from mrvae_zoo.data.sets import DataSet\nD = DataSet(name='floats', load=lambda root, split: {})\n"
+    text = "from mrvae_zoo.plugins import DataSet\nD = DataSet(name='floats', load=lambda root, split: {})\n"
     for given, message in (
         ("__import__('torch').zeros(2, 1, 4, 4)", r"gave torch.float32 \(2, 1, 4, 4\); expected a uint8 tensor"),
         ("[1, 2]", r"gave list; expected a uint8 tensor \(N, C, H, W\)"),
@@ -331,28 +331,28 @@ def test_what_a_data_set_gives_is_checked(site, monkeypatch):
         install(site, "floats-pkg", "data_set.floats = floats_pkg:D", floats_pkg=text.format(given))
         sys.modules.pop("floats_pkg", None)
         plugins._read.cache_clear()
-        monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", Registry("data set", plugins=DataSet))
+        monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", Table("data set", plugins=DataSet))
         with pytest.raises(ValueError, match=message):
             load_data(DataRecipe(name="floats"), "train", site, (1, 4, 4))
 
 
 def test_an_objective_of_a_plug_in_is_known_by_name(site):
     text = (
-        "from mrvae_zoo.training.objectives import Objective\n"
+        "from mrvae_zoo.plugins import Objective\n"
         "A = Objective(name='mine', loss=lambda output, beta, batch: output.distortion, lowest_beta=2.0)\n"
     )
     points = "objective.mine = mine_pkg:A\nobjective.other = mine_pkg:A\nobjective.beta_vae = mine_pkg:A"
     install(site, "mine-pkg", points, mine_pkg=text)
-    registry = Registry("objective", (beta_vae, beta_tcvae), plugins=Objective)
-    assert list(registry) == ["beta_tcvae", "mine", "other"]
-    assert registry["mine"].lowest_beta == 2.0
+    table = Table("objective", (beta_vae, beta_tcvae), plugins=Objective)
+    assert list(table) == ["beta_tcvae", "mine", "other"]
+    assert table["mine"].lowest_beta == 2.0
     for name, message in (
         ("other", "objective 'other' of the plug-in mine-pkg: mine_pkg:A is not the Objective of that name"),
         ("beta_vae", "objective 'beta_vae' of the plug-in mine-pkg: mrvae_zoo brings that name too"),
         ("mime", "unknown objective 'mime'; did you mean mine"),
     ):
         with pytest.raises(ValueError, match=message):
-            registry[name]
+            table[name]
 
 
 # Broken plug-ins
@@ -360,7 +360,7 @@ def test_an_objective_of_a_plug_in_is_known_by_name(site):
 
 def test_a_data_set_that_is_broken_is_not_looked_for_as_a_folder(site, monkeypatch):
     install(site, "broken-pkg", "data_set.broken = broken_pkg:missing", broken_pkg="")
-    monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", Registry("data set", plugins=DataSet))
+    monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", Table("data set", plugins=DataSet))
     with pytest.raises(ValueError, match="broken-pkg"):
         load_data(DataRecipe(name="broken"), "train", site, (1, 4, 4))
 
@@ -376,10 +376,10 @@ def test_a_data_set_that_is_broken_is_not_looked_for_as_a_folder(site, monkeypat
         ("architecture.x = ", "'' should be module:attribute"),
         ("data_set.x = ../bars:BARS", "data set 'x' of the plug-in bad-pkg is skipped: '../bars:BARS' should be"),
         ("objective.x = nowhere_pkg:A", "objective 'x' of the plug-in bad-pkg is skipped: there is no module nowhere"),
-        ("catalogue.x = json", "catalogue 'x' of the plug-in bad-pkg is skipped: 'json' should be package:folder"),
-        ("catalogue.x = json:nothing", "json:nothing is no folder"),
-        ("catalogue.x = json.tool:nothing", "json.tool:nothing is no folder"),
-        ("catalogue.x = nowhere_pkg:models", "there is no module nowhere_pkg"),
+        ("registry.x = json", "registry 'x' of the plug-in bad-pkg is skipped: 'json' should be package:folder"),
+        ("registry.x = json:nothing", "json:nothing is no folder"),
+        ("registry.x = json.tool:nothing", "json.tool:nothing is no folder"),
+        ("registry.x = nowhere_pkg:models", "there is no module nowhere_pkg"),
         ("x = json:load", "the plug-in bad-pkg has an entry point 'x' that is skipped; expected architecture.NAME"),
         ("modell.x = json:load", "entry point 'modell.x' that is skipped"),
         ("architecture. = json:load", "entry point 'architecture.' that is skipped"),
@@ -432,12 +432,12 @@ def test_files_that_cannot_be_read_are_reported_and_skipped(site, caplog):
 def test_a_broken_architecture_is_an_error_that_names_its_package_once_it_is_asked_for(site, target, text, message):
     install(site, "late-pkg", f"architecture.late = {target}", **{target[:6]: text})
     install_architecture(site, "good-pkg", "good", "good_pkg_b")
-    registry = architectures()
+    table = architectures()
     with pytest.raises(ValueError, match=f"architecture 'late' of the plug-in late-pkg: .*{message}") as caught:
-        registry["late"]
+        table["late"]
     assert "\n" not in str(caught.value)
-    assert registry["good"].build == "good_pkg_b:build"
-    assert registry["mrvae_mlp"].build == "m:f"
+    assert table["good"].build == "good_pkg_b:build"
+    assert table["mrvae_mlp"].build == "m:f"
 
 
 def test_broken_plug_ins_hold_up_no_command(python, tmp_path):
@@ -445,8 +445,8 @@ def test_broken_plug_ins_hold_up_no_command(python, tmp_path):
     shelf = site / "shelf_pkg" / "models"
     (shelf / "late.model").mkdir(parents=True)
     (shelf / "late.model" / "recipe.toml").write_text("[model]\narchitecture = 'late'\n", encoding="utf-8")
-    install(site, "late-pkg", "architecture.late = late_pkg:A\ncatalogue.a = shelf_pkg:models", late_pkg="import nope")
-    install(site, "bad-pkg", "architecture.x = json\ndata_set.y = json\ncatalogue.z = json:nothing\nw = json:load")
+    install(site, "late-pkg", "architecture.late = late_pkg:A\nregistry.a = shelf_pkg:models", late_pkg="import nope")
+    install(site, "bad-pkg", "architecture.x = json\ndata_set.y = json\nregistry.z = json:nothing\nw = json:load")
     listed = ok(python(site, "-m", "mrvae_zoo", "list", "--json"))
     assert [model["name"] for model in json.loads(listed.stdout)] == sorted([*mrvae_zoo.list_models(), "late.model"])
     lines = listed.stderr.splitlines()
@@ -469,12 +469,12 @@ def test_an_architecture_of_two_packages_is_an_error_that_names_both(site, caplo
     install_architecture(site, "a-pkg", "twin", "twin_a")
     install_architecture(site, "b-pkg", "twin", "twin_b")
     install_architecture(site, "c-pkg", "mrvae_mlp", "twin_c")
-    registry = architectures()
-    assert list(registry) == ["mrvae_linear"]
-    assert registry["mrvae_linear"].build == "m:f"
+    table = architectures()
+    assert list(table) == ["mrvae_linear"]
+    assert table["mrvae_linear"].build == "m:f"
     for name, packages in (("twin", {"a-pkg", "b-pkg"}), ("mrvae_mlp", {"c-pkg", "mrvae_zoo"})):
         with pytest.raises(ValueError, match="uninstall one of them, or rename it there") as caught:
-            registry[name]
+            table[name]
         assert f"architecture {name!r} of the plug-in" in str(caught.value)
         assert all(package in str(caught.value) for package in packages)
         assert str(caught.value) in {record.getMessage() for record in caplog.records}
@@ -484,20 +484,20 @@ def test_an_architecture_of_two_packages_is_an_error_that_names_both(site, caplo
 def test_a_broken_plug_in_takes_no_name_from_anyone(site):
     install(site, "bad-pkg", "architecture.mrvae_mlp = json\narchitecture.good = json")
     install_architecture(site, "good-pkg", "good", "good_pkg_c")
-    registry = architectures()
-    assert list(registry) == ["good", *ZOO]
-    assert registry["good"].build == "good_pkg_c:build"
-    assert registry["mrvae_mlp"].build == "m:f"
+    table = architectures()
+    assert list(table) == ["good", *ZOO]
+    assert table["good"].build == "good_pkg_c:build"
+    assert table["mrvae_mlp"].build == "m:f"
 
 
 def test_a_name_of_a_plug_in_cannot_be_registered(site):
     install_architecture(site, "a-pkg", "taken", "taken_a")
-    registry = architectures()
+    table = architectures()
     with pytest.raises(
         ValueError, match="architecture 'taken' is registered already by a-pkg; mine should choose another"
     ):
-        registry.add(Architecture(name="taken", build="m:f"), package="mine")
-    assert registry["taken"].build == "taken_a:build"
+        table.add(Architecture(name="taken", build="m:f"), package="mine")
+    assert table["taken"].build == "taken_a:build"
 
 
 def test_a_model_of_two_packages_is_an_error_that_names_both(site, caplog):
@@ -505,7 +505,7 @@ def test_a_model_of_two_packages_is_an_error_that_names_both(site, caplog):
         for name in names:
             (site / package / "models" / name).mkdir(parents=True)
             (site / package / "models" / name / "recipe.toml").touch()
-        install(site, package, f"catalogue.all = {package}:models")
+        install(site, package, f"registry.all = {package}:models")
     for _ in range(2):
         assert mrvae_zoo.list_models(["x.*", DEFAULT_MODEL]) == ["x.one"]
     assert len(caplog.records) == 2

@@ -33,9 +33,9 @@ def make_card(
     """The card of a model. The same folder gives the same card, but for how matplotlib and Pillow draw letters.
 
     Args:
-        folder: holds recipe.toml, config.json, model.safetensors and rd_curve.json: one of the catalogue, or a RUN.
+        folder: holds recipe.toml, config.json, model.safetensors and rd_curve.json: one of the registry, or a RUN.
         name: of the model.
-        repo_id: org/name, where the card says to load it from; else the catalogue, or the folder.
+        repo_id: org/name, where the card says to load it from; else the registry, or the folder.
         data_root: the folder of data sets, for the images to reconstruct; a checkout needs none for a model of MNIST.
         compare: a file of dedicated β-VAEs (see `mrvae_zoo.cards.subject.read_comparison`); else that of a checkout's
             benchmarks/results/compare_NAME_*.json which compares the model's own recipe, where there is one.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.cards.subject import Subject
-from mrvae_zoo.checkpoints.catalogue import root
+from mrvae_zoo.checkpoints.registry import root
 from mrvae_zoo.common.grids import grid
 from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.common.layout import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mrvae_zoo.checkpoints.catalogue import list_models, model_folder, root
 from mrvae_zoo.checkpoints.folder import CheckpointConfig, load_checkpoint, read_config
+from mrvae_zoo.checkpoints.registry import list_models, model_folder, root
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL
-from mrvae_zoo.common.layout import CURVE, RECIPE, WEIGHTS
+from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping
 from mrvae_zoo.comparison.record import Contender, Dedicated, check_lengths, read_object, record_from_plain
 from mrvae_zoo.data.facts import DataFacts, data_facts
@@ -144,9 +144,7 @@ def _check_recipe(recipe: Recipe, config: ModelConfig, folder: Path) -> None:
     if config.beta is not None:  # folded after it was trained
         trained = replace(trained, gating="none", beta=config.beta)
     if trained != config:
-        raise ValueError(
-            f"{folder}: {RECIPE} describes another model than config.json; put the recipe of this one there"
-        )
+        raise ValueError(f"{folder}: {RECIPE} describes another model than {CONFIG}; put the recipe of this one there")
 
 
 def _source(folder: Path, name: str, repo_id: str | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from mrvae_zoo.cards.subject import Subject
 from mrvae_zoo.cards.tables import comparison_table, facts_table, figures_table, has_bits
-from mrvae_zoo.common.layout import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES
+from mrvae_zoo.common.layout import CURVE_PICTURE, RECIPE, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.common.markdown import table
 from mrvae_zoo.models.curve import RDPoint
 from mrvae_zoo.training.provenance import format_seconds
@@ -233,7 +233,7 @@ def training(subject: Subject) -> str:
         text += f", {format_seconds(record.seconds)} on {record.hardware} with `mrvae_zoo` {record.version}"
         text += "" if record.commit is None else f" (commit `{record.commit}`)"
         text += "." if record.date is None else f", on {record.date}."
-    command = "`mrvae train recipe.toml --data-root DIR -o RUN` trains it again with this recipe, `recipe.toml` here:"
+    command = f"`mrvae train {RECIPE} --data-root DIR -o RUN` trains it again with this recipe, `{RECIPE}` here:"
     return "\n\n".join(("## How it was trained", text, command, _fenced(subject.recipe_text.strip("\n"), "toml")))
 
 

@@ -1,4 +1,4 @@
-"""registry/pins.toml: which commit of which Hub repository holds the weights of a model of the catalogue."""
+"""registry/pins.toml: which commit of which Hub repository holds the weights of a model of the registry."""
 
 import importlib.util
 import re
@@ -6,8 +6,9 @@ import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mrvae_zoo.checkpoints.catalogue import root
+from mrvae_zoo.checkpoints.registry import root
 from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.layout import PINS, REGISTRY
 from mrvae_zoo.common.schema import from_mapping
 from mrvae_zoo.errors import MissingExtraError
 
@@ -41,11 +42,11 @@ class Pin:
 
 def pins_path() -> Path:
     """The file, in a checkout or in the wheel."""
-    return root() / "registry" / "pins.toml"
+    return root() / REGISTRY / PINS
 
 
 def read_pins(path: Path | None = None) -> dict[str, Pin]:
-    """The pins in a file, that of the catalogue without one, by the name of the model; none where there is no file.
+    """The pins in a file, that of the registry without one, by the name of the model; none where there is no file.
 
     Raises:
         ValueError: the file is damaged, or a pin is none; the message names the key.

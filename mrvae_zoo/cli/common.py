@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")
+    str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")
 ]
 Images = Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images in any format that Pillow reads.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]

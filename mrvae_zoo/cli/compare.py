@@ -34,7 +34,7 @@ class RegimeOption(StrEnum):
 
 def compare(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
+        str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
     ],
     data_root: DataRoot,
     betas: Annotated[int, typer.Option("--betas", help="How many, log-spaced over the range.", min=2)] = 10,
@@ -125,10 +125,13 @@ def compare(
 
 
 def _short_name(name: str) -> str:
-    """What the result of a recipe is called: its name in the catalogue, or that of its file or folder."""
+    """What the result of a recipe is called: its name in the registry, or that of its file or folder."""
+    from mrvae_zoo.checkpoints.sources import HUB
+    from mrvae_zoo.common.layout import RECIPE
+
     last = name.rstrip("/").rpartition(":")[2]
-    path = Path(last.partition("@")[0] if name.startswith("hf-hub:") else last)
-    if path.name == "recipe.toml":
+    path = Path(last.partition("@")[0] if name.startswith(HUB) else last)
+    if path.name == RECIPE:
         path = path.resolve().parent
     return path.name.removesuffix(".toml") or "model"
 

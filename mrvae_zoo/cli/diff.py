@@ -6,11 +6,12 @@ import typer
 
 from mrvae_zoo.cli.common import Json, print_json, print_table, say
 
-Source = Annotated[str, typer.Argument(help="A catalogue name, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")]
+Source = Annotated[str, typer.Argument(help="A name of the registry, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")]
 
 
 def diff(a: Source, b: Source, json: Json = False) -> None:
     """Compare the published curves of two models at every β that both reach; the change is that of B against A."""
+    from mrvae_zoo.common.layout import CURVE
     from mrvae_zoo.hub.load import locate_checkpoint
     from mrvae_zoo.models.curve import RDCurve, compare_curves
 
@@ -19,7 +20,7 @@ def diff(a: Source, b: Source, json: Json = False) -> None:
         folder = locate_checkpoint(name)
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder")
-        path = folder / "rd_curve.json"
+        path = folder / CURVE
         if not path.is_file():
             raise ValueError(f"{name} has no published curve to compare")
         curves.append(RDCurve.read(path))

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.checkpoints.catalogue import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.pins import read_pins
+from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
 from mrvae_zoo.cli.common import Json, print_json, print_table, say
 
 
@@ -18,7 +18,7 @@ def list_command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the models of the catalogue, or those on the Hub."""
+    """List the models of the registry, or those on the Hub."""
     if hub:
         if pretrained:
             raise typer.BadParameter("--pretrained is for models that are here; leave out it or --hub.")

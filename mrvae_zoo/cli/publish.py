@@ -19,14 +19,14 @@ def publish(
         Path | None, typer.Option("--data-root", help="Measure three β of each curve again on the data sets in there.")
     ] = None,
 ) -> None:
-    """Push every trained model of this checkout's catalogue to ORG/NAME, and pin them in registry/pins.toml."""
+    """Push every trained model of this checkout's registry to ORG/NAME, and pin them in registry/pins.toml."""
     from mrvae_zoo.checkpoints.pins import pins_path
-    from mrvae_zoo.hub.publish import publish as publish_catalogue
+    from mrvae_zoo.hub.publish import publish as publish_registry
 
     def report(name: str, pushed: "Pushed") -> None:
         say(f"{name}: {'pushed' if pushed.changed else 'nothing to push'}; read back and compared")
         typer.echo(f"hf-hub:{pushed.repo_id}@{pushed.commit}")
 
     with measuring() as progress:
-        publish_catalogue(author, data_root=data_root, report=report, progress=progress)
+        publish_registry(author, data_root=data_root, report=report, progress=progress)
     say(f"wrote {pins_path()}")

@@ -9,7 +9,9 @@ from mrvae_zoo.cli.common import measuring, say
 
 
 def push(
-    name: Annotated[str, typer.Argument(metavar="RUN_OR_NAME", help="The folder of a training, or a catalogue name.")],
+    name: Annotated[
+        str, typer.Argument(metavar="RUN_OR_NAME", help="The folder of a training, or a name of the registry.")
+    ],
     repo_id: Annotated[str, typer.Argument(metavar="ORG/NAME", help="The repository, made where it is missing.")],
     private: Annotated[bool, typer.Option("--private", help="Make it a private one.")] = False,
     revision: Annotated[

@@ -10,7 +10,7 @@ from mrvae_zoo.cli.common import DataRoot, Force, Output, is_main_process, print
 
 def train(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A catalogue name, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
+        str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
     ],
     data_root: DataRoot,
     output: Output,

@@ -10,6 +10,7 @@ def verify(name: Name, data_root: DataRoot) -> None:
     """
     from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
     from mrvae_zoo.checkpoints.pins import read_pins
+    from mrvae_zoo.common.layout import CONFIG, PINS, REGISTRY
     from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
     from mrvae_zoo.hub.load import exact, locate_checkpoint
 
@@ -18,16 +19,16 @@ def verify(name: Name, data_root: DataRoot) -> None:
     model = load_checkpoint(folder)  # an error where the checksum is not that of config.json
     if model.curve is None:
         raise ValueError(f"{name} has no published curve to verify")
-    sha256, sources = read_config(folder).weights.sha256, "config.json"
+    sha256, sources = read_config(folder).weights.sha256, CONFIG
     pins = read_pins()
     pin = pins.get(name) or next((pin for pin in pins.values() if pin.source == source), None)
     if pin is not None:
         if pin.sha256 != sha256:
             raise ValueError(
                 f"{name} does not have its published weights: the checksum is {sha256}, and {pin.sha256} in "
-                "registry/pins.toml"
+                f"{REGISTRY}/{PINS}"
             )
-        sources += " and in registry/pins.toml"
+        sources += f" and in {REGISTRY}/{PINS}"
     with measuring() as progress:
         measured = measure_again(model, data_root, progress=progress)
     rows, offs = [], []

@@ -5,7 +5,7 @@
     "data_set.NAME" = "module:attribute"        a `DataSet` of that name
     "objective.NAME" = "module:attribute"       an `Objective` of that name
     "gating.NAME" = "module:attribute"          a subclass of `Gating` of that name
-    "catalogue.NAME" = "package:folder"         a folder inside the package: MODEL/recipe.toml, and what belongs to it
+    "registry.NAME" = "package:folder"         a folder inside the package: MODEL/recipe.toml, and what belongs to it
 
 What can be seen to be broken is logged once and left out of lists; asking for it by name is a ValueError that names
 the package. What only an import can show is such an error as well, once it is asked for. A name that two packages
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 GROUP = "mrvae_zoo.plugins"
-KINDS = ("architecture", "data_set", "objective", "gating", "catalogue")
+KINDS = ("architecture", "data_set", "objective", "gating", "registry")
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Contribution:
 
     Attributes:
         kind: one of KINDS.
-        name: of the architecture, data set, objective or gating; that of a catalogue tells two folders of one package
+        name: of the architecture, data set, objective or gating; that of a registry tells two folders of one package
             apart.
         package: the distribution that brings it.
         target: "module:attribute", or "package:folder".
@@ -74,7 +74,7 @@ class Contribution:
         return record
 
     def folder(self) -> Path:
-        """The folder of a catalogue; it is there where `fault` is None."""
+        """The folder of a registry; it is there where `fault` is None."""
         folder = find_folder(self.target)
         assert folder is not None
         return folder
@@ -165,10 +165,10 @@ def _fault(kind: str, target: str) -> str | None:
     """What is wrong with a target, as far as can be seen without importing it."""
     module, _, attribute = target.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), attribute)):
-        return f"{target!r} should be {'package:folder' if kind == 'catalogue' else 'module:attribute'}"
+        return f"{target!r} should be {'package:folder' if kind == 'registry' else 'module:attribute'}"
     if find_top(module) is None:
         return f"there is no module {module}"
-    if kind == "catalogue" and find_folder(target) is None:
+    if kind == "registry" and find_folder(target) is None:
         return f"{target} is no folder"
     return None
 

@@ -1,6 +1,7 @@
-"""The names of the files of a model: of its checkpoint, of its training, of its page."""
+"""The names of files and folders: of a checkpoint, of a training, of a page, of the registry."""
 
 CONFIG, WEIGHTS, CURVE = "config.json", "model.safetensors", "rd_curve.json"
-RECIPE, METRICS = "recipe.toml", "metrics.jsonl"
+RECIPE, METRICS, STATES = "recipe.toml", "metrics.jsonl", "states"
 README = "README.md"
 CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES = "rd_curve.png", "reconstructions.png", "samples.png"
+REGISTRY, PINS = "registry", "pins.toml"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.images import Shape
 from mrvae_zoo.common.noise import Noise
-from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.common.table import Table
 from mrvae_zoo.data.cifar10 import load_cifar10
 from mrvae_zoo.data.encoded_images import Pictures, StreamedImages, load_pictures
 from mrvae_zoo.data.folders import load_own
@@ -225,7 +225,7 @@ def _draw_once(data: ImageData) -> Tensor:
     return drawn.byte() * 255
 
 
-data_sets: Registry[DataSet] = Registry(
+data_sets: Table[DataSet] = Table(
     "data set",
     (
         DataSet(name="mnist", load=mnist_loader("MNIST")),

@@ -7,8 +7,8 @@
     concat     a network without gates that receives log β as one more input channel, to compare with.
     linear     the response of the optimal linear VAE, for `mrvae_linear`.
 
-To add one, write a class here and enter it in `mrvae_zoo.models.gatings`; a plug-in names its class in an entry point
-`gating.NAME`.
+To add one, write a class here and enter it in `mrvae_zoo.models.gating_table`; a plug-in names its class in an entry
+point `gating.NAME`.
 
 Letters: B batch, C channels of the layer's output, K features of log β, Z latents.
 """

@@ -1,11 +1,12 @@
-"""Where a model comes from: a name of the catalogue, a folder, or the Hugging Face Hub."""
+"""Where a model comes from: a name of the registry, a folder, or the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from mrvae_zoo.checkpoints.catalogue import has_weights, model_folder
 from mrvae_zoo.checkpoints.pins import Pin, pins_path, read_pins
+from mrvae_zoo.checkpoints.registry import has_weights, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL, HubSource, parse_hub_source
+from mrvae_zoo.common.layout import RECIPE, WEIGHTS
 from mrvae_zoo.errors import HubError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotun
 def exact(source: str, revision: str | None = None) -> str:
     """The source in a form that stays: of the Hub with its commit, of a folder with its whole path.
 
-    A name of the catalogue without weights becomes what its pin names. What was made from a model can say so, and
+    A name of the registry without weights becomes what its pin names. What was made from a model can say so, and
     commands that load twice load the same.
 
     Raises:
@@ -46,11 +47,11 @@ def locate_checkpoint(source: str, revision: str | None = None) -> Path:
     """The folder of a trained model: downloaded where it is on the Hub.
 
     Args:
-        source: a name of the catalogue (`arch.tag`), `local-dir:path` or `hf-hub:org/name[@revision]`.
+        source: a name of the registry (`arch.tag`), `local-dir:path` or `hf-hub:org/name[@revision]`.
         revision: of a source of the Hub.
 
     Raises:
-        ValueError: the source is none of these (the message says what it could have been), or the catalogue has the
+        ValueError: the source is none of these (the message says what it could have been), or the registry has the
             recipe of a model, and neither its weights nor a pin.
         HubError: the Hub cannot give it; the message says why, and what to do.
     """
@@ -78,17 +79,17 @@ def locate_recipe(source: str) -> Path:
 
         parts = parse_hub_source(source)
         return fetch_recipe(parts.repo_id, find_commit(parts.repo_id, parts.revision))
-    return (_local(source) if source.startswith(LOCAL) else _in_catalogue(source)) / "recipe.toml"
+    return (_local(source) if source.startswith(LOCAL) else _in_registry(source)) / RECIPE
 
 
 def _local(source: str) -> Path:
     return Path(source.removeprefix(LOCAL)).expanduser()
 
 
-def _in_catalogue(source: str) -> Path:
+def _in_registry(source: str) -> Path:
     if any(mark in source for mark in "/\\:"):
         raise ValueError(
-            f"{source!r} is not a name of the catalogue; for a folder write {LOCAL}path, for the Hub {HUB}org/name"
+            f"{source!r} is not a name of the registry; for a folder write {LOCAL}path, for the Hub {HUB}org/name"
         )
     return model_folder(source)
 
@@ -99,8 +100,8 @@ def _check_no_revision(source: str, revision: str | None) -> None:
 
 
 def _pin_of(source: str) -> Pin | None:
-    """The pin of a name of the catalogue whose weights are not here; None where they are."""
-    if has_weights(_in_catalogue(source)):
+    """The pin of a name of the registry whose weights are not here; None where they are."""
+    if has_weights(_in_registry(source)):
         return None
     pin = read_pins().get(source)
     if pin is None:
@@ -109,7 +110,6 @@ def _pin_of(source: str) -> Pin | None:
 
 
 def _fetch_pinned(source: str, pin: Pin) -> Path:
-    from mrvae_zoo.common.layout import WEIGHTS
     from mrvae_zoo.hub.download import discard_weights, fetch, sha256
 
     folder = fetch(pin.repo, pin.revision)
@@ -133,7 +133,7 @@ def load_pretrained(
     """A trained model in eval mode, with its published curve as `model.curve`.
 
     Args:
-        source: a name of the catalogue (`mrvae_mlp.mnist`), `local-dir:path` or `hf-hub:org/name[@revision]`. A name
+        source: a name of the registry (`mrvae_mlp.mnist`), `local-dir:path` or `hf-hub:org/name[@revision]`. A name
             whose weights are not here is downloaded from the commit that registry/pins.toml names.
         device: where to put it.
         dtype: of its weights; None is float32 for weights stored in half precision, else as stored.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrvae_zoo.cards.card import make_card
-from mrvae_zoo.checkpoints.catalogue import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.folder import load_checkpoint
+from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL
 from mrvae_zoo.common.layout import CONFIG, CURVE, README, RECIPE, WEIGHTS
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
@@ -33,7 +33,7 @@ class Package:
 
 
 def find_folder(source: str | Path) -> tuple[Path, str | None]:
-    """The folder of a trained model that is here, and its name where it is of the catalogue.
+    """The folder of a trained model that is here, and its name where it is of the registry.
 
     Raises:
         ValueError: there is none; the message says what was expected.
@@ -43,13 +43,13 @@ def find_folder(source: str | Path) -> tuple[Path, str | None]:
     if source.startswith(LOCAL):
         return Path(source.removeprefix(LOCAL)).expanduser(), None
     if source.startswith(HUB):
-        raise ValueError(f"{source} is on the Hub already; give the folder of a training, or a name of the catalogue")
+        raise ValueError(f"{source} is on the Hub already; give the folder of a training, or a name of the registry")
     is_folder = Path(source).is_dir()
     if source not in list_models():
         # An unknown name raises here, with the nearest ones.
         return (Path(source), None) if is_folder or "/" in source else (model_folder(source), source)
     if is_folder:
-        raise ValueError(f"{source} is a folder here and a name of the catalogue; for the folder write {LOCAL}{source}")
+        raise ValueError(f"{source} is a folder here and a name of the registry; for the folder write {LOCAL}{source}")
     folder = model_folder(source)
     if not has_weights(folder):
         raise ValueError(f"{source} has no weights here; train it with: mrvae train {source} --data-root DIR -o RUN")
@@ -66,7 +66,7 @@ def make_package(
     """The files that a push of a model to a repository sends, all of them checked.
 
     Args:
-        source: the folder of a training, or a name of the catalogue.
+        source: the folder of a training, or a name of the registry.
         repo_id: that the page speaks of.
         data_root: to measure the curve again on the data sets there, see `check_curve`.
         progress: of that, see `rate_distortion`.

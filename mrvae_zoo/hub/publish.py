@@ -1,11 +1,12 @@
-"""Publishing the catalogue of a checkout: every trained model goes to the Hub, and registry/pins.toml says where."""
+"""Publishing the registry of a checkout: every trained model goes to the Hub, and registry/pins.toml says where."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from mrvae_zoo.checkpoints.catalogue import has_weights, is_checkout, own_models
 from mrvae_zoo.checkpoints.folder import read_config
 from mrvae_zoo.checkpoints.pins import Pin, check_tomli_w, pins_path, read_pins, write_pins
+from mrvae_zoo.checkpoints.registry import has_weights, is_checkout, own_models
+from mrvae_zoo.common.layout import REGISTRY
 from mrvae_zoo.hub.client import call, make_api
 from mrvae_zoo.hub.push import Pushed, check_may_push, push_to_hub
 
@@ -43,7 +44,7 @@ def publish(
         raise ValueError("only a checkout is published, and this is an installed package; clone the repository first")
     models = {name: folder for name, folder in own_models().items() if has_weights(folder)}
     if not models:
-        raise ValueError("no model of the catalogue has weights here; train one, and put it into registry/NAME")
+        raise ValueError(f"no model of the registry has weights here; train one, and put it into {REGISTRY}/NAME")
     check_tomli_w()
     pins = read_pins()
     api = make_api(token)

@@ -79,7 +79,7 @@ def push_to_hub(
     repository holds the same files already, no commit is made.
 
     Args:
-        source: the folder of a training, or a name of the catalogue.
+        source: the folder of a training, or a name of the registry.
         repo_id: "org/name"; made where it is missing.
         private: make it a private one.
         revision: the branch, made where it is missing; None is the main branch.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mrvae_zoo.common.registry import matching
+from mrvae_zoo.common.table import matching
 from mrvae_zoo.hub.client import LIBRARY, call, make_api
 
 

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.layout import CONFIG
 from mrvae_zoo.common.schema import to_plain
 from mrvae_zoo.errors import MissingExtraError
 from mrvae_zoo.models.config import SPATIAL_STRIDE
@@ -176,5 +177,5 @@ def onnx_bytes(program: torch.export.ExportedProgram, part: Part, config: str) -
 def pt2_bytes(program: torch.export.ExportedProgram, config: str) -> bytes:
     """The program as `torch.export.load` reads it."""
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={"config.json": config})
+    torch.export.save(program, buffer, extra_files={CONFIG: config})
     return buffer.getvalue()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrvae_zoo.common.layout import CURVE
 from mrvae_zoo.common.schema import from_mapping, to_plain
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class RDCurve:
         return plain
 
     @classmethod
-    def from_json(cls, text: str, *, where: str = "rd_curve.json") -> "RDCurve":
+    def from_json(cls, text: str, *, where: str = CURVE) -> "RDCurve":
         """The curve in a text of rd_curve.json; `where` names the file in messages.
 
         Raises:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from mrvae_zoo.common.schema import check_value, from_mapping
 from mrvae_zoo.errors import UnknownNameError, nearest
+from mrvae_zoo.models.architecture_table import Architecture, architectures
 from mrvae_zoo.models.config import ModelConfig
-from mrvae_zoo.models.registry import Architecture, architectures
 
 if TYPE_CHECKING:
     from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
@@ -85,7 +85,7 @@ def build_model(config: ModelConfig) -> "MultiRateVAE | FixedRateVAE":
     Raises:
         ValueError: the architecture refuses its arguments.
     """
-    from mrvae_zoo.models.gatings import make_gating
+    from mrvae_zoo.models.gating_table import make_gating
     from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
 
     builder = architectures[config.architecture].builder()

@@ -20,7 +20,7 @@ from mrvae_zoo.gating.beta import TOLERANCE, check_beta, values_can_be_read
 from mrvae_zoo.gating.layers import fold
 from mrvae_zoo.models.config import SPATIAL_STRIDE, ModelConfig
 from mrvae_zoo.models.curve import RDCurve
-from mrvae_zoo.models.gatings import make_gating
+from mrvae_zoo.models.gating_table import make_gating
 from mrvae_zoo.models.likelihoods import make_likelihood
 from mrvae_zoo.models.posterior import Posterior, standard_normal
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from mrvae_zoo.common.layout import STATES
 from mrvae_zoo.common.noise import Noise, seed_of
 from mrvae_zoo.common.processes import gather
 from mrvae_zoo.data.sets import ImageData
@@ -26,7 +27,7 @@ from mrvae_zoo.training.objectives import GlobalBatch, objectives, weigh
 from mrvae_zoo.training.recipe import Recipe, TrainingRecipe
 from mrvae_zoo.training.run_folder import Progress, append_metrics
 from mrvae_zoo.training.signals import stop_requests
-from mrvae_zoo.training.state import STATES, TrainingState, restore, save_state
+from mrvae_zoo.training.state import TrainingState, restore, save_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

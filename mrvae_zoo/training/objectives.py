@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.common.table import Table
 from mrvae_zoo.evaluation.total_correlation import decompose
 from mrvae_zoo.models.vae import VAEOutput
 
@@ -78,7 +78,7 @@ beta_vae = Objective(name="beta_vae", loss=beta_vae_loss)
 beta_tcvae = Objective(
     name="beta_tcvae", loss=beta_tcvae_loss, one_beta=True, lowest_beta=1.0, whole_batch=True, total_correlation=True
 )
-objectives: Registry[Objective] = Registry("objective", (beta_vae, beta_tcvae), plugins=Objective)
+objectives: Table[Objective] = Table("objective", (beta_vae, beta_tcvae), plugins=Objective)
 
 
 def weigh(loss: Tensor, beta: Tensor, weighting: float) -> Tensor:

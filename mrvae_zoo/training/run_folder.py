@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mrvae_zoo.common.files import write_atomically
-from mrvae_zoo.common.layout import CONFIG, CURVE, METRICS, RECIPE, WEIGHTS
+from mrvae_zoo.common.layout import CONFIG, CURVE, METRICS, RECIPE, STATES, WEIGHTS
 from mrvae_zoo.common.schema import flat, to_plain
 from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.training.provenance import format_seconds
 from mrvae_zoo.training.recipe import Recipe, read_recipe, to_toml
-from mrvae_zoo.training.state import STATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,7 @@ def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str) -
     time = format_seconds(seconds)
     measured_on = {"valid": "validation"}.get(curve.data["split"], curve.data["split"])
     return (
-        f"mrvae train recipe.toml --data-root DIR -o RUN\n\n"
+        f"mrvae train {RECIPE} --data-root DIR -o RUN\n\n"
         f"{time} on {hardware}. "
         f"Expect L = D + beta * R on the {measured_on} set of {recipe.data.name}, in nats an image:\n"
         f"{table}"

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from mrvae_zoo.common.files import write_atomically
 
-STATES = "states"
 KEPT = 2
 
 logger = logging.getLogger(__name__)

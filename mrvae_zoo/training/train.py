@@ -12,6 +12,7 @@ from torch import nn
 
 from mrvae_zoo.checkpoints.folder import DTYPES, load_checkpoint, save_pretrained, stored
 from mrvae_zoo.common.files import check_output
+from mrvae_zoo.common.layout import STATES
 from mrvae_zoo.common.processes import make_accelerator
 from mrvae_zoo.common.schema import flat, to_plain
 from mrvae_zoo.data.recipe import Split
@@ -35,7 +36,7 @@ from mrvae_zoo.training.run_folder import (
     remove_temporary,
     write_recipe,
 )
-from mrvae_zoo.training.state import STATES, TrainingState, load_state
+from mrvae_zoo.training.state import TrainingState, load_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from mrvae_zoo.cards.card import make_card
-from mrvae_zoo.checkpoints.catalogue import list_models, model_folder
+from mrvae_zoo.checkpoints.registry import list_models, model_folder
 
 OTHERS = [name for name in list_models(pretrained=True) if name != DEFAULT_MODEL]
 
@@ -51,7 +51,7 @@ def test_the_card_in_git_is_what_the_command_makes(card):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_so_is_that_of_every_model_of_the_catalogue(name, data_root):
+def test_so_is_that_of_every_model_of_the_registry(name, data_root):
     check_committed(name, make_card(model_folder(name), name=name, data_root=data_root))
 
 

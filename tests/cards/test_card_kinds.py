@@ -19,7 +19,7 @@ from mrvae_zoo.cards.card import make_card
 from mrvae_zoo.cards.metadata import metadata
 from mrvae_zoo.cards.subject import read_comparison, read_subject
 from mrvae_zoo.cards.text import text
-from mrvae_zoo.checkpoints.catalogue import model_folder
+from mrvae_zoo.checkpoints.registry import model_folder
 from mrvae_zoo.data.facts import FACTS, data_facts
 from mrvae_zoo.data.sets import data_sets
 from mrvae_zoo.training.recipe import recipe_from_table

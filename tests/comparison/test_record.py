@@ -7,7 +7,7 @@ from helpers import BUDGETS, DEFAULT_MODEL, RECORD
 from matplotlib.figure import Figure
 
 from mrvae_zoo.cards.subject import read_comparison, read_subject
-from mrvae_zoo.checkpoints.catalogue import model_folder
+from mrvae_zoo.checkpoints.registry import model_folder
 from mrvae_zoo.comparison.plot import draw_comparison
 from mrvae_zoo.comparison.record import read_record
 from mrvae_zoo.training.recipe import read_recipe, to_toml

@@ -5,7 +5,7 @@ from PIL import Image
 
 from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.common.noise import Noise
-from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.common.table import Table
 from mrvae_zoo.data import folders as own_sets
 from mrvae_zoo.data.encoded_images import StreamedImages
 from mrvae_zoo.data.recipe import DataRecipe
@@ -110,7 +110,7 @@ def numbers(data):
 
 
 def test_the_last_training_images_are_held_out(tmp_path, monkeypatch):
-    sets = Registry("data set", [DataSet(name="numbers", load=lambda _, split: numbered(9, split))])
+    sets = Table("data set", [DataSet(name="numbers", load=lambda _, split: numbered(9, split))])
     monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", sets)
     load = lambda split, **keys: load_data(DataRecipe(name="numbers", **keys), split, tmp_path, (1, 4, 4))  # noqa: E731
     assert numbers(load("train", held_out=3)) == [0, 1, 2, 3, 4, 5]
@@ -147,7 +147,7 @@ def test_the_last_images_of_a_folder_are_held_out(photos, monkeypatch, limit):
 def test_the_validation_split_is_binarised_once(tmp_path, monkeypatch, binarize):
     grey = torch.full((60, 1, 4, 4), 100, dtype=torch.uint8)
     monkeypatch.setattr(
-        "mrvae_zoo.data.sets.data_sets", Registry("data set", [DataSet(name="grey", load=lambda *_: grey)])
+        "mrvae_zoo.data.sets.data_sets", Table("data set", [DataSet(name="grey", load=lambda *_: grey)])
     )
     recipe = DataRecipe(name="grey", binarize=binarize, held_out=50)
     first, second = (load_data(recipe, "valid", tmp_path, (1, 4, 4)) for _ in range(2))
@@ -160,7 +160,7 @@ def test_the_validation_split_is_binarised_once(tmp_path, monkeypatch, binarize)
 @pytest.mark.parametrize("binarize", ["static", "dynamic"])
 def test_the_test_split_is_binarised_once(root, monkeypatch, binarize):
     grey = torch.randint(0, 256, (50, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    sets = Registry("data set", [DataSet(name="grey", load=lambda *_: grey)])
+    sets = Table("data set", [DataSet(name="grey", load=lambda *_: grey)])
     monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", sets)
     first, second = (load_data(DataRecipe(name="grey", binarize=binarize), "test", root, DIGIT) for _ in range(2))
     assert set(first.images.unique().tolist()) == {0, 255}

@@ -7,8 +7,8 @@ from helpers import make_gating
 import mrvae_zoo
 from mrvae_zoo.gating.base import Gating, Place
 from mrvae_zoo.gating.gates import AffineGate, ChannelGate, RootGate, SigmoidGate, ThresholdGate
-from mrvae_zoo.models.gatings import gatings
-from mrvae_zoo.models.registry import architectures
+from mrvae_zoo.models.architecture_table import architectures
+from mrvae_zoo.models.gating_table import gatings
 
 HIDDEN, HEAD, FIRST = Place(4, "encoder"), Place(4, "decoder", head=True), Place(4, "decoder", seen=(3,))
 GATES = {

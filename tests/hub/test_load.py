@@ -6,7 +6,7 @@ import torch
 from helpers import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
-from mrvae_zoo.checkpoints import catalogue
+from mrvae_zoo.checkpoints import registry
 from mrvae_zoo.checkpoints.pins import Pin, write_pins
 from mrvae_zoo.hub import load as hub
 
@@ -121,11 +121,11 @@ def test_a_model_that_is_here_does_not_import_the_client(tmp_path):
 
 @pytest.fixture
 def recipe_only(tmp_path, monkeypatch):
-    """A catalogue with a model that has a recipe alone; its folder."""
+    """A registry with a model that has a recipe alone; its folder."""
     folder = tmp_path / "registry" / "mrvae_mlp.far"
     folder.mkdir(parents=True)
     (folder / "recipe.toml").touch()
-    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
+    monkeypatch.setattr(registry, "root", lambda: tmp_path)
     monkeypatch.setattr("mrvae_zoo.checkpoints.pins.root", lambda: tmp_path)
     return folder
 

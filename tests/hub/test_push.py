@@ -196,7 +196,7 @@ def test_a_token_that_may_not(hub, hub_client, run, token, message):
 
 
 @pytest.mark.long
-def test_the_catalogue_is_published_and_pinned(hub, hub_client, tmp_path):
+def test_the_registry_is_published_and_pinned(hub, hub_client, tmp_path):
     """In a checkout of two models, one of them without weights; then the other way round, from the pins."""
     checkout = tmp_path / "checkout"
     copy_model(checkout / "registry" / DEFAULT_MODEL)
@@ -243,7 +243,7 @@ def test_what_cannot_be_pushed_is_told(tmp_path, run, monkeypatch):
             hub_package.make_package(source, REPO)
     monkeypatch.chdir(tmp_path)
     (tmp_path / DEFAULT_MODEL).mkdir()
-    with pytest.raises(ValueError, match="is a folder here and a name of the catalogue"):
+    with pytest.raises(ValueError, match="is a folder here and a name of the registry"):
         hub_package.make_package(DEFAULT_MODEL, REPO)
 
 

@@ -169,5 +169,5 @@ def test_a_recipe_is_written_whole_and_read_again(path):
 
 
 @pytest.mark.parametrize("recipe", sorted(CHECKOUT.glob("registry/*/recipe.toml")), ids=lambda path: path.parent.name)
-def test_every_recipe_of_the_catalogue_is_right(recipe):
+def test_every_recipe_of_the_registry_is_right(recipe):
     assert read_recipe(recipe).model.architecture == recipe.parent.name.split(".")[0]

@@ -8,7 +8,7 @@ from helpers import KINDS, OPTIONS, SHAPES, make_images, make_model
 import mrvae_zoo
 from mrvae_zoo.gating.gates import Gate
 from mrvae_zoo.gating.layers import GatedLayer
-from mrvae_zoo.models.registry import architectures
+from mrvae_zoo.models.architecture_table import architectures
 
 NAMES = mrvae_zoo.list_architectures()
 LARGE = [(45, 51), (64, 33)]  # odd sizes that any backbone takes as well

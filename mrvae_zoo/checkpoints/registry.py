@@ -1,4 +1,4 @@
-"""The catalogue: one folder a model, in a checkout (registry/, cards/) or in an installed wheel. Needs no torch.
+"""The registry: one folder a model, in a checkout (registry/, cards/) or in an installed wheel. Needs no torch.
 
 A plug-in may bring a folder of such folders (see `mrvae_zoo.common.entry_points`).
 """
@@ -6,10 +6,9 @@ A plug-in may bring a folder of such folders (see `mrvae_zoo.common.entry_points
 from pathlib import Path
 
 from mrvae_zoo.common.entry_points import contributions, warn_once
-from mrvae_zoo.common.registry import matching
+from mrvae_zoo.common.layout import CONFIG, RECIPE, REGISTRY, WEIGHTS
+from mrvae_zoo.common.table import matching
 from mrvae_zoo.errors import UnknownNameError, nearest
-
-DEFAULT_MODEL = "mrvae_mlp.mnist"
 
 Source = tuple[str, Path]  # the package that brings a model, and the folder of the model in it
 
@@ -17,12 +16,12 @@ Source = tuple[str, Path]  # the package that brings a model, and the folder of 
 def root() -> Path:
     """The folder that holds registry/ and cards/: the wheel's own copy, or the checkout around the package."""
     package = Path(__file__).parents[1]
-    installed = package / "_catalogue"
+    installed = package / "_registry"
     return installed if installed.is_dir() else package.parent
 
 
 def list_models(pattern: str | list[str] = "*", *, pretrained: bool = False) -> list[str]:
-    """The names of the catalogue and of the catalogues of plug-ins, sorted.
+    """The names of the registry and of the registries of plug-ins, sorted.
 
     Args:
         pattern: an fnmatch pattern, such as "*mnist*", or several.
@@ -38,7 +37,7 @@ def list_models(pattern: str | list[str] = "*", *, pretrained: bool = False) -> 
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model of the catalogue.
+    """The folder of a model of the registry.
 
     Raises:
         UnknownNameError: with the nearest names.
@@ -54,27 +53,27 @@ def model_folder(name: str) -> Path:
 
 def own_models() -> dict[str, Path]:
     """The folders of the models of this package's own registry/, by name, sorted; those of plug-ins are left out."""
-    return {path.parent.name: path.parent for path in sorted((root() / "registry").glob("*/recipe.toml"))}
+    return {path.parent.name: path.parent for path in sorted((root() / REGISTRY).glob(f"*/{RECIPE}"))}
 
 
 def is_checkout() -> bool:
-    """Whether the catalogue is that of a checkout, and not of an installed wheel."""
+    """Whether the registry is that of a checkout, and not of an installed wheel."""
     return root() == Path(__file__).parents[2]
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether a folder of the catalogue holds a trained model."""
-    return (folder / "model.safetensors").is_file() and (folder / "config.json").is_file()
+    """Whether a folder of the registry holds a trained model."""
+    return (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
 
 
 def _entries() -> dict[str, list[Source]]:
     """Every model by name, from each package that brings it: one, unless by mistake."""
-    brought = [(one.package, one.folder()) for one in contributions("catalogue") if one.fault is None]
+    brought = [(one.package, one.folder()) for one in contributions("registry") if one.fault is None]
     entries: dict[str, list[Source]] = {}
     for name, folder in own_models().items():
         entries[name] = [("mrvae_zoo", folder)]
     for package, folder in brought:
-        for path in folder.glob("*/recipe.toml"):
+        for path in folder.glob(f"*/{RECIPE}"):
             entries.setdefault(path.parent.name, []).append((package, path.parent))
     return entries
 

@@ -1,11 +1,11 @@
 """The gatings there are, by name: those of the zoo, and those that plug-ins bring."""
 
-from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.common.table import Table
 from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.kinds import AffineGating, ConcatGating, LinearGating, NoGating, PaperGating, ShrinkageGating
 from mrvae_zoo.models.config import ModelConfig
 
-gatings: Registry[type[Gating]] = Registry(
+gatings: Table[type[Gating]] = Table(
     "gating",
     (NoGating, PaperGating, AffineGating, ShrinkageGating, ConcatGating, LinearGating),
     plugins=Gating,

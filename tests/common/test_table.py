@@ -5,9 +5,9 @@ import torch
 from helpers import PLUGIN, SHAPES
 
 import mrvae_zoo
-from mrvae_zoo.common.registry import Registry, matching
-from mrvae_zoo.models import registry as model_registry
-from mrvae_zoo.models.registry import register_architecture
+from mrvae_zoo.common.table import Table, matching
+from mrvae_zoo.models import architecture_table
+from mrvae_zoo.models.architecture_table import register_architecture
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Thing:
 
 
 def test_a_record_is_found_under_its_name():
-    things = Registry("thing", [Thing("b", 2), Thing("a", 1)])
+    things = Table("thing", [Thing("b", 2), Thing("a", 1)])
     assert list(things) == ["a", "b"]
     assert things["b"].value == 2
     assert "b" in things
@@ -25,8 +25,8 @@ def test_a_record_is_found_under_its_name():
     assert len(things) == 2
 
 
-def test_a_duplicate_is_an_error_and_leaves_the_registry_unchanged():
-    things = Registry("thing", [Thing("a", 1)])
+def test_a_duplicate_is_an_error_and_leaves_the_table_unchanged():
+    things = Table("thing", [Thing("a", 1)])
     for added in ([Thing("new"), Thing("a", 2)], [Thing("new"), Thing("new")]):
         with pytest.raises(ValueError, match=r"thing '\w+' is registered already by \w+; theirs should choose another"):
             things.add(*added, package="theirs")
@@ -35,7 +35,7 @@ def test_a_duplicate_is_an_error_and_leaves_the_registry_unchanged():
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    things = Registry("thing", [Thing("resnet"), Thing("mlp")])
+    things = Table("thing", [Thing("resnet"), Thing("mlp")])
     with pytest.raises(mrvae_zoo.UnknownNameError, match="unknown thing 'resnt'; did you mean resnet\\?"):
         things["resnt"]
     with pytest.raises(mrvae_zoo.UnknownNameError, match="known: mlp, resnet"):
@@ -56,9 +56,11 @@ def test_every_architecture_has_a_shape_in_these_tests():
 
 def test_an_architecture_of_ones_own(monkeypatch):
     monkeypatch.setattr(
-        model_registry, "architectures", Registry("architecture", list(model_registry.architectures._records.values()))
+        architecture_table,
+        "architectures",
+        Table("architecture", list(architecture_table.architectures._records.values())),
     )
-    monkeypatch.setattr("mrvae_zoo.models.factory.architectures", model_registry.architectures)
+    monkeypatch.setattr("mrvae_zoo.models.factory.architectures", architecture_table.architectures)
 
     @register_architecture("my_vae", gatings=("affine",))
     def build(input_shape, latent_dim, gating, *, widths: tuple[int, ...] = (8,)):

@@ -24,8 +24,8 @@ class Named(Protocol):
 R = TypeVar("R", bound=Named)
 
 
-class Registry(Generic[R]):
-    """Records by name. A duplicate is an error, and an error leaves the registry as it was.
+class Table(Generic[R]):
+    """Records by name. A duplicate is an error, and an error leaves the table as it was.
 
     What becomes of plug-ins that are broken, or bring a name that is taken: see `mrvae_zoo.common.entry_points`.
     """
@@ -37,7 +37,7 @@ class Registry(Generic[R]):
             kind: the word for a record in messages, such as "architecture".
             records: what the zoo brings.
             plugins: the class of the records that plug-ins bring too (or whose subclasses they bring), read when the
-                registry is first used.
+                table is first used.
         """
         self.kind = kind
         self._plugins = plugins

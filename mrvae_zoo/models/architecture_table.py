@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mrvae_zoo.common.entry_points import contributions, import_target
-from mrvae_zoo.common.registry import Registry
+from mrvae_zoo.common.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,7 +49,7 @@ class Architecture:
         return (*self.gatings, *sorted(brought))
 
 
-architectures: Registry[Architecture] = Registry(
+architectures: Table[Architecture] = Table(
     "architecture",
     (
         Architecture(

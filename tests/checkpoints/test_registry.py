@@ -7,17 +7,16 @@ import pytest
 from helpers import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
-from mrvae_zoo.checkpoints import catalogue
+from mrvae_zoo.checkpoints import registry
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 
 
-def test_the_checkout_is_the_catalogue():
+def test_the_checkout_is_the_registry():
     """An editable install has no copy, so an edited recipe is seen at once."""
-    assert catalogue.root() == CHECKOUT
-    assert not (Path(mrvae_zoo.__file__).parent / "_catalogue").exists()
+    assert registry.root() == CHECKOUT
+    assert not (Path(mrvae_zoo.__file__).parent / "_registry").exists()
     recipes = sorted(path.parent.name for path in CHECKOUT.glob("registry/*/recipe.toml"))
     assert mrvae_zoo.list_models() == recipes
-    assert DEFAULT_MODEL == catalogue.DEFAULT_MODEL
 
 
 def test_models_are_listed_by_pattern_and_by_weights(tmp_path, monkeypatch):
@@ -27,7 +26,7 @@ def test_models_are_listed_by_pattern_and_by_weights(tmp_path, monkeypatch):
     (tmp_path / "registry" / "notes").mkdir()
     for file in ("config.json", "model.safetensors"):
         (tmp_path / "registry" / "mrvae_mlp.mnist" / file).touch()
-    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
+    monkeypatch.setattr(registry, "root", lambda: tmp_path)
     assert mrvae_zoo.list_models() == ["mrvae_linear.mnist", "mrvae_mlp.mnist", "mrvae_mlp.omniglot"]
     assert mrvae_zoo.list_models("*.mnist") == ["mrvae_linear.mnist", "mrvae_mlp.mnist"]
     assert mrvae_zoo.list_models(["*linear*", "*omni*"]) == ["mrvae_linear.mnist", "mrvae_mlp.omniglot"]
@@ -60,8 +59,8 @@ def installed(tmp_path_factory) -> Path:
     return folder / "site"
 
 
-def test_the_wheel_holds_the_catalogue_and_one_model(installed):
-    inside = installed / "mrvae_zoo" / "_catalogue"
+def test_the_wheel_holds_the_registry_and_one_model(installed):
+    inside = installed / "mrvae_zoo" / "_registry"
     assert [path.parent.name for path in installed.rglob("*.safetensors")] == [DEFAULT_MODEL]
     for path in CHECKOUT.glob("registry/*/*"):
         copy = inside / path.relative_to(CHECKOUT)
