@@ -20,7 +20,7 @@ from figures_published import published_part
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.markdown import table
 from mrvae_zoo.comparison.record import ComparisonRecord, Contender, Spent, read_record
-from mrvae_zoo.data.facts import data_facts
+from mrvae_zoo.data.sets import data_facts
 from mrvae_zoo.errors import MissingExtraError
 
 CHECKOUT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mrvae_zoo.comparison.record import ComparisonRecord
-from mrvae_zoo.data.facts import data_facts
+from mrvae_zoo.data.sets import data_facts
 from mrvae_zoo.evaluation.plots import FAINT, INK, LINE, OTHER, check_matplotlib
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 Architecture                        a family of networks
 Gating, Place, Gate, AffineGate     how β reaches a network
 GatedSequential, call, Side         the layers of a network that take the features of β
-DataSet, Split                      a data set
+DataSet, DataFacts, Split           a data set, and what a page says of it
 Objective, GlobalBatch, VAEOutput   something to minimise
 """
 
+from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.recipe import Split
-from mrvae_zoo.data.sets import DataSet
 from mrvae_zoo.gating.base import Gating, Place, Side
 from mrvae_zoo.gating.gates import AffineGate, Gate
 from mrvae_zoo.gating.layers import GatedSequential, call
@@ -19,6 +19,7 @@ from mrvae_zoo.training.objectives import GlobalBatch, Objective
 __all__ = [
     "AffineGate",
     "Architecture",
+    "DataFacts",
     "DataSet",
     "Gate",
     "GatedSequential",

@@ -17,8 +17,9 @@ from helpers import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run, make_gating
 import mrvae_zoo
 from mrvae_zoo.common import entry_points as plugins
 from mrvae_zoo.common.table import Table
+from mrvae_zoo.data.data_set import DataSet
 from mrvae_zoo.data.recipe import DataRecipe
-from mrvae_zoo.data.sets import DataSet, load_data
+from mrvae_zoo.data.sets import load_data
 from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.kinds import AffineGating
 from mrvae_zoo.models.architecture_table import Architecture
@@ -135,6 +136,10 @@ def test_the_example_trains_through_the_command_line(installed, python, tmp_path
     assert first.data == {"name": "bars", "split": "test", "examples": 512}
     assert all(after.loss < before.loss - 20 for before, after in zip(first.points, second.points, strict=True))
     ok(python(installed, "-m", "mrvae_zoo", "verify", "local-dir:second", "--data-root", "."))
+    ok(python(installed, "-m", "mrvae_zoo", "card", "local-dir:second", "--data-root", ".", "-o", "card"))
+    page = (tmp_path / "card" / "README.md").read_text(encoding="utf-8")
+    assert "trained once on the bars that mrvae_lstm draws, and" in page
+    assert "license: apache-2.0" in page
 
 
 def test_the_example_trains_with_its_objective(installed, python, tmp_path):

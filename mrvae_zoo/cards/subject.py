@@ -13,7 +13,8 @@ from mrvae_zoo.checkpoints.sources import HUB, LOCAL
 from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping
 from mrvae_zoo.comparison.record import Contender, Dedicated, check_lengths, read_object, record_from_plain
-from mrvae_zoo.data.facts import DataFacts, data_facts
+from mrvae_zoo.data.data_set import DataFacts
+from mrvae_zoo.data.sets import data_facts
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.images import open_image
+from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.npz import read_npz
 from mrvae_zoo.data.recipe import Split
 
@@ -98,3 +99,20 @@ def _download(folder: Path) -> None:
             f"CIFAR10 is not in {folder} and could not be downloaded ({str(error).splitlines()[0]}); put there "
             f"train.npz and test.npz with the key images, or {ARCHIVE} from {URL} (the pickled version is not read)"
         ) from None
+
+
+CIFAR10 = DataSet(
+    name="cifar10",
+    load=load_cifar10,
+    facts=DataFacts(
+        title="CIFAR-10",
+        url="https://www.cs.toronto.edu/~kriz/cifar.html",
+        hub_id="uoft-cs/cifar10",
+        citation="""@techreport{krizhevsky2009learning,
+  title       = {Learning Multiple Layers of Features from Tiny Images},
+  author      = {Krizhevsky, Alex},
+  institution = {University of Toronto},
+  year        = {2009}
+}""",
+    ),
+)

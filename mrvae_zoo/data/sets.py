@@ -3,7 +3,8 @@
 Letters: N examples, B batch, C, H, W image.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from torch import Tensor
 from mrvae_zoo.common.images import Shape
 from mrvae_zoo.common.noise import Noise
 from mrvae_zoo.common.table import Table
-from mrvae_zoo.data.cifar10 import load_cifar10
+from mrvae_zoo.data.cifar10 import CIFAR10
+from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.encoded_images import Pictures, StreamedImages, load_pictures
 from mrvae_zoo.data.folders import load_own
 from mrvae_zoo.data.hf_datasets import PREFIX, load_from_hub
 from mrvae_zoo.data.recipe import Binarization, DataRecipe, Split
-from mrvae_zoo.data.sprites import load_sprites
-from mrvae_zoo.data.torchvision_sets import load_binarized_mnist, load_celeba, load_omniglot, load_svhn, mnist_loader
+from mrvae_zoo.data.sprites import SPRITES
+from mrvae_zoo.data.torchvision_sets import BINARIZED_MNIST, CELEBA, FASHION_MNIST, KMNIST, MNIST, OMNIGLOT, SVHN
 from mrvae_zoo.errors import UnknownNameError
 
 BINARIZE_SEED = 0
@@ -99,21 +101,6 @@ class ImageData:
         if self.held_out:
             described["held_out"] = self.held_out
         return described
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataSet:
-    """A data set by name.
-
-    Attributes:
-        name: in recipes.
-        load: `load(root, split)` gives its images, (N, C, H, W) uint8, or `Pictures` to decode.
-        valid: whether it has a validation split of its own, and `load` gives that too.
-    """
-
-    name: str
-    load: Callable[[Path, Split], Tensor | Pictures]
-    valid: bool = False
 
 
 def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> ImageData:
@@ -227,16 +214,21 @@ def _draw_once(data: ImageData) -> Tensor:
 
 data_sets: Table[DataSet] = Table(
     "data set",
-    (
-        DataSet(name="mnist", load=mnist_loader("MNIST")),
-        DataSet(name="fashion_mnist", load=mnist_loader("FashionMNIST")),
-        DataSet(name="kmnist", load=mnist_loader("KMNIST")),
-        DataSet(name="binarized_mnist", load=load_binarized_mnist, valid=True),
-        DataSet(name="omniglot", load=load_omniglot),
-        DataSet(name="svhn", load=load_svhn),
-        DataSet(name="cifar10", load=load_cifar10),
-        DataSet(name="celeba", load=load_celeba, valid=True),
-        DataSet(name="sprites", load=load_sprites),
-    ),
+    (MNIST, FASHION_MNIST, KMNIST, BINARIZED_MNIST, OMNIGLOT, SVHN, CIFAR10, CELEBA, SPRITES),
     plugins=DataSet,
 )
+
+
+def data_facts(name: str) -> DataFacts:
+    """What is known of the data set of that name; of one that says nothing of itself, its name.
+
+    Raises:
+        ValueError: a plug-in brings the set and is broken; the message names the package.
+    """
+    facts = data_sets[name].facts if name in data_sets else None
+    if facts is not None:
+        return facts
+    hub_id, _, _ = name.removeprefix(PREFIX).partition(":")
+    on_hub = name.startswith(PREFIX) and re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id, re.ASCII) is not None
+    code = " ".join(name.replace("`", "'").split())
+    return DataFacts(title=f"`{code}`", known=False, hub_id=hub_id if on_hub else None)

@@ -10,15 +10,13 @@ Letters: N images, F = 5 factors, S sprites (shape, scale and angle), P side of 
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from mrvae_zoo.data.recipe import Split
-
+from mrvae_zoo.data.data_set import DataFacts, DataSet
+from mrvae_zoo.data.recipe import Split
 
 FACTORS = {"shape": 3, "scale": 5, "angle": 12, "x": 12, "y": 12}
 SHAPES = ("square", "ellipse", "heart")
@@ -110,3 +108,10 @@ def _heart(u: Tensor, v: Tensor) -> Tensor:
     """The sextic (x² + y² − 1)³ = x² y³, scaled to the unit circle about a point within it."""
     x, y = 1.3 * u, 1.3 * v + 0.2
     return (x.square() + y.square() - 1) ** 3 - x.square() * y**3
+
+
+SPRITES = DataSet(
+    name="sprites",
+    load=load_sprites,
+    facts=DataFacts(title="the sprites that mrvae_zoo draws", licence="Apache-2.0"),
+)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.images import find_images, open_image
+from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.encoded_images import Pictures
 from mrvae_zoo.data.npz import read_npz
 from mrvae_zoo.data.recipe import Split
@@ -150,3 +151,127 @@ def _download(read: Callable[[], Any], name: str, folder: Path, what: str) -> An
         raise FileNotFoundError(
             f"{name} is not in {folder} and could not be downloaded ({reason[0]}); put {what} there"
         ) from None
+
+
+MNIST_CITATION = """@article{lecun1998gradient,
+  title   = {Gradient-Based Learning Applied to Document Recognition},
+  author  = {LeCun, Yann and Bottou, L{\\'e}on and Bengio, Yoshua and Haffner, Patrick},
+  journal = {Proceedings of the IEEE},
+  volume  = {86},
+  number  = {11},
+  pages   = {2278--2324},
+  year    = {1998}
+}"""
+MNIST = DataSet(
+    name="mnist",
+    load=mnist_loader("MNIST"),
+    facts=DataFacts(
+        title="MNIST",
+        url="http://yann.lecun.com/exdb/mnist/",
+        licence="CC BY-SA 3.0",
+        hub_id="ylecun/mnist",
+        citation=MNIST_CITATION,
+    ),
+)
+
+FASHION_MNIST = DataSet(
+    name="fashion_mnist",
+    load=mnist_loader("FashionMNIST"),
+    facts=DataFacts(
+        title="Fashion-MNIST",
+        url="https://github.com/zalandoresearch/fashion-mnist",
+        licence="MIT",
+        hub_id="zalando-datasets/fashion_mnist",
+        citation="""@article{xiao2017fashion,
+  title   = {{Fashion-MNIST}: a Novel Image Dataset for Benchmarking Machine Learning Algorithms},
+  author  = {Xiao, Han and Rasul, Kashif and Vollgraf, Roland},
+  journal = {arXiv:1708.07747},
+  year    = {2017}
+}""",
+    ),
+)
+
+KMNIST = DataSet(
+    name="kmnist",
+    load=mnist_loader("KMNIST"),
+    facts=DataFacts(
+        title="Kuzushiji-MNIST",
+        url="https://github.com/rois-codh/kmnist",
+        licence="CC BY-SA 4.0",
+        citation="""@article{clanuwat2018deep,
+  title   = {Deep Learning for Classical {Japanese} Literature},
+  author  = {Clanuwat, Tarin and Bober-Irizar, Mikel and Kitamoto, Asanobu and Lamb, Alex and Yamamoto, Kazuaki and
+             Ha, David},
+  journal = {arXiv:1812.01718},
+  year    = {2018}
+}""",
+    ),
+)
+
+BINARIZED_MNIST = DataSet(
+    name="binarized_mnist",
+    load=load_binarized_mnist,
+    valid=True,
+    facts=DataFacts(
+        title="MNIST as binarised by Larochelle",
+        url="http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/",
+        licence="CC BY-SA 3.0",
+        citation=MNIST_CITATION,
+        binary=True,
+    ),
+)
+
+OMNIGLOT = DataSet(
+    name="omniglot",
+    load=load_omniglot,
+    facts=DataFacts(
+        title="Omniglot at 28×28",
+        url="https://github.com/brendenlake/omniglot",
+        licence="MIT",
+        citation="""@article{lake2015human,
+  title   = {Human-Level Concept Learning through Probabilistic Program Induction},
+  author  = {Lake, Brenden M. and Salakhutdinov, Ruslan and Tenenbaum, Joshua B.},
+  journal = {Science},
+  volume  = {350},
+  number  = {6266},
+  pages   = {1332--1338},
+  year    = {2015}
+}""",
+    ),
+)
+
+SVHN = DataSet(
+    name="svhn",
+    load=load_svhn,
+    facts=DataFacts(
+        title="SVHN (cropped digits)",
+        url="http://ufldl.stanford.edu/housenumbers/",
+        licence="for non-commercial use only",
+        non_commercial=True,
+        hub_id="ufldl-stanford/svhn",
+        citation="""@inproceedings{netzer2011reading,
+  title     = {Reading Digits in Natural Images with Unsupervised Feature Learning},
+  author    = {Netzer, Yuval and Wang, Tao and Coates, Adam and Bissacco, Alessandro and Wu, Bo and Ng, Andrew Y.},
+  booktitle = {NIPS Workshop on Deep Learning and Unsupervised Feature Learning},
+  year      = {2011}
+}""",
+    ),
+)
+
+CELEBA = DataSet(
+    name="celeba",
+    load=load_celeba,
+    valid=True,
+    facts=DataFacts(
+        title="CelebA (the middle 140×140 pixels of the aligned faces)",
+        url="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        licence="for non-commercial research only",
+        non_commercial=True,
+        citation="""@inproceedings{liu2015deep,
+  title     = {Deep Learning Face Attributes in the Wild},
+  author    = {Liu, Ziwei and Luo, Ping and Wang, Xiaogang and Tang, Xiaoou},
+  booktitle = {International Conference on Computer Vision (ICCV)},
+  year      = {2015}
+}""",
+    ),
+)

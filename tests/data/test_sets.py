@@ -7,9 +7,10 @@ from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.common.noise import Noise
 from mrvae_zoo.common.table import Table
 from mrvae_zoo.data import folders as own_sets
+from mrvae_zoo.data.data_set import DataSet
 from mrvae_zoo.data.encoded_images import StreamedImages
 from mrvae_zoo.data.recipe import DataRecipe
-from mrvae_zoo.data.sets import DataSet, ImageData, load_data
+from mrvae_zoo.data.sets import ImageData, load_data
 
 DIGIT = (1, 28, 28)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mrvae_zoo.plugins import DataSet, Split
+from mrvae_zoo.plugins import DataFacts, DataSet, Split
 
 SIZE = 16
 EXAMPLES: dict[Split, int] = {"train": 4096, "test": 512}
@@ -27,4 +27,4 @@ def load(root: Path, split: Split) -> Tensor:
     return torch.where(vertical, images.mT, images).byte().unsqueeze(1)
 
 
-BARS = DataSet(name="bars", load=load)
+BARS = DataSet(name="bars", load=load, facts=DataFacts(title="the bars that mrvae_lstm draws", licence="Apache-2.0"))
