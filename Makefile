@@ -27,7 +27,7 @@ format: $(READY)  ## Put the code into the form that `check` wants.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-figures: $(READY)  ## The picture and the table of all comparisons, in README.md, from benchmarks/results/compare_*.json.
+figures: $(READY)  ## The plot and the table of all comparisons, in README.md, from benchmarks/results/compare_*.json.
 	$(BIN)/python benchmarks/figures.py
 
 $(READY): pyproject.toml hatch_build.py

@@ -63,7 +63,7 @@ def main() -> None:
         runs = make_runs(plan, options, options.runs / slug(label))
         gaps = []
         for seed in plan.seeds:
-            losses = runs.validation(plan.contender(MRVAE, record.mrvae.learning_rate, seed))
+            losses = runs.validation(plan.arm(MRVAE, record.mrvae.learning_rate, seed))
             gaps.append(None if losses is None else [a / b - 1 for a, b in zip(losses, dedicated, strict=True)])
         finished = [each for each in gaps if each is not None]
         means = [statistics.fmean(at) for at in zip(*finished, strict=True)] if finished else None

@@ -1,4 +1,4 @@
-"""The picture and the table of every comparison with dedicated β-VAEs: `make figures`.
+"""The plot and the table of every comparison with dedicated β-VAEs: `make figures`.
 
     python benchmarks/figures.py
 
@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from figures_picture import draw
+from figures_plot import draw
 from figures_published import published_part
 
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.markdown import table
-from mrvae_zoo.comparison.record import ComparisonRecord, Contender, Spent, read_record
+from mrvae_zoo.comparison.record import Arm, ComparisonRecord, Spent, read_record
 from mrvae_zoo.data.sets import data_facts
 from mrvae_zoo.errors import MissingExtraError
 
 CHECKOUT = Path(__file__).parents[1]
-RESULTS, PICTURE = "benchmarks/results", "compare.png"
+RESULTS, PLOT = "benchmarks/results", "compare.png"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 NO_WORSE_THAN = 0.002  # where the interval of a gap may end
 HEADER = (
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def write_figures(checkout: Path) -> None:
-    """Write the picture, and the README's part.
+    """Write the plot, and the README's part.
 
     Raises:
         FileNotFoundError: there is no comparison, or no README.
@@ -71,9 +71,9 @@ def write_figures(checkout: Path) -> None:
             f"{folder}/compare_*.json: no such file; `mrvae compare NAME --data-root DIR` makes one"
         )
     text = insert(readme.read_text(encoding="utf-8"), readme_part(results.records))
-    write_atomically(folder / PICTURE, draw(results.records, digest=results.digest))
+    write_atomically(folder / PLOT, draw(results.records, digest=results.digest))
     write_atomically(readme, text)
-    print(f"{len(results.records)} comparisons: wrote {folder / PICTURE} and {readme}")
+    print(f"{len(results.records)} comparisons: wrote {folder / PLOT} and {readme}")
 
 
 def read_results(folder: Path) -> Results:
@@ -105,8 +105,8 @@ def readme_part(records: Sequence[ComparisonRecord]) -> str:
     )
     rows = [row for record in records for row in _rows(record)]
     note = NOTE.format(hardware="; ".join(sorted({record.hardware for record in records})))
-    picture = f"![{ALT}]({RESULTS}/{PICTURE})"
-    blocks = (picture, verdict, table(HEADER, rows, "llllrrlrr"), note, published_part(records))
+    plot = f"![{ALT}]({RESULTS}/{PLOT})"
+    blocks = (plot, verdict, table(HEADER, rows, "llllrrlrr"), note, published_part(records))
     return "\n" + "\n\n".join(block for block in blocks if block) + "\n\n"
 
 
@@ -122,7 +122,7 @@ def _rows(record: ComparisonRecord) -> list[list[str]]:
     return rows
 
 
-def _figures(record: ComparisonRecord, side: Contender, mean_gaps: Sequence[float], spent: Spent) -> list[str]:
+def _figures(record: ComparisonRecord, side: Arm, mean_gaps: Sequence[float], spent: Spent) -> list[str]:
     """Mean gap, worst gap and costs; `mean_gaps` is the mean of each seed."""
     dedicated = record.cost.dedicated
     at = max(range(len(record.betas)), key=side.gap.__getitem__)

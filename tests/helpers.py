@@ -13,9 +13,9 @@ import mrvae_zoo
 from mrvae_zoo import FixedRateVAE, MultiRateVAE
 from mrvae_zoo.comparison.plan import Plan
 from mrvae_zoo.comparison.record import (
+    Arm,
     AtBudget,
     ComparisonRecord,
-    Contender,
     Cost,
     Dedicated,
     Doubling,
@@ -164,9 +164,9 @@ def make_runs(plan, root, folder) -> Runs:
     return Runs(folder=folder, data_root=root, data=data, shape=model.input_shape, total=plan.total)
 
 
-def make_contender(losses, gaps, intervals, **figures) -> Contender:
+def make_arm(losses, gaps, intervals, **figures) -> Arm:
     trial = Trial(learning_rate=0.01, diverged=False, validation=1.01)
-    return Contender(
+    return Arm(
         L=losses,
         gap=gaps,
         gap_interval=intervals,
@@ -183,7 +183,7 @@ RECORD = ComparisonRecord(
     regime="converged",
     budget=1.0,
     betas=(0.1, 10.0),
-    mrvae=make_contender(
+    mrvae=make_arm(
         (48.0, 180.0), (-0.01, 0.02), ((-0.02, 0.0), (0.01, 0.03)), rate=(80.0, 5.0), distortion=(40.0, 130.0)
     ),
     dedicated=Dedicated(
@@ -195,7 +195,7 @@ RECORD = ComparisonRecord(
         best_at_grid_end=True,
     ),
     arms={
-        "paper": make_contender(
+        "paper": make_arm(
             (55.0, 190.0), (0.10, 0.08), ((0.09, 0.11), (0.07, 0.09)), rate=(100.0, 6.0), distortion=(45.0, 130.0)
         )
     },

@@ -37,7 +37,7 @@ def test_the_table_is_what_the_command_prints(mrvae):
     assert mrvae("curve", DEFAULT_MODEL).stdout in README
 
 
-def test_the_picture_is_what_the_demo_draws(mrvae, digits, tmp_path):
+def test_the_image_is_what_the_demo_draws(mrvae, digits, tmp_path):
     (line,) = re.findall(r"\$\(BIN\)/mrvae reconstruct (\S+) examples", (CHECKOUT / "Makefile").read_text("utf-8"))
     assert mrvae("reconstruct", line, *digits, "-o", "demo.png").returncode == 0
     with Image.open(tmp_path / "demo.png") as new, Image.open(CHECKOUT / "examples" / "demo.png") as shown:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrvae_zoo.cards.images import page_images
 from mrvae_zoo.cards.metadata import metadata
-from mrvae_zoo.cards.pictures import pictures
 from mrvae_zoo.cards.subject import read_subject
 from mrvae_zoo.cards.text import text
 from mrvae_zoo.common.layout import README
@@ -13,7 +13,7 @@ from mrvae_zoo.evaluation.plots import check_matplotlib
 
 @dataclass(frozen=True)
 class Card:
-    """A page and its pictures.
+    """A page and its images.
 
     Attributes:
         files: by name: README.md, and the PNG files that it shows.
@@ -49,5 +49,5 @@ def make_card(
     """
     check_matplotlib()
     subject = read_subject(folder, name=name, repo_id=repo_id, compare=compare)
-    drawn = pictures(subject, data_root)
+    drawn = page_images(subject, data_root)
     return Card(files={README: (metadata(subject) + "\n" + text(subject, drawn)).encode()} | drawn)

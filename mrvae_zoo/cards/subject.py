@@ -12,7 +12,7 @@ from mrvae_zoo.checkpoints.registry import list_models, model_folder, root
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL
 from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping
-from mrvae_zoo.comparison.record import Contender, Dedicated, check_lengths, read_object, record_from_plain
+from mrvae_zoo.comparison.record import Arm, Dedicated, check_lengths, read_object, record_from_plain
 from mrvae_zoo.data.data_set import DataFacts
 from mrvae_zoo.data.sets import data_facts
 from mrvae_zoo.models.config import ModelConfig
@@ -133,7 +133,7 @@ class _File:
             check_lengths(label, self.betas, {"rate": side.rate, "distortion": side.distortion})
 
 
-def _points(betas: Sequence[float], side: "_Figures | Contender | Dedicated") -> tuple[RDPoint, ...]:
+def _points(betas: Sequence[float], side: "_Figures | Arm | Dedicated") -> tuple[RDPoint, ...]:
     """By rising β."""
     rows = sorted(zip(betas, side.rate, side.distortion, strict=True))
     return tuple(RDPoint(beta=beta, rate=rate, distortion=distortion) for beta, rate, distortion in rows)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from mrvae_zoo.cards.subject import Subject
 from mrvae_zoo.cards.tables import comparison_table, facts_table, figures_table, has_bits
-from mrvae_zoo.common.layout import CURVE_PICTURE, RECIPE, RECONSTRUCTIONS, SAMPLES
+from mrvae_zoo.common.layout import CURVE_PLOT, RECIPE, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.common.markdown import table
 from mrvae_zoo.models.curve import RDPoint
 from mrvae_zoo.training.provenance import format_seconds
@@ -27,15 +27,15 @@ BINARIZED = {
 }
 
 
-def text(subject: Subject, pictures: Collection[str]) -> str:
-    """The Markdown below the metadata; `pictures` are the names of those that lie beside it."""
+def text(subject: Subject, images: Collection[str]) -> str:
+    """The Markdown below the metadata; `images` are the names of those that lie beside it."""
     sections = (
         introduction(subject),
         use(subject),
         purpose(subject),
         measured(subject),
-        *((reconstructions(subject),) if RECONSTRUCTIONS in pictures else ()),
-        *((samples(),) if SAMPLES in pictures else ()),
+        *((reconstructions(subject),) if RECONSTRUCTIONS in images else ()),
+        *((samples(),) if SAMPLES in images else ()),
         training(subject),
         limits(subject),
         licence(subject),
@@ -64,8 +64,8 @@ def introduction(subject: Subject) -> str:
             f"{last.rate:.2f} (β = {last.beta:g})."
         )
     beside = " and of β-VAEs trained for one β each" if subject.comparison is not None else ""
-    picture = f"![Distortion over rate, and loss over β, of {_escaped(subject.name)}{beside}]({CURVE_PICTURE})"
-    return "\n\n".join((f"# {_escaped(subject.name)}", what, picture, table(("", ""), facts_table(subject), "ll")))
+    plot = f"![Distortion over rate, and loss over β, of {_escaped(subject.name)}{beside}]({CURVE_PLOT})"
+    return "\n\n".join((f"# {_escaped(subject.name)}", what, plot, table(("", ""), facts_table(subject), "ll")))
 
 
 def use(subject: Subject) -> str:
@@ -200,7 +200,7 @@ def measured(subject: Subject) -> str:
 
 
 def reconstructions(subject: Subject) -> str:
-    """The picture of images at several β."""
+    """Images and their reconstructions at several β."""
     return (
         f"## Reconstructions\n\n![Images and their reconstructions at several β]({RECONSTRUCTIONS})\n\n"
         f"Images of the {_escaped(str(subject.curve.data.get('split', 'test')))} split, as the curve was measured on "
@@ -210,7 +210,7 @@ def reconstructions(subject: Subject) -> str:
 
 
 def samples() -> str:
-    """The picture of draws from the prior."""
+    """Draws from the prior."""
     return (
         f"## Samples\n\n![Images decoded from draws of the prior, at several β]({SAMPLES})\n\n"
         "Draws of z from the prior, the same in every row, decoded at each β; not selected."
@@ -280,7 +280,7 @@ def licence(subject: Subject) -> str:
     elif data.non_commercial:
         terms = (
             f"The data, {data.title} ([source]({data.url})), are {data.licence}, and so are these weights and the "
-            "pictures of this page."
+            "images of this page."
         )
     else:
         source = "" if data.url is None else f" ([source]({data.url}))"
@@ -288,7 +288,7 @@ def licence(subject: Subject) -> str:
             "are under no licence that their authors state" if data.licence is None else f"are under {data.licence}"
         )
         terms = f"The weights are under Apache-2.0. The data, {data.title}{source}, {stated}"
-        terms += "." if data.licence is None else ", and so are the pictures of this page that show them."
+        terms += "." if data.licence is None else ", and so are the images of this page that show them."
     entries = "\n\n".join(entry for entry in (CITATION, data.citation) if entry is not None)
     return f"## Licence and citation\n\n{terms}\n\n{_fenced(entries, 'bibtex')}"
 

@@ -22,7 +22,7 @@ def card(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write the page of a model as the Hub shows it, README.md and its pictures, into a folder.
+    """Write the page of a model as the Hub shows it, README.md and its images, into a folder.
 
     A RUN is local-dir:RUN. With --force the files of a card that is there are replaced.
     """

@@ -30,9 +30,9 @@ def decode(
     plain = load_pretrained(info.source).at(info.beta)
     with torch.no_grad():
         images = decode_tiled(plain, mean, info.input_shape[1:]) if plain.config.spatial else plain.decode(mean)
-    pictures = [to_pil(image) for image in images]
+    drawn = [to_pil(image) for image in images]
     output.mkdir(exist_ok=True)
-    for stem, picture in zip(unique_stems(info.files), pictures, strict=True):
+    for stem, image in zip(unique_stems(info.files), drawn, strict=True):
         with atomic_path(output / f"{stem}.png") as path:
-            picture.save(path, format="PNG")
-    say(f"wrote {len(pictures)} images to {output}")
+            image.save(path, format="PNG")
+    say(f"wrote {len(drawn)} images to {output}")

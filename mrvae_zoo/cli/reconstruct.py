@@ -15,7 +15,7 @@ def reconstruct(
     output: Output,
     beta: Annotated[
         list[float] | None,
-        typer.Option("--beta", help="One row of the picture; give several. Default: seven."),
+        typer.Option("--beta", help="One row of the grid; give several. Default: seven."),
     ] = None,
     seed: Seed = 0,
     json: Json = False,
@@ -23,7 +23,7 @@ def reconstruct(
 ) -> None:
     """Draw images and their reconstructions at several β, a row each, and print rate and distortion in nats.
 
-    The picture shows the reconstruction from the mean of the posterior; the distortion is that of a draw from it.
+    The grid shows the reconstruction from the mean of the posterior; the distortion is that of a draw from it.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Tensors of images -> labelled pictures, with Pillow alone.
+"""Tensors of images -> one labelled grid of them, with Pillow alone.
 
 Letters: N images in a row, C, H, W image.
 """
@@ -55,8 +55,8 @@ def grid(rows: Sequence[Tensor], labels: Sequence[tuple[str, str]] = ()) -> "Ima
         left + columns * (tile_width + GAP) - GAP + MARGIN,
         2 * MARGIN + len(rows) * (tile_height + GAP) - GAP,
     )
-    picture = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(picture)
+    canvas = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(canvas)
     for i, row in enumerate(rows):
         top = MARGIN + i * (tile_height + GAP)
         if labels:
@@ -65,5 +65,5 @@ def grid(rows: Sequence[Tensor], labels: Sequence[tuple[str, str]] = ()) -> "Ima
             draw.text((MARGIN, middle + 4), labels[i][1], fill=FAINT, font=font, anchor="lt")
         for j, image in enumerate(row):
             tile = to_pil(image).resize((tile_width, tile_height), Image.Resampling.NEAREST)
-            picture.paste(tile, (left + j * (tile_width + GAP), top))
-    return picture
+            canvas.paste(tile, (left + j * (tile_width + GAP), top))
+    return canvas

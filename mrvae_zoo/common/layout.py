@@ -3,5 +3,5 @@
 CONFIG, WEIGHTS, CURVE = "config.json", "model.safetensors", "rd_curve.json"
 RECIPE, METRICS, STATES = "recipe.toml", "metrics.jsonl", "states"
 README = "README.md"
-CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES = "rd_curve.png", "reconstructions.png", "samples.png"
+CURVE_PLOT, RECONSTRUCTIONS, SAMPLES = "rd_curve.png", "reconstructions.png", "samples.png"
 REGISTRY, PINS = "registry", "pins.toml"

@@ -7,7 +7,7 @@ from mrvae_zoo.comparison.plan import MRVAE, Plan
 from mrvae_zoo.comparison.record import CONVERGED_BELOW, ComparisonRecord, Doubling
 from mrvae_zoo.comparison.runs import Run, Runs
 from mrvae_zoo.comparison.summary import Seed, make_record
-from mrvae_zoo.comparison.tuning import Choice, choose_budget, choose_contender, choose_dedicated
+from mrvae_zoo.comparison.tuning import Choice, choose_arm, choose_budget, choose_dedicated
 from mrvae_zoo.evaluation.rate_distortion import Losses
 
 logger = logging.getLogger(__name__)
@@ -33,23 +33,23 @@ def compare(plan: Plan, runs: Runs, *, name: str, draws: int) -> ComparisonRecor
     first = plan.seeds[0]
     dedicated = choose_dedicated(plan, runs)
     own = [_validation(runs, run)[0] for run in _dedicated_runs(plan, dedicated, first)]
-    contenders = {label: choose_contender(plan, runs, label, own) for label in plan.contenders}
-    at_budgets = _budget_runs(plan, contenders[MRVAE], first)
+    choices = {label: choose_arm(plan, runs, label, own) for label in plan.all_arms}
+    at_budgets = _budget_runs(plan, choices[MRVAE], first)
     validation_gaps = {budget: _gaps(_validation(runs, run), own) for budget, run in at_budgets.items()}
     budget = choose_budget(validation_gaps)
     doubling = tuple(_double(plan, runs, dedicated, own, beta) for beta in plan.doubled_betas)
     for seed in plan.seeds[1:]:
-        ours = (*_budget_runs(plan, contenders[MRVAE], seed).values(), *_arm_runs(plan, contenders, seed).values())
+        ours = (*_budget_runs(plan, choices[MRVAE], seed).values(), *_arm_runs(plan, choices, seed).values())
         for run in (*_dedicated_runs(plan, dedicated, seed), *ours):
             _validation(runs, run)
-    seeds = [_measure(plan, runs, dedicated, contenders, seed, draws) for seed in plan.seeds]
+    seeds = [_measure(plan, runs, dedicated, choices, seed, draws) for seed in plan.seeds]
     return make_record(
         plan,
         runs,
         name=name,
         draws=draws,
         dedicated=dedicated,
-        contenders=contenders,
+        choices=choices,
         budget=budget,
         validation_gaps=validation_gaps,
         doubling=doubling,
@@ -64,12 +64,12 @@ def _dedicated_runs(plan: Plan, choice: Choice, seed: int) -> list[Run]:
 
 def _budget_runs(plan: Plan, choice: Choice, seed: int) -> dict[float, Run]:
     """Of the Multi-Rate VAE, one for each budget."""
-    return {budget: plan.contender(MRVAE, choice.rates[0], seed, budget=budget) for budget in plan.budgets}
+    return {budget: plan.arm(MRVAE, choice.rates[0], seed, budget=budget) for budget in plan.budgets}
 
 
 def _arm_runs(plan: Plan, choices: dict[str, Choice], seed: int) -> dict[str, Run]:
     """One for each arm."""
-    return {label: plan.contender(label, choices[label].rates[0], seed) for label in plan.arms}
+    return {label: plan.arm(label, choices[label].rates[0], seed) for label in plan.arms}
 
 
 def _gaps(ours: Sequence[float], dedicated: Sequence[float]) -> tuple[float, ...]:
@@ -101,10 +101,10 @@ def _double(plan: Plan, runs: Runs, choice: Choice, own: Sequence[float], beta: 
     return Doubling(beta=beta, improvement=improvement, epochs=longer.recipe.training.epochs)
 
 
-def _measure(plan: Plan, runs: Runs, dedicated: Choice, contenders: dict[str, Choice], seed: int, draws: int) -> Seed:
+def _measure(plan: Plan, runs: Runs, dedicated: Choice, choices: dict[str, Choice], seed: int, draws: int) -> Seed:
     """The chosen trainings of a seed on the test split."""
     own = _dedicated_runs(plan, dedicated, seed)
-    budgets, arms = _budget_runs(plan, contenders[MRVAE], seed), _arm_runs(plan, contenders, seed)
+    budgets, arms = _budget_runs(plan, choices[MRVAE], seed), _arm_runs(plan, choices, seed)
 
     def at_each_beta(run: Run) -> list[Losses]:
         return [runs.test_losses(run, beta, draws=draws) for beta in plan.betas]

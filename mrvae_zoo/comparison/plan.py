@@ -94,7 +94,7 @@ class Plan:
         if not self.budgets or list(self.budgets) != sorted({*self.budgets}):
             listed = ", ".join(f"{budget:g}" for budget in self.budgets)
             raise ValueError(f"budgets=({listed}) should be one or several, rising")
-        if min(self._budget_steps(label, self.budgets[0]) for label in self.contenders) < 1:
+        if min(self._budget_steps(label, self.budgets[0]) for label in self.all_arms) < 1:
             raise ValueError(f"budget={self.budgets[0]} is less than a step of training; give more")
 
     def _check_arms(self) -> None:
@@ -133,8 +133,8 @@ class Plan:
         return tuple(range(self.recipe.training.seed, self.recipe.training.seed + self.seed_count))
 
     @property
-    def contenders(self) -> tuple[str, ...]:
-        """What is compared with the dedicated runs: "mrvae", and the arms."""
+    def all_arms(self) -> tuple[str, ...]:
+        """The arms, each compared with the dedicated runs: "mrvae", that of the recipe, and the further ones."""
         return (MRVAE, *self.arms)
 
     @property
@@ -146,9 +146,9 @@ class Plan:
     @property
     def total(self) -> int:
         """How many trainings it takes."""
-        tuning = (len(self.ends) + len(self.contenders)) * len(self.grid)
+        tuning = (len(self.ends) + len(self.all_arms)) * len(self.grid)
         smaller = len(self.budgets) - 1
-        one_seed = len(self.betas) + len(self.contenders) + smaller
+        one_seed = len(self.betas) + len(self.all_arms) + smaller
         untuned = len(self.betas) - len(self.ends) + smaller + len(self.doubled_betas)
         return tuning + untuned + (len(self.seeds) - 1) * one_seed
 
@@ -169,8 +169,8 @@ class Plan:
         name = f"dedicated-b{beta:g}-lr{learning_rate:g}-s{seed}-{length}"
         return Run(name=name, recipe=recipe, betas=(beta,))
 
-    def contender(self, label: str, learning_rate: float, seed: int, *, budget: float | None = None) -> Run:
-        """The training of the Multi-Rate VAE, or of an arm; at the largest budget where none is given."""
+    def arm(self, label: str, learning_rate: float, seed: int, *, budget: float | None = None) -> Run:
+        """The training of an arm; at the largest budget where none is given."""
         steps = self._budget_steps(label, self.budgets[-1] if budget is None else budget)
         training = replace(
             self.recipe.training,

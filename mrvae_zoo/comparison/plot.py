@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-ARMS = ("#5b8f3a", "#8a5aa8", "#b08a1e", "#3f8f8a")  # colours of further rivals
+ARMS = ("#5b8f3a", "#8a5aa8", "#b08a1e", "#3f8f8a")  # colours of further arms
 
 
 def draw_comparison(record: ComparisonRecord) -> bytes:

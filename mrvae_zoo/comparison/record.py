@@ -60,8 +60,8 @@ class Dedicated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contender:
-    """A model that is every β-VAE at once, beside the dedicated ones.
+class Arm:
+    """An arm of the comparison: one network for every β, beside the dedicated β-VAEs.
 
     Attributes:
         L: on the test split, mean over images and seeds; as the next two.
@@ -175,7 +175,7 @@ class AtBudget:
     Attributes:
         budget: in trainings of one dedicated β-VAE.
         L: on the test split, mean over images and seeds.
-        gap: of it, as in `Contender`; as the next two.
+        gap: of it, as in `Arm`; as the next two.
         gap_interval: (low, high) of its 95% interval.
         gap_spread: its standard deviation over seeds; None for one seed.
         validation_gap: the gap on the validation split, of the first seed.
@@ -209,8 +209,8 @@ class ComparisonRecord:
             which no gap on the validation split is above 0, or else the largest.
         betas: rising.
         mrvae: the model of the recipe.
-        dedicated: its rivals.
-        arms: further rivals, by their gating, at the largest budget.
+        dedicated: the β-VAEs that it is compared with.
+        arms: further arms, by their gating, at the largest budget.
         cost: of the chosen trainings.
         seeds: of the trainings.
         per_seed: the figures of each.
@@ -229,9 +229,9 @@ class ComparisonRecord:
     regime: Regime
     budget: float
     betas: tuple[float, ...]
-    mrvae: Contender
+    mrvae: Arm
     dedicated: Dedicated
-    arms: dict[str, Contender]
+    arms: dict[str, Arm]
     cost: Cost
     seeds: tuple[int, ...]
     per_seed: tuple[PerSeed, ...]
@@ -246,7 +246,7 @@ class ComparisonRecord:
     budgets: tuple[AtBudget, ...] | None = None
 
     def __post_init__(self) -> None:
-        sides: dict[str, Dedicated | Contender] = {"dedicated": self.dedicated, **self.contenders}
+        sides: dict[str, Dedicated | Arm] = {"dedicated": self.dedicated, **self.all_arms}
         for label, side in sides.items():
             lists: dict[str, Sequence[Any]] = {"L": side.L, "rate": side.rate, "distortion": side.distortion}
             if isinstance(side, Dedicated):
@@ -282,8 +282,8 @@ class ComparisonRecord:
         return self.budget if self.budgets is None else self.budgets[-1].budget
 
     @property
-    def contenders(self) -> dict[str, Contender]:
-        """The Multi-Rate VAE as "mrvae", and the arms by their names."""
+    def all_arms(self) -> dict[str, Arm]:
+        """The model of the recipe as "mrvae", and the further arms by their gating."""
         return {"mrvae": self.mrvae, **self.arms}
 
     def to_plain(self) -> dict[str, Any]:

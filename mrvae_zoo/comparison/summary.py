@@ -16,9 +16,9 @@ from mrvae_zoo._version import __version__
 from mrvae_zoo.comparison.plan import MRVAE, Plan
 from mrvae_zoo.comparison.record import (
     CONVERGED_BELOW,
+    Arm,
     AtBudget,
     ComparisonRecord,
-    Contender,
     Cost,
     Dedicated,
     Doubling,
@@ -52,12 +52,12 @@ class Seed:
     budget_losses: Mapping[float, Sequence[Losses]]
     arm_losses: Mapping[str, Sequence[Losses]]
 
-    def contenders(self, budget: float) -> dict[str, Run]:
-        """The Multi-Rate VAE of a budget as "mrvae", and the arms."""
+    def all_arms(self, budget: float) -> dict[str, Run]:
+        """The trainings of the recipe's own arm at a budget, "mrvae", and of the further arms."""
         return {MRVAE: self.budgets[budget], **self.arms}
 
-    def contender_losses(self, budget: float) -> dict[str, Sequence[Losses]]:
-        """Theirs."""
+    def all_arm_losses(self, budget: float) -> dict[str, Sequence[Losses]]:
+        """The losses of these."""
         return {MRVAE: self.budget_losses[budget], **self.arm_losses}
 
 
@@ -85,7 +85,7 @@ def make_record(
     name: str,
     draws: int,
     dedicated: Choice,
-    contenders: Mapping[str, Choice],
+    choices: Mapping[str, Choice],
     budget: float,
     validation_gaps: Mapping[float, tuple[float, ...]],
     doubling: tuple[Doubling, ...],
@@ -99,7 +99,7 @@ def make_record(
         name: of the recipe.
         draws: of z for an image and β.
         dedicated: the learning rates of the dedicated β-VAEs.
-        contenders: those of the contenders.
+        choices: the learning rates of all arms.
         budget: of the Multi-Rate VAE that stands beside the dedicated ones.
         validation_gaps: of each budget, at each β.
         doubling: what twice the epochs gain.
@@ -108,10 +108,10 @@ def make_record(
     base = _means(plan.betas, [each.dedicated_losses for each in seeds])
     per_seed = tuple(_per_seed(plan.betas, each, budget) for each in seeds)
     sides = {}
-    for label, choice in contenders.items():
+    for label, choice in choices.items():
         gaps = [each.mrvae.gap if label == MRVAE else each.arms[label].gap for each in per_seed]
-        means = _means(plan.betas, [each.contender_losses(budget)[label] for each in seeds])
-        sides[label] = _contender(means, base, choice, gaps)
+        means = _means(plan.betas, [each.all_arm_losses(budget)[label] for each in seeds])
+        sides[label] = _arm(means, base, choice, gaps)
     trained = [run for each in seeds for run in (*each.dedicated, *each.budgets.values(), *each.arms.values())]
     converged = plan.regime == "converged"
     return ComparisonRecord(
@@ -161,9 +161,9 @@ def _means(betas: Sequence[float], seeds: Sequence[Sequence[Losses]]) -> _Means:
     return _Means(L=tuple(each.mean().item() for each in images), rate=rate, distortion=distortion, images=images)
 
 
-def _contender(means: _Means, base: _Means, choice: Choice, gaps: Sequence[Sequence[float]]) -> Contender:
+def _arm(means: _Means, base: _Means, choice: Choice, gaps: Sequence[Sequence[float]]) -> Arm:
     gap, interval = _gaps(means, base)
-    return Contender(
+    return Arm(
         L=means.L,
         rate=means.rate,
         distortion=means.distortion,
@@ -217,7 +217,7 @@ def _spread(gaps: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
 
 def _per_seed(betas: Sequence[float], seed: Seed, budget: float) -> PerSeed:
     base = _means(betas, [seed.dedicated_losses])
-    sides = {label: _seed_gap(betas, seed, losses) for label, losses in seed.contender_losses(budget).items()}
+    sides = {label: _seed_gap(betas, seed, losses) for label, losses in seed.all_arm_losses(budget).items()}
     return PerSeed(seed=seed.seed, dedicated=SeedLoss(L=base.L), mrvae=sides.pop(MRVAE), arms=sides)
 
 
@@ -227,20 +227,20 @@ def _seed_gap(betas: Sequence[float], seed: Seed, losses: Sequence[Losses]) -> S
 
 
 def _cost(plan: Plan, runs: Runs, seeds: Sequence[Seed], budget: float) -> Cost:
-    contenders = {
-        label: _spent(plan, runs, [seed.contenders(budget)[label] for seed in seeds])
-        for label in seeds[0].contenders(budget)
+    spent = {
+        label: _spent(plan, runs, [seed.all_arms(budget)[label] for seed in seeds])
+        for label in seeds[0].all_arms(budget)
     }
     each = [_spent(plan, runs, [seed.dedicated[i] for seed in seeds]) for i in range(len(plan.betas))]
     return Cost(
-        mrvae=contenders.pop(MRVAE),
+        mrvae=spent.pop(MRVAE),
         dedicated=SpentByBeta(
             flops=sum(one.flops for one in each),
             seconds=sum(one.seconds for one in each),
             flops_per_beta=tuple(one.flops for one in each),
             seconds_per_beta=tuple(one.seconds for one in each),
         ),
-        arms=contenders,
+        arms=spent,
     )
 
 

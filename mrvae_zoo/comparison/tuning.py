@@ -19,7 +19,7 @@ class Choice:
 
     Attributes:
         tried: each, with its figure.
-        rates: the chosen one of each training: of each β for the dedicated β-VAEs, one alone for a contender.
+        rates: the chosen one of each training: of each β for the dedicated β-VAEs, a single one for an arm.
         at_grid_end: whether one lies at an end of the grid.
     """
 
@@ -50,15 +50,15 @@ def choose_dedicated(plan: Plan, runs: Runs) -> Choice:
     return Choice(tried=tuple(tried), rates=rates, at_grid_end=at_end)
 
 
-def choose_contender(plan: Plan, runs: Runs, label: str, dedicated: Sequence[float]) -> Choice:
-    """Of a contender: the rate of the lowest mean over β of its L over that of the dedicated β-VAE.
+def choose_arm(plan: Plan, runs: Runs, label: str, dedicated: Sequence[float]) -> Choice:
+    """Of an arm: the rate of the lowest mean over β of its L over that of the dedicated β-VAE.
 
     It is chosen at the largest budget, and serves the others too.
 
     Args:
         plan: of the comparison.
         runs: where it is trained.
-        label: of the contender.
+        label: of the arm.
         dedicated: L of the dedicated β-VAE of each β, on the validation split.
 
     Raises:
@@ -66,7 +66,7 @@ def choose_contender(plan: Plan, runs: Runs, label: str, dedicated: Sequence[flo
     """
     trials = []
     for rate in plan.grid:
-        found = runs.validation(plan.contender(label, rate, plan.seeds[0]))
+        found = runs.validation(plan.arm(label, rate, plan.seeds[0]))
         pairs = None if found is None else zip(found, dedicated, strict=True)
         trials.append(_trial(rate, None if pairs is None else statistics.fmean(ours / own for ours, own in pairs)))
     best = _best(trials, label)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mrvae_zoo.data.encoded_images import Pictures
+from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.recipe import Split
 
 
@@ -41,12 +41,12 @@ class DataSet:
 
     Attributes:
         name: as in recipes.
-        load: `load(root, split)` gives its images, (N, C, H, W) uint8, or `Pictures` to decode.
+        load: `load(root, split)` gives its images, (N, C, H, W) uint8, or `EncodedImages` to decode.
         valid: whether it has a validation split of its own, which `load` then gives too.
         facts: what the page of a model that was trained on it says of it; None where nothing is known.
     """
 
     name: str
-    load: Callable[[Path, Split], Tensor | Pictures]
+    load: Callable[[Path, Split], Tensor | EncodedImages]
     valid: bool = False
     facts: DataFacts | None = None

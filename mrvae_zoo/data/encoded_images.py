@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class EncodedImages:
     """Images that are not decoded yet.
 
     Attributes:
@@ -68,23 +68,23 @@ class StreamedImages(Dataset[Tensor]):
 
     def __init__(
         self,
-        pictures: Pictures,
+        encoded: EncodedImages,
         kept: Sequence[int],
         shape: tuple[int, int, int],
         device: torch.device = CPU,
     ) -> None:
-        """The images `kept` of `pictures`, which can all be decoded to `shape` (C, H, W), for a device."""
-        self.pictures, self.kept, self.shape, self.device = pictures, kept, shape, device
+        """The images `kept` of `encoded`, which can all be decoded to `shape` (C, H, W), for a device."""
+        self.encoded, self.kept, self.shape, self.device = encoded, kept, shape, device
 
     def __len__(self) -> int:
         return len(self.kept)
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.pictures.decode(self.kept[index], self.shape)
+        return self.encoded.decode(self.kept[index], self.shape)
 
     def to(self, device: torch.device) -> "StreamedImages":
         """The same for another device."""
-        return StreamedImages(self.pictures, self.kept, self.shape, device)
+        return StreamedImages(self.encoded, self.kept, self.shape, device)
 
     def read(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
         """For each index tensor (B,), in order: uint8 (B, C, H, W) on the device.
@@ -110,30 +110,30 @@ class StreamedImages(Dataset[Tensor]):
             raise ValueError(str(error).splitlines()[-1].removeprefix("ValueError: ")) from None
 
 
-def load_pictures(pictures: Pictures, shape: Shape) -> Tensor | StreamedImages:
+def load_encoded(encoded: EncodedImages, shape: Shape) -> Tensor | StreamedImages:
     """All images that can be read: (N, C, H, W) uint8, or streamed where that would take more than MEMORY_LIMIT.
 
     Every image is decoded once. Those that cannot be are left out; one warning counts and names them.
 
     Args:
-        pictures: at least one.
+        encoded: at least one.
         shape: (C, H, W) to convert and resize to; where H and W are None the images have to be of one size.
 
     Raises:
         ValueError: none can be read, or the sizes differ where they should not.
     """
-    full = _full_shape(pictures, shape)
-    size = len(pictures) * full[0] * full[1] * full[2]
-    images = torch.empty((len(pictures), *full), dtype=torch.uint8) if size <= MEMORY_LIMIT else None
+    full = _full_shape(encoded, shape)
+    size = len(encoded) * full[0] * full[1] * full[2]
+    images = torch.empty((len(encoded), *full), dtype=torch.uint8) if size <= MEMORY_LIMIT else None
 
     def fault(index: int) -> str | None:
         try:
-            image = pictures.decode(index, shape)
+            image = encoded.decode(index, shape)
         except ValueError as error:
             return str(error)
         if tuple(image.shape) != full:
             raise ValueError(
-                f"{pictures.label(index)} is {image.shape[2]}×{image.shape[1]} and others are {full[2]}×{full[1]}; "
+                f"{encoded.label(index)} is {image.shape[2]}×{image.shape[1]} and others are {full[2]}×{full[1]}; "
                 "say in the recipe what size all should get, such as data.size = [64, 64]"
             )
         if images is not None:
@@ -141,37 +141,37 @@ def load_pictures(pictures: Pictures, shape: Shape) -> Tensor | StreamedImages:
         return None
 
     with ThreadPoolExecutor(_workers()) as pool:
-        faults = list(pool.map(fault, range(len(pictures))))
+        faults = list(pool.map(fault, range(len(encoded))))
     kept = [index for index, message in enumerate(faults) if message is None]
     if not kept:
-        raise ValueError(f"{pictures.name}: none of {len(faults)} images can be read; {faults[0]}")
+        raise ValueError(f"{encoded.name}: none of {len(faults)} images can be read; {faults[0]}")
     if len(kept) < len(faults):
-        _warn(pictures, [index for index, message in enumerate(faults) if message is not None])
+        _warn(encoded, [index for index, message in enumerate(faults) if message is not None])
     if images is None:
-        return StreamedImages(pictures, kept, full)
+        return StreamedImages(encoded, kept, full)
     return images if len(kept) == len(images) else images[kept]
 
 
-def _full_shape(pictures: Pictures, shape: Shape) -> tuple[int, int, int]:
+def _full_shape(encoded: EncodedImages, shape: Shape) -> tuple[int, int, int]:
     """The shape that all images should get: where H and W are None, with the size of the first that can be read."""
     channels, height, width = shape
     if height is not None and width is not None:
         return channels, height, width
     message = ""
-    for index in range(len(pictures)):
+    for index in range(len(encoded)):
         try:
-            _, height, width = pictures.decode(index, shape).shape
+            _, height, width = encoded.decode(index, shape).shape
         except ValueError as error:
             message = message or str(error)
         else:
             return channels, height, width
-    raise ValueError(f"{pictures.name}: none of {len(pictures)} images can be read; {message}")
+    raise ValueError(f"{encoded.name}: none of {len(encoded)} images can be read; {message}")
 
 
-def _warn(pictures: Pictures, faulty: list[int]) -> None:
-    named = name_some([pictures.label(index) for index in faulty])
+def _warn(encoded: EncodedImages, faulty: list[int]) -> None:
+    named = name_some([encoded.label(index) for index in faulty])
     text = "%s: %d of %d images cannot be read and are left out: %s"
-    logger.warning(text, pictures.name, len(faulty), len(pictures), named)
+    logger.warning(text, encoded.name, len(faulty), len(encoded), named)
 
 
 def _workers() -> int:

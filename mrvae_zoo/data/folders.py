@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from mrvae_zoo.common.images import find_images, open_image
-from mrvae_zoo.data.encoded_images import Pictures
+from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.npz import read_npz
 from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.errors import UnknownNameError, nearest
@@ -22,7 +22,7 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 TEST_SHARE = 10  # one in so many images of an undivided folder
 
 
-def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tensor | Pictures:
+def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tensor | EncodedImages:
     """A split of the set in the folder `name` of the data root: (N, C, H, W) uint8, or images to decode.
 
     Raises:
@@ -41,7 +41,7 @@ def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tens
         )
     if any((folder / f"{each}.npz").exists() for each in SPLITS):
         return read_npz(folder / f"{split}.npz")
-    return Pictures(str(folder), split_folder(folder)[split], open_image)
+    return EncodedImages(str(folder), split_folder(folder)[split], open_image)
 
 
 def split_folder(folder: Path) -> dict[Split, list[Path]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrvae_zoo.common.images import decode_image, open_image
-from mrvae_zoo.data.encoded_images import Pictures
+from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.errors import MissingExtraError
 
@@ -21,7 +21,7 @@ TEST_SPLITS = ("test", "validation", "valid", "val")
 TEST_SHARE = 10  # one in so many rows, where a set has nothing but a training split
 
 
-def load_from_hub(name: str, split: Split) -> Pictures:
+def load_from_hub(name: str, split: Split) -> EncodedImages:
     """A split of the data set "datasets:org/name" or "datasets:org/name:config": images to decode.
 
     Its test split is that named "test", or else the one for validation, or else every tenth row of "train".
@@ -57,7 +57,7 @@ def load_from_hub(name: str, split: Split) -> Pictures:
     if len(rows) < (2 if split == "train" else 1):
         raise ValueError(f"{name} has {len(rows)} rows in its {split} split; expected more")
     table = Table(rows, _image_column(rows.features, name))
-    return Pictures(name, range(len(rows)), table.open)
+    return EncodedImages(name, range(len(rows)), table.open)
 
 
 class Table:

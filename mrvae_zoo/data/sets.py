@@ -17,7 +17,7 @@ from mrvae_zoo.common.noise import Noise
 from mrvae_zoo.common.table import Table
 from mrvae_zoo.data.cifar10 import CIFAR10
 from mrvae_zoo.data.data_set import DataFacts, DataSet
-from mrvae_zoo.data.encoded_images import Pictures, StreamedImages, load_pictures
+from mrvae_zoo.data.encoded_images import EncodedImages, StreamedImages, load_encoded
 from mrvae_zoo.data.folders import load_own
 from mrvae_zoo.data.hf_datasets import PREFIX, load_from_hub
 from mrvae_zoo.data.recipe import Binarization, DataRecipe, Split
@@ -129,9 +129,9 @@ def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> Ima
     own = _has_valid(recipe)  # also where no validation split is asked for: it checks the recipe
     taken = split == "valid" and not own
     loaded = _find(recipe.name, "train" if taken else split, root)
-    if isinstance(loaded, Pictures):
+    if isinstance(loaded, EncodedImages):
         chosen = _choose(recipe, split, len(loaded), taken=taken)
-        images = load_pictures(replace(loaded, items=loaded.items[chosen]), wanted)
+        images = load_encoded(replace(loaded, items=loaded.items[chosen]), wanted)
     else:
         images = _check(loaded, recipe.name, wanted)
         images = images[_choose(recipe, split, len(images), taken=taken)]
@@ -142,7 +142,7 @@ def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> Ima
     return replace(data, binarize=recipe.binarize, flip=recipe.flip and split == "train")
 
 
-def _find(name: str, split: Split, root: Path) -> Tensor | Pictures:
+def _find(name: str, split: Split, root: Path) -> Tensor | EncodedImages:
     if name.startswith(PREFIX):
         return load_from_hub(name, split)
     try:

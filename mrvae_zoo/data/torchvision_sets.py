@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.images import find_images, open_image
 from mrvae_zoo.data.data_set import DataFacts, DataSet
-from mrvae_zoo.data.encoded_images import Pictures
+from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.npz import read_npz
 from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.errors import MissingExtraError
@@ -116,7 +116,7 @@ def load_svhn(root: Path, split: Split) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(data.data))
 
 
-def load_celeba(root: Path, split: Split) -> Pictures:
+def load_celeba(root: Path, split: Split) -> EncodedImages:
     """CelebA's aligned faces, the middle 140×140 pixels of each: 162,770, 19,867 or 19,962 images to decode."""
     folder = root / "celeba"
     images, parts = folder / "img_align_celeba", folder / "list_eval_partition.txt"
@@ -132,7 +132,7 @@ def load_celeba(root: Path, split: Split) -> Pictures:
     paths = [images / Path(name).name for name, part in rows if part == number]
     if not paths:
         raise ValueError(f"{parts} names no images of the {split} split")
-    return Pictures("celeba", paths, open_face)
+    return EncodedImages("celeba", paths, open_face)
 
 
 def open_face(path: Path) -> "Image.Image":

@@ -20,7 +20,7 @@ LINE, OTHER, INK, FAINT = "#2f6fb0", "#c8552b", "#202024", "#6e6e76"
 
 
 def plot_curve(curve: RDCurve, path: Path, *, title: str) -> None:
-    """Write the picture of a curve; see `draw_curve`. A file that exists is overwritten."""
+    """Write the plot of a curve; see `draw_curve`. A file that exists is overwritten."""
     write_atomically(path, draw_curve(curve, title=title))
 
 
@@ -83,10 +83,10 @@ def over_beta(axes: "Axes") -> None:
 
 
 def to_png(figure: "Figure") -> bytes:
-    """The picture, without the version of what drew it."""
-    picture = BytesIO()
-    figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None})
-    return picture.getvalue()
+    """The plot as PNG, without the version of what drew it."""
+    file = BytesIO()
+    figure.savefig(file, dpi="figure", format="png", metadata={"Software": None})
+    return file.getvalue()
 
 
 def check_matplotlib() -> None:

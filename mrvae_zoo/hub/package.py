@@ -14,7 +14,7 @@ from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 from mrvae_zoo.hub.client import LIBRARY
 from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
 
-LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # of a picture in Markdown
+LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # of an image in Markdown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Package:
     Attributes:
         name: of the model, as its page says it.
         model: as loaded.
-        files: the content of each file, by name: five and the pictures of the page.
+        files: the content of each file, by name: five, and the images of the page.
     """
 
     name: str

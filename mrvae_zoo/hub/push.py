@@ -14,7 +14,7 @@ import torch
 from mrvae_zoo._version import __version__
 from mrvae_zoo.checkpoints.folder import load_checkpoint
 from mrvae_zoo.checkpoints.sources import check_repo_id, check_revision
-from mrvae_zoo.common.layout import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES
+from mrvae_zoo.common.layout import CURVE_PLOT, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.errors import HubError
 from mrvae_zoo.hub.client import (
     LONGEST_WAIT,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 # What an older version of a page may have left; other files of a repository are not ours to remove.
-PICTURES = (CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES)
+PAGE_IMAGES = (CURVE_PLOT, RECONSTRUCTIONS, SAMPLES)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -239,7 +239,7 @@ class _Push:
                 same = file is not None and file.blob_id == git_blob_id(content)
             if not same:
                 changed.append(name)
-        return changed, [name for name in PICTURES if name in there and name not in self.package.files]
+        return changed, [name for name in PAGE_IMAGES if name in there and name not in self.package.files]
 
     def _find_head(self) -> str:
         info = self._ask(lambda: self.api.model_info(self.repo_id, revision=self.branch))

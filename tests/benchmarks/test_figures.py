@@ -44,8 +44,8 @@ def figures(monkeypatch):
 
 
 @pytest.fixture
-def picture(figures):
-    return importlib.import_module("figures_picture")
+def plot(figures):
+    return importlib.import_module("figures_plot")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_readme_shows_the_results_there_are(figures):
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     expected = figures.insert(readme, figures.readme_part(results.records))
     assert readme == expected, "README.md does not show benchmarks/results/compare_*.json; run `make figures`"
-    path = RESULTS / figures.PICTURE
+    path = RESULTS / figures.PLOT
     assert path.exists() == bool(results.records)
     if results.records:
         with Image.open(path) as image:
@@ -87,28 +87,28 @@ def test_the_readme_shows_the_results_there_are(figures):
 
 def test_it_writes_both_and_leaves_the_rest_alone(figures, checkout):
     figures.write_figures(checkout)
-    readme, picture = checkout / "README.md", checkout / figures.RESULTS / figures.PICTURE
-    text, image = readme.read_bytes(), picture.read_bytes()
+    readme, plot = checkout / "README.md", checkout / figures.RESULTS / figures.PLOT
+    text, image = readme.read_bytes(), plot.read_bytes()
     before, _, rest = text.decode().partition(figures.BEGIN + "\n")
     part, _, after = rest.partition(figures.END)
     assert (before, after) == AROUND
     assert part == figures.readme_part((SHORT, RECORD))
-    assert f"]({picture.relative_to(checkout).as_posix()})" in part
+    assert f"]({plot.relative_to(checkout).as_posix()})" in part
     figures.write_figures(checkout)
-    assert (readme.read_bytes(), picture.read_bytes()) == (text, image)
-    assert sorted(path.name for path in picture.parent.iterdir()) == [
+    assert (readme.read_bytes(), plot.read_bytes()) == (text, image)
+    assert sorted(path.name for path in plot.parent.iterdir()) == [
         *("compare.png", "compare_a_short.json", "compare_b_converged.json", "startup.json")
     ]
 
 
-def test_the_picture_tells_its_files_by_their_bytes(figures, checkout):
+def test_the_plot_tells_its_files_by_their_bytes(figures, checkout):
     results = checkout / figures.RESULTS
     figures.write_figures(checkout)
-    with Image.open(results / figures.PICTURE) as image:
+    with Image.open(results / figures.PLOT) as image:
         assert image.text["Records"] == figures.read_results(results).digest
     path = results / "compare_a_short.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"draws": 3}), encoding="utf-8")
-    with Image.open(results / figures.PICTURE) as image:
+    with Image.open(results / figures.PLOT) as image:
         assert image.text["Records"] != figures.read_results(results).digest
 
 
@@ -171,9 +171,9 @@ def test_the_table_says_what_it_is_told(figures):
     ]
 
 
-def test_the_picture_shows_points_line_and_gaps(picture, drawn):
+def test_the_plot_shows_points_line_and_gaps(plot, drawn):
     record = replace(RECORD, data={"name": "cifar10"})
-    assert picture.draw((record, SHORT), digest="sum").startswith(b"\x89PNG")
+    assert plot.draw((record, SHORT), digest="sum").startswith(b"\x89PNG")
     plane, second, gaps, second_gaps = drawn[0].axes
     dedicated, ours, paper = plane.lines
     assert dedicated.get_xydata().tolist() == [[90.0, 40.0], [4.6, 130.0]]
@@ -205,9 +205,9 @@ def test_the_picture_shows_points_line_and_gaps(picture, drawn):
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 8])
-def test_nothing_written_runs_into_something_else(picture, drawn, count):
+def test_nothing_written_runs_into_something_else(plot, drawn, count):
     record = replace(RECORD, data={"name": "binarized_mnist"})
-    picture.draw((record,) * count, digest="sum")
+    plot.draw((record,) * count, digest="sum")
     (figure,) = drawn
     assert len(figure.axes) == 2 * count
     page = figure.bbox
@@ -229,7 +229,7 @@ def test_without_comparisons_it_says_so_in_a_line(figures, checkout, monkeypatch
     ):
         figures.main()
     assert (checkout / "README.md").read_bytes() == before
-    assert not (checkout / figures.RESULTS / figures.PICTURE).exists()
+    assert not (checkout / figures.RESULTS / figures.PLOT).exists()
     assert figures.readme_part(()) == ""
 
 
@@ -251,7 +251,7 @@ def test_a_readme_without_its_markers_is_an_error(figures, checkout, text):
     with pytest.raises(ValueError, match="README.md should hold the lines"):
         figures.write_figures(checkout)
     assert readme.read_bytes() == before
-    assert not (checkout / figures.RESULTS / figures.PICTURE).exists()
+    assert not (checkout / figures.RESULTS / figures.PLOT).exists()
 
 
 def test_a_broken_file_is_named_and_nothing_is_written(figures, checkout, monkeypatch):
@@ -262,4 +262,4 @@ def test_a_broken_file_is_named_and_nothing_is_written(figures, checkout, monkey
     monkeypatch.setattr(figures, "CHECKOUT", checkout)
     with pytest.raises(SystemExit, match="compare_a_short.json: budget is missing"):
         figures.main()
-    assert not (checkout / figures.RESULTS / figures.PICTURE).exists()
+    assert not (checkout / figures.RESULTS / figures.PLOT).exists()

@@ -84,7 +84,7 @@ def test_the_metadata_is_what_the_hub_reads(readme, default_model, tmp_path):
     assert metadata_load(tmp_path / "README.md") == data.to_dict()
 
 
-def test_the_markdown_shows_its_pictures_and_tables(card, readme, default_model):
+def test_the_markdown_shows_its_images_and_tables(card, readme, default_model):
     body = readme.split("\n---\n", 1)[1]
     tokens = MarkdownIt("commonmark").enable("table").parse(body)
     inline = [child for token in tokens if token.type == "inline" for child in token.children]

@@ -81,14 +81,14 @@ def test_a_gaussian_of_colour_images_of_ones_own(own_data, digits, tmp_path):
     assert "license" not in block
     assert "datasets" not in block
     assert "What licence `mine` is under is not known" in page
-    with Image.open(own_data / "mine" / "test" / "0.png") as first, picture_of(card, "reconstructions.png") as drawn:
+    with Image.open(own_data / "mine" / "test" / "0.png") as first, image_of(card, "reconstructions.png") as drawn:
         scale = -(-56 // 12)
         left = drawn.width - 16 - 3 * (12 * scale + 4) + 4
         tile = np.asarray(drawn.crop((left, 16, left + 12 * scale, 16 + 16 * scale)))
         assert (tile[::scale, ::scale] == np.asarray(first)).all()
 
 
-def picture_of(card, name):
+def image_of(card, name):
     return Image.open(BytesIO(card.files[name]))
 
 

@@ -60,9 +60,9 @@ def test_reconstruct_draws_a_row_a_beta_and_prints_what_it_costs(mrvae, digits, 
     with torch.no_grad():
         rate = default_model(default_model.preprocess(digits), 0.1).rate.mean().item()
     assert points[0]["rate"] == pytest.approx(rate, rel=1e-4)
-    picture = pixels(tmp_path / "grid.png")
-    assert picture.shape[0] == 2 * 16 + 3 * 60 - 4
-    tile = picture[16:72:2, -16 - 56 : -16 : 2]  # the last digit of the first row, at its own size
+    grid = pixels(tmp_path / "grid.png")
+    assert grid.shape[0] == 2 * 16 + 3 * 60 - 4
+    tile = grid[16:72:2, -16 - 56 : -16 : 2]  # the last digit of the first row, at its own size
     assert np.abs(tile - pixels(digits[-1])).max() < 0.01
     assert done.stderr == "wrote grid.png\n"
 
@@ -186,13 +186,13 @@ def test_curve_prints_the_published_one(mrvae, default_model):
     assert mrvae_zoo.RDCurve.from_json(json.dumps(data)) == default_model.curve
 
 
-def test_curve_draws_a_picture(mrvae, tmp_path):
+def test_curve_draws_a_plot(mrvae, tmp_path):
     done = ok(mrvae("curve", DEFAULT_MODEL, "-o", "curve.png", "--json"))
     assert json.loads(done.stdout)["points"]
     assert "wrote curve.png" in done.stderr
-    with Image.open(tmp_path / "curve.png") as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) > 400
+    with Image.open(tmp_path / "curve.png") as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 400
     again = mrvae("curve", DEFAULT_MODEL, "-o", "curve.png")
     assert again.returncode == 1
     assert "curve.png exists; pass --force" in again.stderr

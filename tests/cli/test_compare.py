@@ -19,7 +19,7 @@ def recipe(tmp_path):
     return "tiny.toml"
 
 
-def test_it_leaves_a_record_a_picture_and_a_table(mrvae, recipe, own_root, tmp_path):
+def test_it_leaves_a_record_a_plot_and_a_table(mrvae, recipe, own_root, tmp_path):
     command = ("compare", recipe, "--data-root", own_root, "-o", ".", "--betas", 3, "--arm", "paper", *QUICK)
     done = mrvae(*command, "--set", "training.epochs=1")
     assert done.returncode == 0, done.stderr
@@ -48,8 +48,8 @@ def test_it_leaves_a_record_a_picture_and_a_table(mrvae, recipe, own_root, tmp_p
         f"{record.betas[worst]:g}; cost {cost.mrvae.flops / cost.dedicated.flops:.3f} of the FLOPs "
         f"of the 3 dedicated trainings, {cost.mrvae.seconds:,.0f} seconds to their {cost.dedicated.seconds:,.0f}"
     )
-    with Image.open(tmp_path / "compare_tiny_short.png") as picture:
-        assert min(picture.size) > 400
+    with Image.open(tmp_path / "compare_tiny_short.png") as image:
+        assert min(image.size) > 400
     assert sorted(path.name.partition("-")[0] for path in (tmp_path / "runs" / "tiny").iterdir()) == [
         *["dedicated"] * 3,
         "mrvae",

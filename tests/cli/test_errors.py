@@ -135,8 +135,8 @@ def test_wrong_input(mrvae, folder, arguments, status, message):
 def test_force_overwrites(mrvae, folder):
     done = mrvae(*RECONSTRUCT, "digit.png", "--beta", 1, "-o", "exists.png", "--force")
     assert done.returncode == 0
-    with Image.open(folder / "exists.png") as picture:
-        assert picture.format == "PNG"
+    with Image.open(folder / "exists.png") as image:
+        assert image.format == "PNG"
 
 
 def test_export_without_its_extra(folder):

@@ -52,11 +52,11 @@ def test_other_sizes_are_resized_as_pillow_does(size):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "HSV"])
-def test_every_mode_gives_the_picture(mode):
+def test_every_mode_gives_the_image(mode):
     """A dark square on a bright ground stays one."""
-    picture = Image.new("RGB", (28, 28), "white")
-    picture.paste((0, 0, 0), (8, 8, 20, 20))
-    x = to_tensor(picture.convert(mode), (1, 28, 28))[0, 0]
+    drawn = Image.new("RGB", (28, 28), "white")
+    drawn.paste((0, 0, 0), (8, 8, 20, 20))
+    x = to_tensor(drawn.convert(mode), (1, 28, 28))[0, 0]
     assert x[14, 14] < 0.1
     assert x[2, 2] > 0.9
 

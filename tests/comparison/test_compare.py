@@ -111,10 +111,10 @@ def test_the_chosen_rates_are_the_best_on_the_validation_split(plan, compared):
     assert record.dedicated.learning_rate[1] == pytest.approx(between, rel=0.005)
     rates = record.dedicated.learning_rate
     base = [valid_loss(folder, plan.dedicated(b, rate, 0), b) for b, rate in zip(plan.betas, rates, strict=True)]
-    for label, side in record.contenders.items():
+    for label, side in record.all_arms.items():
         means = {}
         for rate in plan.grid:
-            trained = plan.contender(label, rate, 0)
+            trained = plan.arm(label, rate, 0)
             ratios = [valid_loss(folder, trained, b) / own for b, own in zip(plan.betas, base, strict=True)]
             means[rate] = sum(ratios) / len(ratios)
         assert side.learning_rate == min(means, key=means.get)
@@ -132,18 +132,18 @@ def test_the_figures_are_those_of_the_chosen_models_on_the_test_split(plan, comp
         return rate_distortion(load_pretrained(f"local-dir:{folder / run.name}"), data, betas, samples=DRAWS).points
 
     rates = record.dedicated.learning_rate
-    points = {"dedicated": [], **{label: [] for label in record.contenders}}
+    points = {"dedicated": [], **{label: [] for label in record.all_arms}}
     for seed in (0, 1):
         pairs = zip(plan.betas, rates, strict=True)
         points["dedicated"].append([measure(plan.dedicated(b, rate, seed), [b])[0] for b, rate in pairs])
-        for label, side in record.contenders.items():
-            points[label].append(measure(plan.contender(label, side.learning_rate, seed), plan.betas))
-    for label, side in (("dedicated", record.dedicated), *record.contenders.items()):
+        for label, side in record.all_arms.items():
+            points[label].append(measure(plan.arm(label, side.learning_rate, seed), plan.betas))
+    for label, side in (("dedicated", record.dedicated), *record.all_arms.items()):
         for i in range(len(plan.betas)):
             assert side.L[i] == pytest.approx(statistics.fmean(p[i].loss for p in points[label]), rel=1e-9)
             assert side.rate[i] == pytest.approx(statistics.fmean(p[i].rate for p in points[label]), rel=1e-9)
             assert side.distortion[i] == pytest.approx(statistics.fmean(p[i].distortion for p in points[label]))
-    for label, side in record.contenders.items():
+    for label, side in record.all_arms.items():
         for i in range(len(plan.betas)):
             assert side.gap[i] == pytest.approx(side.L[i] / record.dedicated.L[i] - 1, rel=1e-9)
             low, high = side.gap_interval[i]
@@ -167,7 +167,7 @@ def test_the_interval_takes_the_mean_over_seeds_of_an_image_first(plan, compared
         models = [load_pretrained(f"local-dir:{folder / run.name}") for run in runs]
         return torch.stack([example_losses(m, data, 10.0, samples=DRAWS).at(10.0) for m in models]).mean(0).numpy()
 
-    ours = images([plan.contender("mrvae", record.mrvae.learning_rate, seed) for seed in (0, 1)])
+    ours = images([plan.arm("mrvae", record.mrvae.learning_rate, seed) for seed in (0, 1)])
     own = images([plan.dedicated(10.0, record.dedicated.learning_rate[-1], seed) for seed in (0, 1)])
     drawn = np.random.default_rng(0).integers(0, 100, (4000, 100))
     gaps = ours[drawn].mean(1) / own[drawn].mean(1) - 1
@@ -189,8 +189,8 @@ def test_costs_are_those_of_the_chosen_runs(plan, compared):
     assert cost.dedicated.flops == sum(cost.dedicated.flops_per_beta)
     assert cost.dedicated.seconds == pytest.approx(sum(cost.dedicated.seconds_per_beta))
     spent = {"mrvae": cost.mrvae, **cost.arms}
-    for label, side in record.contenders.items():
-        runs = [plan.contender(label, side.learning_rate, seed) for seed in (0, 1)]
+    for label, side in record.all_arms.items():
+        runs = [plan.arm(label, side.learning_rate, seed) for seed in (0, 1)]
         assert spent[label].flops == plan.flops(runs[0]) <= cost.dedicated.flops_per_beta[0]
         assert spent[label].seconds == pytest.approx(seconds(runs))
 
@@ -380,10 +380,10 @@ def test_a_folder_of_a_run_that_diverged_is_refused_for_another_recipe(small, ow
 def test_a_curve_of_other_betas_is_measured_again(own_root, tmp_path, monkeypatch):
     """A run of a comparison at two β serves one at four."""
     two, four = make_plan(beta_count=2), make_plan(beta_count=4)
-    trained = two.contender("mrvae", 0.01, 0)
+    trained = two.arm("mrvae", 0.01, 0)
     first = make_runs(two, own_root, tmp_path / "runs").validation(trained)
     monkeypatch.setattr("mrvae_zoo.comparison.runs.train", refuse)
-    again = make_runs(four, own_root, tmp_path / "runs").validation(four.contender("mrvae", 0.01, 0))
+    again = make_runs(four, own_root, tmp_path / "runs").validation(four.arm("mrvae", 0.01, 0))
     assert len(again) == 4
     assert (again[0], again[-1]) == pytest.approx(first)
 

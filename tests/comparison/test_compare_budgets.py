@@ -60,7 +60,7 @@ def compare_made_up(valid, test, **changes):
     plan = make_plan(beta_count=2, budgets=(1.0, 2.0, 3.0), learning_rates=(0.01,), **changes)
 
     def by_run(gaps):
-        steps = [plan.contender("mrvae", 0.01, 0, budget=budget).recipe.training.max_steps for budget in plan.budgets]
+        steps = [plan.arm("mrvae", 0.01, 0, budget=budget).recipe.training.max_steps for budget in plan.budgets]
         assert len({*steps}) == 3
         return {(n, seed): gaps[seed][i] for seed in plan.seeds for i, n in enumerate(steps)}
 
@@ -112,14 +112,14 @@ def test_the_figures_of_a_budget_are_means_and_spreads_over_its_seeds():
         assert [loss / DEDICATED - 1 for loss in each.L] == pytest.approx(each.gap, abs=1e-12)
         ends = [end for interval in each.gap_interval for end in interval]
         assert ends == pytest.approx([gap for gap in each.gap for _ in range(2)], abs=1e-9)  # images are alike
-        run = plan.contender("mrvae", 0.01, 0, budget=each.budget)
+        run = plan.arm("mrvae", 0.01, 0, budget=each.budget)
         assert (each.flops, each.seconds) == (plan.flops(run), run.recipe.training.max_steps)
     assert record.mrvae.gap_spread == record.budgets[2].gap_spread
 
 
 def test_one_budget_is_the_headline_and_no_list():
     plan = make_plan(beta_count=2, budgets=(2.0,), learning_rates=(0.01,))
-    steps = plan.contender("mrvae", 0.01, 0).recipe.training.max_steps
+    steps = plan.arm("mrvae", 0.01, 0).recipe.training.max_steps
     gaps = {split: {(steps, 0): BAD} for split in ("valid", "test")}
     runs = MadeUp(folder=None, data_root=None, data=plan.recipe.data, shape=(1, 8, 8), total=plan.total, gaps=gaps)
     record = compare(plan, runs, name="tiny", draws=2)
@@ -144,7 +144,7 @@ def test_what_a_comparison_at_one_budget_trained_and_measured_serves_one_at_two(
     )
     runs = make_runs(two, own_root, folder)
     second = compare(two, runs, name="tiny", draws=2)
-    new = [two.contender(label, 0.01, seed).name for seed in two.seeds for label in ("mrvae", "paper")]
+    new = [two.arm(label, 0.01, seed).name for seed in two.seeds for label in ("mrvae", "paper")]
     assert sorted(trained) == sorted(new)
     assert measured == [*two.betas] * 4
     assert len(runs.validated) == two.total == one.total + 2

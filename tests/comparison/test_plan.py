@@ -21,9 +21,9 @@ def test_the_betas_are_log_spaced_and_named_by_their_count():
 
 @pytest.mark.parametrize("budget", [0.25, 1.0, 2.0, 3.0])
 @pytest.mark.parametrize("label", ["mrvae", "paper"])
-def test_a_contender_gets_the_operations_of_so_many_dedicated_runs(label, budget):
+def test_an_arm_gets_the_operations_of_so_many_dedicated_runs(label, budget):
     plan = make_plan(arms=("paper",), budgets=(budget,))
-    dedicated, run = plan.dedicated(1.0, 0.01, 0), plan.contender(label, 0.01, 0)
+    dedicated, run = plan.dedicated(1.0, 0.01, 0), plan.arm(label, 0.01, 0)
     gated = flops(plan, "shrinkage" if label == "mrvae" else "paper")
     training = run.recipe.training
     assert training.max_steps == math.floor(2 * 10 * budget * flops(plan, "none") / gated)
@@ -43,14 +43,14 @@ def test_operations_are_counted_at_beta_as_they_are_drawn():
     beta = torch.full((32,), 0.3)
     beta[:24] = 0.01
     step = training_flops(at_lowest.recipe.model, at_lowest.shape, beta)
-    one, other = (plan.contender("mrvae", 0.01, 0) for plan in (plain, at_lowest))
+    one, other = (plan.arm("mrvae", 0.01, 0) for plan in (plain, at_lowest))
     steps = other.recipe.training.max_steps
     assert at_lowest.flops(other) == pytest.approx(32 * steps * step, rel=0.01)
     assert steps > one.recipe.training.max_steps
 
 
 def test_twice_the_budget_is_twice_the_steps():
-    one, two = (make_plan(budgets=(b,)).contender("mrvae", 0.01, 0).recipe.training.max_steps for b in (1.0, 2.0))
+    one, two = (make_plan(budgets=(b,)).arm("mrvae", 0.01, 0).recipe.training.max_steps for b in (1.0, 2.0))
     assert two - 2 * one in (0, 1)
 
 
@@ -59,9 +59,9 @@ def test_at_a_budget_of_several_is_the_training_of_a_plan_of_that_one(label):
     """So that what an earlier comparison trained is found again; without a budget it is that of the largest."""
     plan = make_plan(arms=("paper",), budgets=(1.0, 2.0, 3.0))
     for budget in plan.budgets:
-        alone = make_plan(arms=("paper",), budgets=(budget,)).contender(label, 0.02, 5)
-        assert plan.contender(label, 0.02, 5, budget=budget) == alone
-    assert plan.contender(label, 0.02, 5) == alone
+        alone = make_plan(arms=("paper",), budgets=(budget,)).arm(label, 0.02, 5)
+        assert plan.arm(label, 0.02, 5, budget=budget) == alone
+    assert plan.arm(label, 0.02, 5) == alone
 
 
 def test_a_dedicated_run_is_the_recipe_without_gates_at_one_beta():
@@ -82,14 +82,14 @@ def test_only_the_model_draws_beta_as_the_recipe_says():
     assert dedicated == ObjectiveRecipe(name="beta_vae", beta=0.3162, beta_weighting=0.0)
     assert (dedicated.beta_at_ends, dedicated.beta_skew) == ((0.0, 0.0), 1.0)
     for label in ("mrvae", "paper"):
-        assert plan.contender(label, 0.01, 0).recipe.objective == plan.recipe.objective
+        assert plan.arm(label, 0.01, 0).recipe.objective == plan.recipe.objective
     assert plan.recipe.objective.beta_at_ends == (0.2, 0.1)
 
 
-def test_a_contender_is_the_recipe_but_for_its_length_and_an_arm_for_its_gating():
+def test_an_arm_is_the_recipe_but_for_its_length_and_its_gating():
     plan = make_plan(arms=("paper",))
     for label, gating in (("mrvae", "shrinkage"), ("paper", "paper")):
-        run = plan.contender(label, 0.02, 5)
+        run = plan.arm(label, 0.02, 5)
         assert run.recipe.model == replace(plan.recipe.model, gating=gating)
         assert run.recipe.objective == plan.recipe.objective
         training = replace(run.recipe.training, max_steps=None, epochs=2)

@@ -157,7 +157,7 @@ def figures(monkeypatch):
     return saved
 
 
-def test_the_picture_shows_losses_and_gaps(figures):
+def test_the_plot_shows_losses_and_gaps(figures):
     assert draw_comparison(RECORD).startswith(b"\x89PNG")
     left, right = figures[0].axes
     ours, paper, dedicated = left.lines
@@ -179,7 +179,7 @@ def test_the_picture_shows_losses_and_gaps(figures):
     assert figures[0].get_suptitle() == "tiny  (mine, test; converged, budget 1, 2 seeds)"
 
 
-def test_the_picture_of_several_budgets_says_that_arms_have_the_largest(figures):
+def test_the_plot_of_several_budgets_says_that_arms_have_the_largest(figures):
     draw_comparison(SEVERAL)
     draw_comparison(replace(SEVERAL, budget=3.0))
     labels = [text.get_text() for figure in figures for text in figure.axes[0].get_legend().get_texts()]
@@ -188,7 +188,7 @@ def test_the_picture_of_several_budgets_says_that_arms_have_the_largest(figures)
     assert figures[0].axes[0].lines[0].get_xydata().tolist() == [[0.1, 48.0], [10.0, 180.0]]
 
 
-def test_without_arms_the_picture_has_none(figures):
+def test_without_arms_the_plot_has_none(figures):
     draw_comparison(replace(SHORT, arms={}, seeds=(0,)))
     left, right = figures[0].axes
     assert (len(left.lines), len(right.lines)) == (2, 2)

@@ -183,7 +183,7 @@ def test_what_is_missing_or_damaged_is_named(root):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match="cannot be read"):
         load_data(recipe, "test", root, DIGIT)
-    np.savez(path, pictures=np.zeros((2, 28, 28), np.uint8))
+    np.savez(path, drawings=np.zeros((2, 28, 28), np.uint8))
     with pytest.raises(ValueError, match="has no array named images"):
         load_data(recipe, "test", root, DIGIT)
     np.savez(path, images=np.zeros((2, 28), np.float32))

@@ -26,7 +26,7 @@ def figures(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1, 2, 13, 60])
-def test_the_picture_shows_every_point_and_no_label_covers_another(figures, tmp_path, count):
+def test_the_plot_shows_every_point_and_no_label_covers_another(figures, tmp_path, count):
     curve = falling(count)
     plot_curve(curve, tmp_path / "curve.png", title="mrvae_mlp.mnist")
     (figure,) = figures

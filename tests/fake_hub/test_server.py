@@ -111,10 +111,10 @@ tell([*commits, answer.json()["commitOid"]])
 @pytest.mark.long
 def test_a_folder_is_uploaded_in_one_commit_and_files_are_deleted(hub: HubServer, hub_client: HubClient):
     folder = hub_client.folder / "run"
-    (folder / "pictures").mkdir(parents=True)
-    for name in ("a.txt", "pictures/b.txt"):
+    (folder / "images").mkdir(parents=True)
+    for name in ("a.txt", "images/b.txt"):
         (folder / name).write_text(name)
-    (folder / "pictures/c.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    (folder / "images/c.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
     (folder / "model.safetensors").write_bytes(WEIGHTS)
     code = """
 api.create_repo("zoo/m")
@@ -122,18 +122,18 @@ api.upload_folder(repo_id="zoo/m", folder_path="run")
 api.upload_file(repo_id="zoo/m", path_or_fileobj=b"more", path_in_repo="more")
 os.remove("run/a.txt")
 api.upload_folder(repo_id="zoo/m", folder_path="run", delete_patterns="*.txt")
-api.delete_folder("pictures", "zoo/m")
+api.delete_folder("images", "zoo/m")
 tell(error_of(api.delete_file, "none", "zoo/m"))
 """
     assert ask(hub_client, code) == ["RemoteEntryNotFoundError", 404]
     deleted, second, more, first, made = hub.commits("zoo/m")
-    names = {".gitattributes", "a.txt", "pictures/b.txt", "pictures/c.png", "model.safetensors"}
+    names = {".gitattributes", "a.txt", "images/b.txt", "images/c.png", "model.safetensors"}
     assert set(hub.files("zoo/m", first)) == names
     assert set(hub.files("zoo/m", more)) == names | {"more"}
     assert set(hub.files("zoo/m", second)) == names - {"a.txt"} | {"more"}
     assert set(hub.files("zoo/m", deleted)) == {".gitattributes", "model.safetensors", "more"}
     assert set(hub.files("zoo/m", made)) == {".gitattributes"}
-    assert sum(request["method"] == "PUT" for request in hub.requests("/storage/")) == 2  # the picture is not text
+    assert sum(request["method"] == "PUT" for request in hub.requests("/storage/")) == 2  # the image is not text
 
 
 @pytest.mark.long

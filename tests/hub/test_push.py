@@ -15,8 +15,8 @@ from mrvae_zoo.hub import client as hub_calls
 from mrvae_zoo.hub import package as hub_package
 
 FILES = {"README.md", "config.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
-PICTURES = {"rd_curve.png", "reconstructions.png", "samples.png"}
-OURS = FILES | PICTURES
+PAGE_IMAGES = {"rd_curve.png", "reconstructions.png", "samples.png"}
+OURS = FILES | PAGE_IMAGES
 REPO = "zoo/mrvae_mlp.mnist"
 
 
@@ -110,7 +110,7 @@ HfApi().create_commit("{REPO}", [CommitOperationAdd("NOTES.md", b"theirs")], com
 
 
 @pytest.mark.long
-def test_a_picture_that_the_page_lost_is_removed(hub, hub_client):
+def test_an_image_that_the_page_lost_is_removed(hub, hub_client):
     code = f"""
 from mrvae_zoo.hub import package as hub_package
 from mrvae_zoo import push_to_hub

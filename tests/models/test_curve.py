@@ -58,7 +58,7 @@ def test_what_the_curve_cannot_answer_is_an_error(question, message):
 
 
 def test_a_point_that_a_higher_beta_beats_is_left_out():
-    """Here β = 0.01 spends more than 0.1 for a worse picture: the answer lies between 0.1 and 1."""
+    """Here β = 0.01 spends more than 0.1 for a worse reconstruction: the answer lies between 0.1 and 1."""
     points = (RDPoint(beta=0.01, rate=110.0, distortion=53.0), *CURVE.points[1:])
     curve = RDCurve(points=points)
     assert curve.beta_for(distortion=60.0) == CURVE.beta_for(distortion=60.0)

@@ -1,4 +1,4 @@
-"""The one picture of all comparisons: rate-distortion planes, and below each of them the gap over β.
+"""The one plot of all comparisons: rate-distortion planes, and below each of them the gap over β.
 
 Told apart also by the colour-blind and in grey: the Multi-Rate VAE is blue and a line, the dedicated β-VAEs are orange
 and hollow points, arms are grey and dashed.
@@ -59,9 +59,9 @@ def draw(records: Sequence[ComparisonRecord], *, digest: str) -> bytes:
         gaps.set_ylabel("gap in L (%)", color=INK, fontsize=USUAL)
     for axes in (*planes[len(records) :], *below[len(records) :]):
         axes.remove()
-    picture = BytesIO()
-    figure.savefig(picture, dpi="figure", format="png", metadata={"Software": None, "Records": digest})
-    return picture.getvalue()
+    file = BytesIO()
+    figure.savefig(file, dpi="figure", format="png", metadata={"Software": None, "Records": digest})
+    return file.getvalue()
 
 
 def _draw_plane(axes: "Axes", record: ComparisonRecord, dashes: dict[str, Dash], *, first: bool) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a card: the curve, and what the model reconstructs and draws at several β.
+"""The images of a card: the plot of the curve, and what the model reconstructs and draws at several β.
 
 Letters: N images, C, H, W image.
 """
@@ -13,7 +13,7 @@ from mrvae_zoo.cards.subject import Subject
 from mrvae_zoo.checkpoints.registry import root
 from mrvae_zoo.common.grids import grid
 from mrvae_zoo.common.images import to_tensor
-from mrvae_zoo.common.layout import CURVE_PICTURE, RECONSTRUCTIONS, SAMPLES
+from mrvae_zoo.common.layout import CURVE_PLOT, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.data.sets import BINARIZE_SEED
 from mrvae_zoo.evaluation.plots import draw_curve
 from mrvae_zoo.evaluation.published import measured_split
@@ -25,14 +25,14 @@ SEED = 0
 DRAWABLE = (1, 3)  # channels
 
 
-def pictures(subject: Subject, data_root: Path | None) -> dict[str, bytes]:
+def page_images(subject: Subject, data_root: Path | None) -> dict[str, bytes]:
     """PNG files by name; of images that are neither grey nor RGB the curve alone.
 
     Raises:
         ValueError: images of the test split are needed and `data_root` is not given.
     """
     dedicated = () if subject.comparison is None else subject.comparison.dedicated
-    drawn = {CURVE_PICTURE: draw_curve(subject.curve, title=subject.name, dedicated=dedicated)}
+    drawn = {CURVE_PLOT: draw_curve(subject.curve, title=subject.name, dedicated=dedicated)}
     if subject.config.input_shape[0] not in DRAWABLE:
         return drawn
     x = sample_inputs(subject, data_root)
