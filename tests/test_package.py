@@ -2,6 +2,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from helpers import CHECKOUT, DEFAULT_MODEL, python_of
 
 import mrvae_zoo
 
@@ -30,6 +32,71 @@ def test_what_needs_no_torch_imports_none(code):
 
 def test_the_check_above_can_see_torch():
     assert "torch" in imported_by("import mrvae_zoo; mrvae_zoo.MultiRateVAE")
+
+
+TYPED = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+import mrvae_zoo
+
+model = mrvae_zoo.load_pretrained("mrvae_mlp.mnist")
+x = torch.rand(4, 1, 28, 28)
+for beta in (0.1, torch.tensor(0.1), torch.full((4,), 0.1)):
+    rate: torch.Tensor = model(x, beta).rate
+    posterior: mrvae_zoo.Posterior = model.encode(x, beta)
+    images: torch.Tensor = model.decode(posterior.mode(), beta)
+plain: mrvae_zoo.FixedRateVAE = model.at(0.1)
+plain.encode(x), plain.sample(3), plain.sample(3, 0.1)
+model.sample(3, 0.1)
+mrvae_zoo.save_pretrained(model, "a")
+model.save_pretrained("b", dtype=torch.float16)
+multi: mrvae_zoo.MultiRateVAE = mrvae_zoo.MultiRateVAE.from_pretrained("local-dir:a")
+loader = DataLoader(TensorDataset(x), batch_size=2)
+curve: mrvae_zoo.RDCurve = mrvae_zoo.rate_distortion(multi, loader, [0.1, 1.0])
+multi.curve = curve
+bound: float = mrvae_zoo.importance_weighted_bound(model, x, 1.0, samples=2)
+mrvae_zoo.compare_curves(model.curve, curve)
+
+
+def never_called() -> None:
+    mrvae_zoo.push_to_hub(model, "org/name")
+    model.push_to_hub("org/name", private=True)
+    recipe: mrvae_zoo.Recipe = mrvae_zoo.read_recipe("recipe.toml")
+    data: mrvae_zoo.ImageData = mrvae_zoo.load_data(recipe.data, "test", "data", recipe.model.input_shape)
+    mrvae_zoo.train(recipe, "data", "run").at(0.1)
+    mrvae_zoo.export(model, "model.onnx", format="onnx")
+    mrvae_zoo.rate_distortion(model, data, [0.1])
+"""
+
+
+def test_what_a_user_writes_runs_and_passes_a_strict_type_checker(tmp_path):
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "readme.py").write_text(python_of(readme)[0], encoding="utf-8")
+    (tmp_path / "typed.py").write_text(TYPED, encoding="utf-8")
+    (tmp_path / "examples").symlink_to(CHECKOUT / "examples")
+    for file in ("readme.py", "typed.py"):
+        subprocess.run([sys.executable, file], cwd=tmp_path, check=True, capture_output=True)
+    wrong = TYPED + 'model.encode(x, "0.1")\n'
+    (tmp_path / "wrong.py").write_text(wrong, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "readme.py", "typed.py", "wrong.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    faults = [line for line in done.stdout.splitlines() if ": error: " in line]
+    assert len(faults) == 2, done.stdout + done.stderr  # of both kinds of model
+    assert all(line.startswith("wrong.py:") and 'Argument 2 to "encode"' in line for line in faults)
+
+
+def test_a_model_saves_itself_and_is_loaded_by_its_class(tmp_path, default_model):
+    default_model.save_pretrained(tmp_path / "multi")
+    default_model.at(0.5).save_pretrained(tmp_path / "fixed")
+    multi = mrvae_zoo.MultiRateVAE.from_pretrained(f"local-dir:{tmp_path / 'multi'}", dtype=torch.float64)
+    fixed = mrvae_zoo.FixedRateVAE.from_pretrained(f"local-dir:{tmp_path / 'fixed'}")
+    assert (multi.dtype, multi.curve, multi.recipe) == (torch.float64, default_model.curve, default_model.recipe)
+    assert (CHECKOUT / "registry" / DEFAULT_MODEL / "recipe.toml").read_text(encoding="utf-8") == fixed.recipe
+    assert fixed.beta == 0.5
+    with pytest.raises(ValueError, match=r"fixed is a FixedRateVAE; load it with FixedRateVAE.from_pretrained"):
+        mrvae_zoo.MultiRateVAE.from_pretrained(f"local-dir:{tmp_path / 'fixed'}")
+    with pytest.raises(ValueError, match="unknown model 'mrvae_mlp.mnits'; did you mean mrvae_mlp.mnist"):
+        mrvae_zoo.MultiRateVAE.from_pretrained("mrvae_mlp.mnits")
 
 
 def test_every_public_name_is_there():

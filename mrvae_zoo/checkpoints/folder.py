@@ -5,6 +5,7 @@ Everything that the config asks for is compared with the header of the weights b
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from mrvae_zoo._version import __version__
 from mrvae_zoo.common.files import write_atomically
-from mrvae_zoo.common.layout import CONFIG, CURVE, WEIGHTS
+from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping, to_plain
 from mrvae_zoo.errors import CheckpointError
 from mrvae_zoo.models.config import ModelConfig
@@ -63,9 +64,9 @@ class CheckpointConfig:
 
 
 def save_pretrained(
-    model: MultiRateVAE | FixedRateVAE, folder: str | Path, *, dtype: torch.dtype | None = None
+    model: MultiRateVAE | FixedRateVAE, folder: str | os.PathLike[str], *, dtype: torch.dtype | None = None
 ) -> None:
-    """Write config.json, model.safetensors and, where the model has a curve, rd_curve.json into `folder`.
+    """Write config.json, model.safetensors and, where the model has them, rd_curve.json and recipe.toml into `folder`.
 
     Args:
         model: any model of the zoo.
@@ -96,6 +97,8 @@ def save_pretrained(
         (folder / CURVE).unlink(missing_ok=True)
     else:
         write_atomically(folder / CURVE, model.curve.to_json())
+    if model.recipe is not None:
+        write_atomically(folder / RECIPE, model.recipe)
     write_atomically(folder / WEIGHTS, content)
     write_atomically(folder / CONFIG, json.dumps(config, indent=1) + "\n")
 
@@ -177,6 +180,11 @@ def load_checkpoint(
             model.curve = RDCurve.read(folder / CURVE)
         except (ValueError, OSError) as error:
             raise CheckpointError(str(error)) from None
+    if (folder / RECIPE).exists():
+        try:
+            model.recipe = (folder / RECIPE).read_text(encoding="utf-8")
+        except (ValueError, OSError) as error:
+            raise CheckpointError(f"{folder / RECIPE} cannot be read: {error}") from None
     # The buffers that no checkpoint holds are still where the skeleton made them.
     return model.to(device, dtype).eval()
 

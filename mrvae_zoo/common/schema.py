@@ -125,6 +125,7 @@ def _describe(annotation: Any) -> str:
     return names.get(annotation, str(annotation))
 
 
-def _at_least(name: str, value: int | None, low: int) -> None:
+def check_at_least(name: str, value: int | None, low: int) -> None:
+    """Raise a ValueError that names the value where it is below `low`; None is no value."""
     if value is not None and value < low:
         raise ValueError(f"{name}={value} should be at least {low}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from mrvae_zoo.common.schema import _at_least
+from mrvae_zoo.common.schema import check_at_least
 
 Binarization = Literal["none", "static", "dynamic"]
 Split = Literal["train", "valid", "test"]
@@ -32,7 +32,7 @@ class DataRecipe:
     held_out: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("limit", self.limit, 1)
-        _at_least("held_out", self.held_out, 0)
+        check_at_least("limit", self.limit, 1)
+        check_at_least("held_out", self.held_out, 0)
         for side in self.size or ():
-            _at_least("size", side, 1)
+            check_at_least("size", side, 1)

@@ -103,7 +103,7 @@ class ImageData:
         return described
 
 
-def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> ImageData:
+def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: Shape) -> ImageData:
     """A split as a recipe wants it: limited and flipped (training only), and binarised.
 
     A name that is not registered is a folder under `root` (see `mrvae_zoo.data.folders`), or "datasets:org/name" of the
@@ -112,7 +112,7 @@ def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> Ima
     again.
 
     Args:
-        recipe: the [data] of a recipe.
+        recipe: the [data] of a recipe (`recipe.data`), or the name of a set that is taken as it is.
         split: "train", "valid" or "test".
         root: the folder of data sets (`--data-root`).
         shape: the model's input_shape (C, H, W), which images are converted and resized to; (C, None, None) keeps
@@ -123,6 +123,8 @@ def load_data(recipe: DataRecipe, split: Split, root: Path, shape: Shape) -> Ima
             split is asked for, and `held_out` makes none, or the set has its own beside it.
         FileNotFoundError: the set is not there; the message says what to put where.
     """
+    recipe = DataRecipe(name=recipe) if isinstance(recipe, str) else recipe
+    root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --data-root is the folder that holds the data sets")
     wanted = _wanted_shape(recipe, shape)

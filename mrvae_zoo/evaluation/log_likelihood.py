@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.noise import seeded_generator
-from mrvae_zoo.data.sets import ImageData
-from mrvae_zoo.evaluation.rate_distortion import CHUNK, _decode, _noise
+from mrvae_zoo.evaluation.examples import Examples, chunks, count
+from mrvae_zoo.evaluation.rate_distortion import CHUNK, decode_and_compare, draw_noise
 from mrvae_zoo.models.posterior import Posterior
 from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
 
@@ -18,7 +18,7 @@ BLIND_BELOW = 0.6  # the β below which importance weighting does not see what i
 @torch.no_grad()
 def importance_weighted_bound(
     model: MultiRateVAE | FixedRateVAE,
-    data: ImageData,
+    data: Examples,
     beta: float,
     *,
     samples: int = 100,
@@ -35,7 +35,7 @@ def importance_weighted_bound(
 
     Args:
         model: in eval mode.
-        data: where to measure.
+        data: where to measure, as `rate_distortion` takes it.
         beta: at least 0.6.
         samples: K, at least 1.
         seed: of the draws; those of a smaller K are the first ones of a larger.
@@ -56,27 +56,30 @@ def importance_weighted_bound(
     if samples < 1:
         raise ValueError(f"samples={samples} should be at least 1")
     network = model.at(beta)
-    data = data.to(model.device)
-    total = torch.zeros((), dtype=torch.float64)
-    for number, x in enumerate(data.batches(CHUNK)):
+    total, examples, known = torch.zeros((), dtype=torch.float64), 0, count(data)
+    for number, x in enumerate(chunks(data, CHUNK, device=model.device)):
         generator = seeded_generator(seed, number)
         parts = x.split(batch_size)
         posteriors = [network.encode(part) for part in parts]  # once for all draws
         log_sums = [torch.full((len(part),), -math.inf, dtype=torch.float64) for part in parts]
         for _ in range(samples):  # one draw at a time: the memory does not grow with K
-            (noise,) = _noise(network, x, 1, generator)
+            (noise,) = draw_noise(network, x, 1, generator)
             for i, part_noise in enumerate(noise.split(batch_size)):
                 log_weights = _log_weights(network, parts[i], posteriors[i], part_noise)
                 log_sums[i] = torch.logaddexp(log_sums[i], log_weights)
         total += torch.cat(log_sums).sum() - len(x) * math.log(samples)
-        progress(min(1.0, (number + 1) * CHUNK / len(data)))
-    return total.item() / len(data)
+        examples += len(x)
+        if known is not None:
+            progress(examples / known)
+    if examples == 0:
+        raise ValueError("data holds no examples")
+    return total.item() / examples
 
 
 def _log_weights(network: FixedRateVAE, x: Tensor, posterior: Posterior, noise: Tensor) -> Tensor:
     """The log of p(x|z) p(z) / q(z|x) at the z that `noise` (B, Z, ...) gives: (B,) float64 on the CPU."""
     z = posterior.displaced(noise)
-    _, distortion = _decode(network, x, z)
+    _, distortion = decode_and_compare(network, x, z)
     z, log_var, noise = (each.cpu().double() for each in (z, posterior.log_var, noise))
     log_ratio = 0.5 * (noise.square() - z.square() + log_var).flatten(1).sum(1)  # of p(z) to q(z|x)
     log_likelihood = -distortion.cpu().double()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.noise import seeded_generator
-from mrvae_zoo.data.sets import ImageData
+from mrvae_zoo.evaluation.examples import Examples, chunks, count, describe
 from mrvae_zoo.evaluation.total_correlation import decompose
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve, RDPoint
@@ -28,7 +28,7 @@ CORRELATED, AT_ONCE = 1000, 20  # draws of z that total correlation is measured 
 @torch.no_grad()
 def rate_distortion(
     model: MultiRateVAE | FixedRateVAE,
-    data: ImageData,
+    data: Examples,
     betas: Sequence[float],
     *,
     samples: int = 1,
@@ -50,7 +50,8 @@ def rate_distortion(
 
     Args:
         model: in eval mode; a FixedRateVAE has its own β only.
-        data: where to measure.
+        data: where to measure: a tensor (N, C, H, W) as the model takes it, a DataLoader of such batches (or of tuples
+            that begin with one), or a split of a data set (`load_data`).
         betas: rising.
         samples: draws of z for an example and β, at least 1.
         seed: of these draws, the same for every β.
@@ -67,13 +68,17 @@ def rate_distortion(
         ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
     """
     networks = [model.at(beta) for beta in betas]
-    data = data.to(model.device)
+    if not networks:
+        raise ValueError("betas is empty; name at least one β")
     rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     sums = torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), dtype=torch.float64)
     for x, noise in _with_noise(model, data, samples, seed, batch_size, progress, first=rank, step=processes):
         sums += torch.stack([_sum(_measure(network, x, noise)) for network in networks])
     if accelerator is not None and processes > 1:
         sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
+    examples = round(sums[0, 0].item())
+    if examples == 0:
+        raise ValueError("data holds no examples")
     points = []
     for beta, row in zip(betas, sums, strict=True):
         total = _Sums(*row.split(_Sums.sizes(model.latent_dim)))
@@ -81,14 +86,14 @@ def rate_distortion(
         variance = total.square / total.places - (total.mean / total.places).square()
         point = RDPoint(
             beta=beta,
-            rate=total.rate.item() / len(data),
-            distortion=total.distortion.item() / len(data),
+            rate=total.rate.item() / examples,
+            distortion=total.distortion.item() / examples,
             active_units=int((variance > ACTIVE).sum()),
-            psnr=total.psnr.item() / len(data) if _has_psnr(model.config) else None,
-            total_correlation=_total_correlation(model.at(beta), data, seed) if total_correlation else None,
+            psnr=total.psnr.item() / examples if _has_psnr(model.config) else None,
+            total_correlation=_total_correlation(model.at(beta), data, examples, seed) if total_correlation else None,
         )
         points.append(point)
-    return RDCurve(points=tuple(points), data=data.describe(), samples=samples, seed=seed)
+    return RDCurve(points=tuple(points), data=describe(data, examples), samples=samples, seed=seed)
 
 
 class Losses(NamedTuple):
@@ -105,7 +110,7 @@ class Losses(NamedTuple):
 @torch.no_grad()
 def example_losses(
     model: MultiRateVAE | FixedRateVAE,
-    data: ImageData,
+    data: Examples,
     beta: float,
     *,
     samples: int = 1,
@@ -132,14 +137,14 @@ def example_losses(
         ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
     """
     network = model.at(beta)
-    parts = _with_noise(model, data.to(model.device), samples, seed, batch_size, progress)
+    parts = _with_noise(model, data, samples, seed, batch_size, progress)
     measured = [_measure(network, x, noise) for x, noise in parts]
     return Losses(torch.cat([each.rate for each in measured]), torch.cat([each.distortion for each in measured]))
 
 
 def _with_noise(
     model: MultiRateVAE | FixedRateVAE,
-    data: ImageData,
+    data: Examples,
     samples: int,
     seed: int,
     batch_size: int,
@@ -151,21 +156,24 @@ def _with_noise(
     """Examples (B, C, H, W) of every `step`-th chunk from `first` on, and the noise of their draws (S, B, Z, ...)."""
     if samples < 1:
         raise ValueError(f"samples={samples} should be at least 1")
-    for number, x in zip(itertools.count(first, step), data.batches(CHUNK, first=first, step=step)):
-        noise = _noise(model, x, samples, seeded_generator(seed, number))
+    total = count(data)
+    parts = chunks(data, CHUNK, device=model.device, first=first, step=step)
+    for number, x in zip(itertools.count(first, step), parts):
+        noise = draw_noise(model, x, samples, seeded_generator(seed, number))
         yield from zip(x.split(batch_size), noise.split(batch_size, dim=1), strict=True)
-        progress(min(1.0, (number + 1) * CHUNK / len(data)))
+        if total is not None:
+            progress(min(1.0, (number + 1) * CHUNK / total))
 
 
-def _total_correlation(network: FixedRateVAE, data: ImageData, seed: int) -> float:
+def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, seed: int) -> float:
     """Of q(z) over the data, in nats."""
-    means, log_vars = zip(*(network.encode(x) for x in data.batches(CHUNK)), strict=True)
+    means, log_vars = zip(*(network.encode(x) for x in chunks(data, CHUNK, device=network.device)), strict=True)
     posterior = Posterior(torch.cat(means), torch.cat(log_vars))
     drawn = posterior.sample(seeded_generator(seed, 0))[:CORRELATED]
     total = 0.0
     for start in range(0, len(drawn), AT_ONCE):
         z = drawn[start : start + AT_ONCE]
-        total += decompose(z, *posterior, examples=len(data), start=start).total_correlation.double().sum().item()
+        total += decompose(z, *posterior, examples=examples, start=start).total_correlation.double().sum().item()
     return total / len(drawn)
 
 
@@ -179,8 +187,9 @@ class _Measured(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """Sums over examples at one β, in float64: of rate, distortion and PSNR, and over places of the posterior mean."""
+    """Sums over examples at one β, in float64: how many, their rate, distortion and PSNR, and over places of means."""
 
+    examples: Tensor
     rate: Tensor
     distortion: Tensor
     psnr: Tensor
@@ -191,7 +200,7 @@ class _Sums(NamedTuple):
     @staticmethod
     def sizes(latents: int) -> list[int]:
         """Of each field, for Z latents."""
-        return [1, 1, 1, 1, latents, latents]
+        return [1, 1, 1, 1, 1, latents, latents]
 
 
 def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> _Measured:
@@ -199,7 +208,7 @@ def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> _Measured:
     distortion, psnr = torch.zeros(2, len(x), dtype=torch.float64)
     posterior = network.encode(x)  # once for all draws
     for each in noise:
-        reconstruction, its_distortion = _decode(network, x, posterior.displaced(each))
+        reconstruction, its_distortion = decode_and_compare(network, x, posterior.displaced(each))
         distortion += its_distortion.cpu().double() / len(noise)
         if _has_psnr(network.config):
             psnr += _psnr(reconstruction, x, network.config).cpu().double() / len(noise)
@@ -210,6 +219,7 @@ def _sum(measured: _Measured) -> Tensor:
     """The fields of `_Sums`, one after the other."""
     mean = measured.mean.movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
     fields = _Sums(
+        examples=torch.tensor([len(measured.rate)], dtype=torch.float64),
         rate=measured.rate.sum(0, keepdim=True),
         distortion=measured.distortion.sum(0, keepdim=True),
         psnr=measured.psnr.sum(0, keepdim=True),
@@ -220,14 +230,14 @@ def _sum(measured: _Measured) -> Tensor:
     return torch.cat(fields)
 
 
-def _decode(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+def decode_and_compare(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """The clamped mean of p(x|z) (B, C, H, W) and −log p(x|z) in nats (B,), as `network(x)` gives them."""
     likelihood = make_likelihood(network.config)
     output = crop(network.decoder(z, None), (x.shape[2], x.shape[3]))  # what a spatial model padded
     return likelihood.mean(output), likelihood.distortion(output, x)
 
 
-def _noise(model: MultiRateVAE | FixedRateVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+def draw_noise(model: MultiRateVAE | FixedRateVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
     """(S, B, Z, ...), drawn one after the other, so that the first ones do not depend on how many there are."""
     shape = (len(x), *model.latent_shape((x.shape[2], x.shape[3])))
     like = next(model.parameters())

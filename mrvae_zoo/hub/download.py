@@ -52,7 +52,7 @@ def find_commit(repo_id: str, revision: str | None = None) -> str:
 
 
 def fetch(repo_id: str, commit: str, *, token: str | None = None, cache_dir: Path | None = None) -> Path:
-    """The folder of a model at a commit, with config.json, model.safetensors and, where there is one, rd_curve.json.
+    """The folder of a model at a commit: config.json, model.safetensors and, where there are, the curve and the recipe.
 
     What is in the cache is not asked for again.
 
@@ -71,7 +71,8 @@ def fetch(repo_id: str, commit: str, *, token: str | None = None, cache_dir: Pat
     if config is None:
         raise HubError(f"{repo_id} is not an MR-VAE repository: it has no {CONFIG}; see: mrvae list --hub")
     expected = _read_checksum(config, repo_id)
-    files.get(CURVE)  # before the weights: whoever finds these knows that it was asked for
+    for name in (CURVE, RECIPE):  # before the weights: whoever finds these knows that they were asked for
+        files.get(name)
     weights = files.get(WEIGHTS)
     if weights is None:
         raise HubError(f"{repo_id} has no {WEIGHTS}; see: mrvae list --hub")

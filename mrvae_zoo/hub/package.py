@@ -1,12 +1,13 @@
 """What a push sends: the files of a model and of its page, checked before the first byte goes out."""
 
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrvae_zoo.cards.card import make_card
-from mrvae_zoo.checkpoints.folder import load_checkpoint
+from mrvae_zoo.checkpoints.folder import load_checkpoint, save_pretrained
 from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL
 from mrvae_zoo.common.layout import CONFIG, CURVE, README, RECIPE, WEIGHTS
@@ -57,7 +58,7 @@ def find_folder(source: str | Path) -> tuple[Path, str | None]:
 
 
 def make_package(
-    source: str | Path,
+    source: str | Path | MultiRateVAE | FixedRateVAE,
     repo_id: str,
     *,
     data_root: Path | None = None,
@@ -66,7 +67,7 @@ def make_package(
     """The files that a push of a model to a repository sends, all of them checked.
 
     Args:
-        source: the folder of a training, or a name of the registry.
+        source: the folder of a training, a name of the registry, or a model with its curve and its recipe.
         repo_id: that the page speaks of.
         data_root: to measure the curve again on the data sets there, see `check_curve`.
         progress: of that, see `rate_distortion`.
@@ -76,6 +77,11 @@ def make_package(
         FileNotFoundError: the recipe or the data set is not there.
         MissingExtraError: matplotlib is not installed.
     """
+    if not isinstance(source, str | Path):
+        _check_complete(source)
+        with tempfile.TemporaryDirectory() as saved:
+            save_pretrained(source, saved)
+            return make_package(Path(saved), repo_id, data_root=data_root, progress=progress)
     folder, name = find_folder(source)
     model = load_checkpoint(folder)
     if model.curve is None:
@@ -87,6 +93,19 @@ def make_package(
     files = {file: (folder / file).read_bytes() for file in (RECIPE, CONFIG, WEIGHTS, CURVE)} | page.files
     check_page(files)
     return Package(name=name, model=model, files=files)
+
+
+def _check_complete(model: MultiRateVAE | FixedRateVAE) -> None:
+    """Raise a ValueError where a model lacks what its page has to say."""
+    if model.curve is None or "name" not in model.curve.data:
+        raise ValueError(
+            "this model has no curve that names the data set it was measured on, which its page shows; set "
+            "model.curve = mrvae_zoo.rate_distortion(model, data, betas), with data from mrvae_zoo.load_data"
+        )
+    if model.recipe is None:
+        raise ValueError(
+            f"this model has no recipe, which its page shows; set model.recipe to the text of its {RECIPE}"
+        )
 
 
 def check_curve(

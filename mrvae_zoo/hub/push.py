@@ -31,6 +31,7 @@ from mrvae_zoo.hub.client import (
 )
 from mrvae_zoo.hub.download import fetch, git_blob_id, is_commit
 from mrvae_zoo.hub.package import Package, make_package
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -61,7 +62,7 @@ class Pushed:
 
 
 def push_to_hub(
-    source: str | Path,
+    source: str | Path | MultiRateVAE | FixedRateVAE,
     repo_id: str,
     *,
     private: bool = False,
@@ -79,7 +80,7 @@ def push_to_hub(
     repository holds the same files already, no commit is made.
 
     Args:
-        source: the folder of a training, or a name of the registry.
+        source: the folder of a training, a name of the registry, or a model with its curve and its recipe.
         repo_id: "org/name"; made where it is missing.
         private: make it a private one.
         revision: the branch, made where it is missing; None is the main branch.

@@ -94,7 +94,7 @@ OUTPUTS: dict[Part, tuple[str, ...]] = {
 
 def export(
     model: MultiRateVAE | FixedRateVAE,
-    path: Path,
+    path: str | Path,
     *,
     format: Format,  # noqa: A002 (the word of the command line)
     part: Part = "model",
@@ -117,7 +117,7 @@ def export(
                 raise MissingExtraError(package, "export")
     config = json.dumps(to_plain(model.config))
     program = trace(model, part)
-    write_atomically(path, onnx_bytes(program, part, config) if format == "onnx" else pt2_bytes(program, config))
+    write_atomically(Path(path), onnx_bytes(program, part, config) if format == "onnx" else pt2_bytes(program, config))
 
 
 def trace(model: MultiRateVAE | FixedRateVAE, part: Part) -> torch.export.ExportedProgram:

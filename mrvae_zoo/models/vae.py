@@ -5,16 +5,16 @@
 Letters: B batch, C, H, W image, Z latents. Rates and distortions are in nats per example.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeAlias, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from mrvae_zoo.common.face import public
 from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.gating.beta import TOLERANCE, check_beta, values_can_be_read
 from mrvae_zoo.gating.layers import fold
@@ -35,8 +35,11 @@ COMPILED = ("_call", "_encode", "_decode")
 CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
 LOG_VAR_RANGE = (-30.0, 20.0)  # beyond it one odd example in training overflows the rate of the whole batch
 
+MaybeNone: TypeAlias = Any  # None, for those who ask; whoever knows better may use it without asking
+
 P = ParamSpec("P")
 R = TypeVar("R")
+V = TypeVar("V")
 
 
 class VAEOutput(NamedTuple):
@@ -58,7 +61,16 @@ class VAEOutput(NamedTuple):
 
 
 class _VAE(nn.Module):
-    """What the two kinds of model share. Holds no state between calls."""
+    """What the two kinds of model share. Holds no state between calls.
+
+    Attributes:
+        config: what the model is.
+        curve: the rate-distortion curve that was measured on it, or None.
+        recipe: the text of the recipe.toml that it was trained with, or None.
+    """
+
+    if TYPE_CHECKING:
+        __call__: Callable[..., VAEOutput]
 
     def __init__(self, config: ModelConfig, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
@@ -66,7 +78,8 @@ class _VAE(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.gating = make_gating(config)
-        self.curve: RDCurve | None = None
+        self.curve: RDCurve | MaybeNone = None
+        self.recipe: str | None = None
         self._likelihood = make_likelihood(config)
 
     @property
@@ -118,6 +131,19 @@ class _VAE(nn.Module):
             low, high = self.config.data_range
             x = low + (high - low) * x
         return x.to(self.device, self.dtype)
+
+    def save_pretrained(self, folder: "str | os.PathLike[str]", *, dtype: torch.dtype | None = None) -> None:
+        """Write this model into a folder, see `mrvae_zoo.save_pretrained`."""
+        public("save_pretrained")(self, folder, dtype=dtype)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
+        """Push this model and its page to a repository, see `mrvae_zoo.push_to_hub`."""
+        return public("push_to_hub")(self, repo_id, **options)
+
+    @classmethod
+    def from_pretrained(cls, source: str, **options: Any) -> Self:
+        """The trained model that a source names, see `mrvae_zoo.load_pretrained`; it has to be of this class."""
+        return _of_class(cls, public("load_pretrained")(source, **options), source)
 
     def compile(self, *args: Any, **options: Any) -> None:
         """Compile call, encode and decode in place.
@@ -290,7 +316,9 @@ class MultiRateVAE(_VAE):
         features = self._features(beta, batch_size=None)
         config = replace(self.config, gating="none", beta=min(max(float(beta), self.beta_range[0]), self.beta_range[1]))
         encoder, decoder = fold(self.encoder, features), fold(self.decoder, features)
-        return FixedRateVAE(config, encoder, decoder).train(self.training)
+        plain = FixedRateVAE(config, encoder, decoder).train(self.training)
+        plain.recipe = self.recipe
+        return plain
 
     def _features(self, beta: float | Tensor, batch_size: int | None) -> Tensor:
         return self.gating.features(self._check_beta(beta, batch_size))
@@ -300,7 +328,11 @@ class MultiRateVAE(_VAE):
 
 
 class FixedRateVAE(_VAE):
-    """A plain VAE at one β (`config.beta`), with the interface of `MultiRateVAE` less the argument beta."""
+    """A plain VAE at one β (`config.beta`), with the interface of `MultiRateVAE`.
+
+    Every method takes beta too, so that code for both kinds reads the same; it may be left out, and another β than that
+    of the model is a ValueError.
+    """
 
     @property
     def beta(self) -> float:
@@ -309,18 +341,18 @@ class FixedRateVAE(_VAE):
         return self.config.beta
 
     def at(self, beta: float) -> "FixedRateVAE":
-        """This model itself, so that code for both kinds reads the same.
+        """This model itself.
 
         Raises:
-            ValueError: β is not the one that was folded in.
+            ValueError: β is not that of the model.
         """
-        if not math.isclose(beta, self.beta, rel_tol=TOLERANCE):
-            raise ValueError(f"beta={beta}: this model was folded at β={self.beta} and has no other")
+        self._check_own(beta, None)
         return self
 
     def forward(
         self,
         x: Tensor,
+        beta: float | Tensor | None = None,
         *,
         sample: bool = True,
         generator: torch.Generator | None = None,
@@ -328,23 +360,43 @@ class FixedRateVAE(_VAE):
     ) -> VAEOutput:
         """Encode x (B, C, H, W), draw z, decode; see `MultiRateVAE.forward`."""
         self._check_x(x)
+        self._check_own(beta, x.shape[0])
         return self._forward(x, None, sample=sample, generator=generator, noise=noise)
 
-    def encode(self, x: Tensor) -> Posterior:
+    def encode(self, x: Tensor, beta: float | Tensor | None = None) -> Posterior:
         """The posterior q(z|x)."""
         self._check_x(x)
+        self._check_own(beta, x.shape[0])
         return self._encode(x, None)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, beta: float | Tensor | None = None) -> Tensor:
         """The mean of p(x|z), clamped to the data range: (B, Z) -> (B, C, H, W)."""
         self._check_z(z)
+        self._check_own(beta, z.shape[0])
         return self._decode(z, None)
 
     def sample(
-        self, n: int, *, size: tuple[int, int] | None = None, generator: torch.Generator | None = None
+        self,
+        n: int,
+        beta: float | Tensor | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """`n` images decoded from draws of the prior: (n, C, H, W); of `size` (H, W) for a spatial model."""
-        return crop(self.decode(self._prior(n, size, generator)), size)
+        return crop(self.decode(self._prior(n, size, generator), beta), size)
+
+    def _check_own(self, beta: float | Tensor | None, batch_size: int | None) -> None:
+        """A ValueError where β is another than that of the model, in so far as it can be read."""
+        if beta is None:
+            return
+        beta = check_beta(beta, self.beta_range, batch_size, like=next(self.parameters()))
+        if values_can_be_read(beta):
+            other = beta[~torch.isclose(beta, torch.full_like(beta, self.beta), rtol=TOLERANCE, atol=0.0)]
+            if other.numel():
+                raise ValueError(
+                    f"beta={other.flatten()[0].item():g}: this model was folded at β={self.beta} and has no other"
+                )
 
 
 def pad_to_stride(x: Tensor) -> Tensor:
@@ -367,3 +419,10 @@ def _with_outputs_of_its_own(function: Callable[P, R]) -> Callable[P, R]:
         return output
 
     return call
+
+
+def _of_class(cls: type[V], model: "MultiRateVAE | FixedRateVAE", source: str) -> V:
+    """`model`, where it is of the class; else a ValueError that names the one it is of."""
+    if not isinstance(model, cls):
+        raise ValueError(f"{source} is a {type(model).__name__}; load it with {type(model).__name__}.from_pretrained")
+    return model

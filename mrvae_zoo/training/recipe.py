@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mrvae_zoo.common.schema import _at_least, from_mapping, to_plain
+from mrvae_zoo.common.schema import check_at_least, from_mapping, to_plain
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.errors import MissingExtraError, UnknownNameError, nearest
 from mrvae_zoo.gating.beta import BetaSampling, check_density
@@ -96,7 +96,7 @@ class TrainingRecipe:
             ("warmup_steps", 0),
             ("seed", 0),
         ):
-            _at_least(name, getattr(self, name), low)
+            check_at_least(name, getattr(self, name), low)
         if self.seed >= 1 << 31:
             raise ValueError(f"seed={self.seed} should be below 2^31")
         if not 0 < self.learning_rate <= 1:
@@ -143,7 +143,7 @@ class Recipe:
     trained: TrainedRecord | None = None
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a file, with `overrides` such as "training.epochs=2" (a TOML value, or a bare string).
 
     Raises:
@@ -151,6 +151,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         ValueError: naming the file and the key: not TOML, an unknown key (with the nearest right one), a wrong type
             or value.
     """
+    path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -100,10 +100,12 @@ def cut_metrics(run: Path, step: int) -> None:
     write_atomically(path, "".join(kept))
 
 
-def write_recipe(run: Path, recipe: Recipe, *, header: str = "") -> None:
-    """Write recipe.toml, every key written out, below a comment."""
+def write_recipe(run: Path, recipe: Recipe, *, header: str = "") -> str:
+    """Write recipe.toml, every key written out, below a comment; returns its text."""
     comment = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
-    write_atomically(run / RECIPE, f"{comment}\n{to_toml(recipe)}" if comment else to_toml(recipe))
+    text = f"{comment}\n{to_toml(recipe)}" if comment else to_toml(recipe)
+    write_atomically(run / RECIPE, text)
+    return text
 
 
 def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str) -> str:

@@ -49,10 +49,10 @@ logger = logging.getLogger(__name__)
 
 def train(
     recipe: Recipe,
-    data_root: Path,
-    run: Path,
+    data_root: str | Path,
+    run: str | Path,
     *,
-    init: Path | None = None,
+    init: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
     trackers: Sequence[str] = (),
@@ -88,6 +88,7 @@ def train(
         MissingExtraError: Accelerate or a tracker is not installed.
         OSError: `run` exists already, without `resume` or `force`, or cannot be written.
     """
+    data_root, run = Path(data_root), Path(run)
     recipe = replace(recipe, trained=None)
     betas = _curve_betas(recipe, betas)
     check_output(run, force=force or resume)
@@ -104,7 +105,7 @@ def train(
     assert isinstance(model, MultiRateVAE)  # a recipe holds no β
     state = load_state(run / STATES) if resume else None
     if init is not None:
-        start_from(model, init)
+        start_from(model, Path(init))
     loop = Loop(model, train_data, recipe, accelerator, run, state)
     accelerator.wait_for_everyone()  # all have seen the folder as it was
     if accelerator.is_main_process:
@@ -129,7 +130,7 @@ def train(
             hardware = _hardware(accelerator)
             header = describe(recipe, model.curve, seconds=seconds, hardware=hardware)
             trained = record_training(seconds=seconds, hardware=hardware)
-            write_recipe(run, replace(recipe, trained=trained), header=header)
+            model.recipe = write_recipe(run, replace(recipe, trained=trained), header=header)
             save_pretrained(model, run, dtype=DTYPES[recipe.training.weights_dtype])
             remove_states(run)
         accelerator.wait_for_everyone()

@@ -110,6 +110,32 @@ HfApi().create_commit("{REPO}", [CommitOperationAdd("NOTES.md", b"theirs")], com
 
 
 @pytest.mark.long
+def test_a_model_pushes_itself_and_comes_back_by_its_class(hub, hub_client):
+    code = f"""
+import json, mrvae_zoo, torch
+model = mrvae_zoo.MultiRateVAE.from_pretrained("{DEFAULT_MODEL}")
+pushed = model.push_to_hub("{REPO}", tag="v1")
+again = mrvae_zoo.MultiRateVAE.from_pretrained("hf-hub:{REPO}", revision="v1")
+plain = again.at(0.5)
+faults = []
+for one in (plain, mrvae_zoo.create_model("mrvae_mlp", input_shape=(1, 4, 4))):
+    try:
+        one.push_to_hub("zoo/other")
+    except ValueError as error:
+        faults.append(str(error))
+plain.curve = mrvae_zoo.RDCurve(points=(model.curve.at(0.5),), data=model.curve.data)
+folded = mrvae_zoo.FixedRateVAE.from_pretrained(f"hf-hub:{{plain.push_to_hub('zoo/folded').repo_id}}")
+x = torch.rand(2, 1, 28, 28)
+same = [torch.equal(a.encode(x, 0.5).mean, b.encode(x, 0.5).mean) for a, b in ((model, again), (plain, folded))]
+print(json.dumps([sorted(pushed.changed), again.recipe == model.recipe, folded.recipe == model.recipe, same, faults]))
+"""
+    changed, kept, folded, same, faults = told(hub_client(code))
+    assert set(changed) == OURS
+    assert (kept, folded, same) == (True, True, [True, True])
+    assert len(faults) == 2
+    assert all("this model has no curve that names the data set it was measured on" in fault for fault in faults)
+
+
 def test_an_image_that_the_page_lost_is_removed(hub, hub_client):
     code = f"""
 from mrvae_zoo.hub import package as hub_package

@@ -314,3 +314,26 @@ def test_preprocess_gives_what_the_model_takes(digits):
         "mrvae_mlp", input_shape=(1, 28, 28), widths=(8,), likelihood="gaussian", sigma=1.0, data_range=(-1, 1)
     )
     assert torch.allclose(signed.preprocess(digits), 2 * model.float().preprocess(digits) - 1)
+
+
+@pytest.mark.parametrize("kind", DEFAULT_KINDS, ids="-".join)
+def test_a_folded_model_takes_its_own_beta_and_no_other(kind):
+    model = make_model(*kind)
+    plain, x = model.at(0.3), make_images(model, 2)
+    z = plain.encode(x).mean
+    size = {} if plain.config.input_shape[1] is not None else {"size": (16, 16)}
+    own = (0.3, torch.tensor(0.3), torch.full((2,), 0.3), torch.tensor(0.3, dtype=torch.float64))
+    for beta in own:
+        assert torch.equal(plain(x, beta, sample=False).z, z)
+        assert torch.equal(plain.encode(x, beta).mean, z)
+        assert torch.equal(plain.decode(z, beta), plain.decode(z))
+        assert plain.sample(2, beta, **size).shape[0] == 2
+    assert plain.at(torch.tensor(0.3)) is plain
+    for beta in (0.31, torch.tensor(0.31), torch.tensor([0.3, 0.31])):
+        for call in (plain, plain.encode):
+            with pytest.raises(ValueError, match="beta=0.31: this model was folded at β=0.3 and has no other"):
+                call(x, beta)
+    with pytest.raises(ValueError, match=r"beta has shape \(3,\); expected \(\) or \(2,\)"):
+        plain.encode(x, torch.full((3,), 0.3))
+    with pytest.raises(ValueError, match="beta=nan is outside"):
+        plain.encode(x, float("nan"))

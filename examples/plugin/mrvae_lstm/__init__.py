@@ -1,1 +1,1 @@
-"""A plug-in for mrvae_zoo: the architecture mrvae_lstm, the data set bars, the objective free_nats, and two recipes."""
+"""A plug-in for mrvae_zoo: an architecture, a gating, a data set, an objective, and two models of the registry."""
