@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from mrvae_zoo.inference.export import export
     from mrvae_zoo.inference.tiling import decode_tiled, encode_tiled
     from mrvae_zoo.models.architecture_table import list_architectures, register_architecture
+    from mrvae_zoo.models.base import VAEOutput
     from mrvae_zoo.models.config import ModelConfig
     from mrvae_zoo.models.curve import RDCurve, RDPoint, bits_per_dimension, compare_curves
     from mrvae_zoo.models.factory import create_model
     from mrvae_zoo.models.posterior import Posterior
-    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, VAEOutput
+    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
     from mrvae_zoo.training.recipe import Recipe, read_recipe
     from mrvae_zoo.training.train import train
 
@@ -94,6 +95,7 @@ _HOME = {
         "decode_tiled",
         "encode_tiled",
     ),
+    "models.base": ("VAEOutput",),
     "models.config": ("ModelConfig",),
     "models.curve": (
         "RDCurve",
@@ -110,7 +112,6 @@ _HOME = {
     "models.vae": (
         "FixedRateVAE",
         "MultiRateVAE",
-        "VAEOutput",
     ),
     "training.recipe": (
         "Recipe",

@@ -13,7 +13,7 @@ from mrvae_zoo.gating.base import Gating, Place, Side
 from mrvae_zoo.gating.gates import AffineGate, Gate
 from mrvae_zoo.gating.layers import GatedSequential, call
 from mrvae_zoo.models.architecture_table import Architecture
-from mrvae_zoo.models.vae import VAEOutput
+from mrvae_zoo.models.base import VAEOutput
 from mrvae_zoo.training.objectives import GlobalBatch, Objective
 
 __all__ = [

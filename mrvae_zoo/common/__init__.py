@@ -1,1 +1,1 @@
-"""What every room shares: typed files, registries, images, noise."""
+"""What every room shares: typed files, tables of records, images, noise."""

@@ -10,11 +10,12 @@ from torch import Tensor
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count, describe
 from mrvae_zoo.evaluation.total_correlation import decompose
+from mrvae_zoo.models.base import crop
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.likelihoods import make_likelihood
 from mrvae_zoo.models.posterior import Posterior, standard_normal
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, crop
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -1,4 +1,12 @@
-"""Layers whose pre-activations β scales and shifts, and how they fold into plain ones."""
+"""Layers whose pre-activations β scales and shifts, and how they fold into plain ones.
+
+    y (B, ..., C) = layer(x),  gated: scale(β) ⊙ y + shift(β)
+
+With one β for a batch the gates may go into the weight instead, which is also what folding does: the plain layer at β
+has the weight scale ⊙ weight and the bias scale ⊙ bias + shift.
+
+Letters: B batch, C channels of the layer's output, K features of log β.
+"""
 
 import copy
 from typing import Any, TypeVar

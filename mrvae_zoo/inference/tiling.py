@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from mrvae_zoo.models.base import crop, pad_to_stride
 from mrvae_zoo.models.config import SPATIAL_STRIDE
 from mrvae_zoo.models.posterior import Posterior
-from mrvae_zoo.models.vae import FixedRateVAE, crop, pad_to_stride
+from mrvae_zoo.models.vae import FixedRateVAE
 
 Slices = tuple[slice, slice]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.table import Table
 from mrvae_zoo.evaluation.total_correlation import decompose
-from mrvae_zoo.models.vae import VAEOutput
+from mrvae_zoo.models.base import VAEOutput
 
 
 def identity(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from helpers import DEFAULT_KINDS, KINDS, long_but, make_images, make_model, off
 import mrvae_zoo
 from mrvae_zoo import FixedRateVAE, MultiRateVAE
 from mrvae_zoo.inference.export import INPUTS, OUTPUTS, export
-from mrvae_zoo.models.vae import pad_to_stride
+from mrvae_zoo.models.base import pad_to_stride
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

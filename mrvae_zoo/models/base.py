@@ -1,0 +1,274 @@
+"""What the two kinds of model share: configuration, checks of input, encoder, decoder, saving, compiling.
+
+    x (B, C, H, W), β ──encode──► Posterior (B, Z) ──sample──► z (B, Z) ──decode, β──► reconstruction (B, C, H, W)
+
+Letters: B batch, C, H, W image, Z latents. Rates and distortions are in nats per example.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeAlias, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from mrvae_zoo.common.face import public
+from mrvae_zoo.common.images import to_tensor
+from mrvae_zoo.gating.beta import TOLERANCE, values_can_be_read
+from mrvae_zoo.models.config import SPATIAL_STRIDE, ModelConfig
+from mrvae_zoo.models.curve import RDCurve
+from mrvae_zoo.models.gating_table import make_gating
+from mrvae_zoo.models.likelihoods import make_likelihood
+from mrvae_zoo.models.posterior import Posterior, standard_normal
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from PIL import Image
+
+
+COMPILED = ("_call", "_encode", "_decode")
+CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
+LOG_VAR_RANGE = (-30.0, 20.0)  # beyond it one odd example in training overflows the rate of the whole batch
+
+MaybeNone: TypeAlias = Any  # None, for those who ask; whoever knows better may use it without asking
+
+P = ParamSpec("P")
+R = TypeVar("R")
+V = TypeVar("V")
+
+
+class VAEOutput(NamedTuple):
+    """What a forward pass gives.
+
+    Attributes:
+        reconstruction: (B, C, H, W), the mean of p(x|z), clamped to the data range.
+        posterior: q(z|x).
+        z: (B, Z), a draw from the posterior, or its mean.
+        rate: (B,) nats, KL(q(z|x) ‖ p(z)), at least float32.
+        distortion: (B,) nats, −log p(x|z), at least float32, from the unclamped mean.
+    """
+
+    reconstruction: Tensor
+    posterior: Posterior
+    z: Tensor
+    rate: Tensor
+    distortion: Tensor
+
+
+class BaseVAE(nn.Module):
+    """What `MultiRateVAE` and `FixedRateVAE` share. Holds no state between calls.
+
+    Attributes:
+        config: what the model is.
+        curve: the rate-distortion curve that was measured on it, or None.
+        recipe: the text of the recipe.toml that it was trained with, or None.
+    """
+
+    if TYPE_CHECKING:
+        __call__: Callable[..., VAEOutput]
+
+    def __init__(self, config: ModelConfig, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.decoder = decoder
+        self.gating = make_gating(config)
+        self.curve: RDCurve | MaybeNone = None
+        self.recipe: str | None = None
+        self._likelihood = make_likelihood(config)
+
+    @property
+    def beta_range(self) -> tuple[float, float]:
+        """(β_min, β_max) that the model was trained for."""
+        return self.config.beta_range
+
+    @property
+    def input_shape(self) -> tuple[int, int | None, int | None]:
+        """(C, H, W), or (C, None, None) where any size will do."""
+        return self.config.input_shape
+
+    @property
+    def latent_dim(self) -> int:
+        """Z."""
+        return self.config.latent_dim
+
+    @property
+    def likelihood(self) -> str:
+        """The name of p(x|z): "bernoulli" or "gaussian"."""
+        return self.config.likelihood
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Of the weights."""
+        return next(self.parameters()).device
+
+    def latent_shape(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """The shape of z for an image of `size` (H, W): (Z,), or (Z, h, w) of a spatial model."""
+        places = (-(-side // SPATIAL_STRIDE) for side in size) if self.config.spatial else ()
+        return (self.latent_dim, *places)
+
+    def preprocess(self, images: "str | os.PathLike[str] | Image.Image | np.ndarray | Sequence[Any]") -> Tensor:
+        """Images as the model takes them: (B, C, H, W) in the data range, on the model's device and in its dtype.
+
+        Args:
+            images: one or several of: paths, PIL images, arrays (H, W) or (H, W, C), uint8 or float in [0, 1].
+
+        Raises:
+            ValueError: something is not an image; the message names it.
+        """
+        x = to_tensor(images, self.input_shape)
+        if self.config.data_range is not None:
+            low, high = self.config.data_range
+            x = low + (high - low) * x
+        return x.to(self.device, self.dtype)
+
+    def save_pretrained(self, folder: "str | os.PathLike[str]", *, dtype: torch.dtype | None = None) -> None:
+        """Write this model into a folder, see `mrvae_zoo.save_pretrained`."""
+        public("save_pretrained")(self, folder, dtype=dtype)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
+        """Push this model and its page to a repository, see `mrvae_zoo.push_to_hub`."""
+        return public("push_to_hub")(self, repo_id, **options)
+
+    @classmethod
+    def from_pretrained(cls, source: str, **options: Any) -> Self:
+        """The trained model that a source names, see `mrvae_zoo.load_pretrained`; it has to be of this class."""
+        return _of_class(cls, public("load_pretrained")(source, **options), source)
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile call, encode and decode in place.
+
+        The arguments are those of `torch.compile`; fullgraph is True where it is not given. Checks of the input
+        and draws from a `generator` stay outside the graphs; copies of the model are not compiled. With CUDA graphs
+        (mode="reduce-overhead" or "max-autotune") outputs are copied out of the memory that the next call overwrites.
+        """
+        options = {"fullgraph": True, **options}
+        reused = options.get("mode") in CUDA_GRAPH_MODES
+        for name in COMPILED:
+            compiled = torch.compile(getattr(type(self), name).__get__(self), *args, **options)
+            setattr(self, name, _with_outputs_of_its_own(compiled) if reused else compiled)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is compiled: it is bound to this model, and a copy would go on calling this one."""
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {key: value for key, value in state.items() if key not in COMPILED}
+
+    # What is compiled: functions of checked tensors. β is () or (B,), and None in a model without gates.
+
+    def _call(self, x: Tensor, beta: Tensor | None, noise: Tensor | None) -> VAEOutput:
+        features = self._response(beta)
+        posterior = self._posterior(x, features)
+        z = posterior.mode() if noise is None else posterior.displaced(noise)
+        output = self.decoder(z, features)
+        if self.config.spatial:
+            output = crop(output, (x.shape[-2], x.shape[-1]))  # what was padded
+        distortion = self._likelihood.distortion(output, x)
+        return VAEOutput(self._likelihood.mean(output), posterior, z, posterior.kl(), distortion)
+
+    def _encode(self, x: Tensor, beta: Tensor | None) -> Posterior:
+        return self._posterior(x, self._response(beta))
+
+    def _decode(self, z: Tensor, beta: Tensor | None) -> Tensor:
+        return self._likelihood.mean(self.decoder(z.to(self.dtype), self._response(beta)))
+
+    def _response(self, beta: Tensor | None) -> Tensor | None:
+        return None if beta is None else self.gating.features(beta)
+
+    def _posterior(self, x: Tensor, features: Tensor | None) -> Posterior:
+        x = pad_to_stride(x) if self.config.spatial else x
+        mean, log_var = self.encoder(x.to(self.dtype), features)
+        return Posterior(mean, log_var.clamp(*LOG_VAR_RANGE))
+
+    def _forward(
+        self,
+        x: Tensor,
+        beta: Tensor | None,
+        *,
+        sample: bool,
+        generator: torch.Generator | None,
+        noise: Tensor | None,
+    ) -> VAEOutput:
+        """The noise of z is drawn here, outside of the graphs: no compiler takes a generator into them."""
+        shape = (x.shape[0], *self.latent_shape((x.shape[2], x.shape[3])))
+        if noise is None:
+            noise = standard_normal(shape, like=next(self.parameters()), generator=generator) if sample else None
+        elif not sample or generator is not None:
+            raise ValueError("noise= is what z is drawn with; leave out sample= and generator=")
+        elif noise.shape != shape:
+            raise ValueError(f"noise has shape {tuple(noise.shape)}; for this x it is {shape}")
+        return self._call(x, beta, noise)
+
+    def _check_x(self, x: Tensor) -> None:
+        """Shape and kind always; the values where looking at them does not make a GPU or a compiler wait."""
+        if not isinstance(x, Tensor):
+            raise ValueError(f"x is a {type(x).__name__}; pass a tensor, for example model.preprocess(images)")
+        wanted = zip(x.shape[1:], self.input_shape, strict=False)
+        if x.ndim != 4 or 0 in x.shape[1:] or any(want not in (None, size) for size, want in wanted):
+            expected = ", ".join("any" if size is None else str(size) for size in self.input_shape)
+            raise ValueError(f"x has shape {tuple(x.shape)}; this model takes (B, {expected})")
+        if not x.is_floating_point():
+            raise ValueError(f"x is {x.dtype}; pass floats, for example model.preprocess(images) or x / 255")
+        if self.config.data_range is None or not values_can_be_read(x) or x.numel() == 0:
+            return
+        low, high = self.config.data_range
+        smallest, largest = (end.item() for end in x.detach().aminmax())
+        if not (smallest >= low - TOLERANCE and largest <= high + TOLERANCE):
+            raise ValueError(
+                f"x lies in [{smallest:g}, {largest:g}]; this model takes values in [{low:g}, {high:g}], "
+                "for example model.preprocess(images)"
+            )
+
+    def _check_z(self, z: Tensor) -> None:
+        ndim = 4 if self.config.spatial else 2
+        if not isinstance(z, Tensor) or z.ndim != ndim or z.shape[1] != self.latent_dim:
+            shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            expected = f"(B, {self.latent_dim}, h, w)" if self.config.spatial else f"(B, {self.latent_dim})"
+            raise ValueError(f"z is {shape}; this model takes a tensor {expected}")
+
+    def _prior(self, n: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
+        """Draws of the prior for `n` images of this size: (n, Z), or (n, Z, h, w)."""
+        if n < 1:
+            raise ValueError(f"n={n} should be at least 1")
+        if (size is not None) != self.config.spatial:
+            raise ValueError(f"size={size}: a spatial model draws images of size=(H, W), another of its own size only")
+        if size is not None and min(size) < 1:
+            raise ValueError(f"size={size} should be (H, W), each at least 1")
+        shape = (self.latent_dim,) if size is None else self.latent_shape(size)
+        return standard_normal((n, *shape), like=next(self.parameters()), generator=generator)
+
+
+def pad_to_stride(x: Tensor) -> Tensor:
+    """Images (B, C, H, W) with their last row and column repeated up to the next multiple of the stride."""
+    down, right = (-side % SPATIAL_STRIDE for side in x.shape[-2:])
+    return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+
+
+def crop(x: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """The upper left part of `x` of that size, or all of it."""
+    return x if size is None else x[..., : size[0], : size[1]]
+
+
+def _with_outputs_of_its_own(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, compiled with CUDA graphs, giving copies of its outputs: its own lie where the next call writes."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        torch.compiler.cudagraph_mark_step_begin()
+        output: R = pytree.tree_map_only(Tensor, torch.clone, function(*args, **kwargs))
+        return output
+
+    return call
+
+
+def _of_class(cls: type[V], model: BaseVAE, source: str) -> V:
+    """`model`, where it is of the class; else a ValueError that names the one it is of."""
+    if not isinstance(model, cls):
+        raise ValueError(f"{source} is a {type(model).__name__}; load it with {type(model).__name__}.from_pretrained")
+    return model
