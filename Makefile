@@ -5,13 +5,16 @@ READY := .venv/.ready
 # One process a core, one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope
 
-.PHONY: demo test test-long check format figures clean
+.PHONY: demo quick test test-long check format figures clean
 
 demo: $(READY)  ## One model, seven β: writes demo.png and prints its rate-distortion curve.
 	$(BIN)/mrvae reconstruct mrvae_mlp.mnist examples/digits/*.png -o demo.png --force
 	$(BIN)/mrvae curve mrvae_mlp.mnist
 
-test: check  ## Lint, types, and the tests that take seconds each.
+quick: check  ## Between two edits: lint, types, the import rule, and the tests that take moments.
+	$(PYTEST) --dist load -q -m "not slow and not long"
+
+test: check  ## Lint, types, the import rule, and all tests but the longest.
 	$(PYTEST) -m "not long"
 
 test-long: check  ## The same, and the tests that take minutes.

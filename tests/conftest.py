@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import run_command
 from helpers import CHECKOUT, DEFAULT_MODEL, Run
 
 import mrvae_zoo
@@ -55,9 +55,7 @@ def mrvae(tmp_path: Path) -> Run:
     """Runs the real command in a folder of its own."""
 
     def run(*arguments: object, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "mrvae_zoo", *map(str, arguments)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        return run_command([*map(str, arguments)], cwd)
 
     return run
 

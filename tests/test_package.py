@@ -7,6 +7,8 @@ from helpers import CHECKOUT, DEFAULT_MODEL, python_of
 
 import mrvae_zoo
 
+pytestmark = pytest.mark.slow
+
 HEAVY = "print(sorted({'torch', 'timm', 'torchvision', 'numpy', 'accelerate', 'matplotlib'} & set(sys.modules)))"
 
 
@@ -78,7 +80,8 @@ def test_what_a_user_writes_runs_and_passes_a_strict_type_checker(tmp_path):
         subprocess.run([sys.executable, file], cwd=tmp_path, check=True, capture_output=True)
     wrong = TYPED + 'model.encode(x, "0.1")\n'
     (tmp_path / "wrong.py").write_text(wrong, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "readme.py", "typed.py", "wrong.py"]
+    cache = f"--cache-dir={CHECKOUT / '.mypy_cache' / 'users'}"  # torch alone takes half a minute without
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", cache, "readme.py", "typed.py", "wrong.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     faults = [line for line in done.stdout.splitlines() if ": error: " in line]
     assert len(faults) == 2, done.stdout + done.stderr  # of both kinds of model

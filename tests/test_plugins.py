@@ -25,6 +25,8 @@ from mrvae_zoo.gating.kinds import AffineGating
 from mrvae_zoo.models.architecture_table import Architecture
 from mrvae_zoo.training.objectives import GlobalBatch, Objective, beta_tcvae, beta_vae
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = CHECKOUT / "examples" / "plugin"
 ZOO = ("mrvae_linear", "mrvae_mlp")  # a table of their own, so that tests leave the real one alone
 RECORD = "from mrvae_zoo.plugins import Architecture\nA = Architecture(name='{name}', build='{module}:build')\n"

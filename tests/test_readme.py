@@ -12,6 +12,8 @@ import pytest
 from helpers import CHECKOUT, DEFAULT_MODEL
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^(?:mrvae|torchrun) .*$", README, re.MULTILINE)

@@ -11,6 +11,8 @@ from PIL import Image
 
 from mrvae_zoo.comparison.record import PerSeed, SeedGap, SeedLoss, read_record
 
+pytestmark = pytest.mark.slow
+
 RESULTS = CHECKOUT / "benchmarks" / "results"
 RECORD = replace(
     RECORD,

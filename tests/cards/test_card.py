@@ -13,6 +13,8 @@ from PIL import Image
 from mrvae_zoo.cards.card import make_card
 from mrvae_zoo.checkpoints.registry import list_models, model_folder
 
+pytestmark = pytest.mark.slow
+
 OTHERS = [name for name in list_models(pretrained=True) if name != DEFAULT_MODEL]
 
 

@@ -25,6 +25,8 @@ from mrvae_zoo.training.recipe import recipe_from_table
 from mrvae_zoo.training.run_folder import write_recipe
 from mrvae_zoo.training.train import train
 
+pytestmark = pytest.mark.slow
+
 COLOUR = {"architecture": "mrvae_conv", "input_shape": [3, 16, 12], "latent_dim": 4, "widths": [4]}
 SPATIAL = {"architecture": "mrvae_resnet_spatial", "input_shape": [3, "any", "any"], "latent_dim": 4}
 SPATIAL |= {"widths": [4, 4, 4], "depth": 1, "bottleneck": 4}

@@ -50,6 +50,7 @@ def edit_weights(folder: Path, change) -> None:
     edit_config(folder, weights__sha256=hashlib.sha256(content).hexdigest())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
@@ -222,6 +223,7 @@ def test_a_damaged_curve_is_an_error(folder):
         load_checkpoint(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("widths", [[10**12], [10**12, 10**12], [2**63], [10**30], [4 * 10**6], [24] * 5000])
 def test_a_config_that_asks_for_too_much_allocates_nothing(folder, widths):
     """In a process whose memory would not hold a fraction of it."""

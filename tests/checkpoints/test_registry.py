@@ -10,6 +10,8 @@ import mrvae_zoo
 from mrvae_zoo.checkpoints import registry
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_checkout_is_the_registry():
     """An editable install has no copy, so an edited recipe is seen at once."""

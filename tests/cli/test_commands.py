@@ -13,6 +13,8 @@ from PIL import Image
 import mrvae_zoo
 from mrvae_zoo.evaluation.disentanglement import mutual_information_gap
 
+pytestmark = pytest.mark.slow
+
 
 def ok(done):
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,8 @@ from PIL import Image
 from mrvae_zoo.comparison.record import read_record
 from mrvae_zoo.training.recipe import recipe_from_table, to_toml
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--learning-rate", 0.01, "--draws", 2)
 
 

@@ -11,6 +11,8 @@ import torch
 from helpers import DEFAULT_MODEL
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path, digits):

@@ -10,6 +10,8 @@ from PIL import Image
 
 import mrvae_zoo
 
+pytestmark = pytest.mark.slow
+
 
 def ok(done):
     assert done.returncode == 0, done.stderr

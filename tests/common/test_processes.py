@@ -17,6 +17,8 @@ from mrvae_zoo.training.recipe import recipe_from_table
 from mrvae_zoo.training.run_folder import write_recipe
 from mrvae_zoo.training.state import load_state
 
+pytestmark = pytest.mark.slow
+
 TABLES = {
     "beta_vae": {**BARS_RECIPE, "data": {"name": "binarized_mnist", "binarize": "dynamic"}},
     "beta_tcvae": {

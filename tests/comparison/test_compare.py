@@ -18,6 +18,8 @@ from mrvae_zoo.evaluation.rate_distortion import example_losses
 from mrvae_zoo.training.recipe import read_recipe
 from mrvae_zoo.training.train import train
 
+pytestmark = pytest.mark.slow
+
 DRAWS = 2
 
 

@@ -13,6 +13,8 @@ from mrvae_zoo.evaluation.rate_distortion import Losses, example_losses
 from mrvae_zoo.training.recipe import TrainedRecord
 from mrvae_zoo.training.train import train
 
+pytestmark = pytest.mark.slow
+
 DEDICATED = 50.0  # L of every made-up dedicated β-VAE, in nats
 
 

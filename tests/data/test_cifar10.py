@@ -110,6 +110,7 @@ def test_what_is_downloaded_is_read(root, monkeypatch):
     assert torch.equal(load_cifar10(root, "test"), torch.from_numpy(IMAGES["test"]).permute(0, 3, 1, 2))
 
 
+@pytest.mark.slow
 def test_the_real_images(data_root):
     if not (data_root / "CIFAR10").is_dir():
         pytest.skip("no CIFAR10 there")

@@ -92,6 +92,7 @@ def test_an_image_that_goes_bad_while_streaming_is_one_line(paths, monkeypatch):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_conversion_is_not_logged_for_every_image(paths, caplog):
     with caplog.at_level(logging.DEBUG, "mrvae_zoo"):
         load_encoded(encoded(paths), (3, 4, 4))

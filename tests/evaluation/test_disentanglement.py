@@ -114,6 +114,7 @@ def test_an_untrained_model_has_nearly_none():
     assert 0 <= mutual_information_gap(model, 0.1, samples=64).score < 0.01
 
 
+@pytest.mark.slow
 def test_a_curve_gains_the_gap_at_each_beta():
     torch.manual_seed(0)
     model = create_model("mrvae_mlp", input_shape=(1, 32, 32), latent_dim=2, widths=(8,)).eval()

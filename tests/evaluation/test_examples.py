@@ -30,6 +30,7 @@ def loader_of(x, batch_size, **options):
     return DataLoader(TensorDataset(x, torch.arange(len(x))), batch_size=batch_size, **options)
 
 
+@pytest.mark.slow
 def test_a_tensor_and_a_loader_of_any_batch_size_give_the_curve_of_the_data(model, data, x):
     expected = rate_distortion(model, data, [0.1, 1.0], samples=2, total_correlation=True)
     for given in (x, loader_of(x, 7), loader_of(x, 256), loader_of(x, N), DataLoader(x, batch_size=100)):

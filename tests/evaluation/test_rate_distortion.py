@@ -277,6 +277,7 @@ def test_a_curve_of_a_validation_split_is_measured_again_on_it(tmp_path):
     assert measure_again(model, tmp_path) == model.curve
 
 
+@pytest.mark.slow
 def test_the_embedded_model_keeps_its_promise(default_model, data_root):
     """On Larochelle's binarised test set, one draw, one β at a time; and with a rate that falls with β."""
     curve = measure_again(default_model, data_root, data_name="binarized_mnist")

@@ -5,6 +5,8 @@ import pytest
 from fake_hub.client_code import WEIGHTS, ask
 from fake_hub.fixtures import HubClient, HubServer
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_commit_comes_back(hub: HubServer, hub_client: HubClient):
     code = """

@@ -8,6 +8,8 @@ import pytest
 from fake_hub.client_code import SETUP, WEIGHTS, ask
 from fake_hub.fixtures import HubClient, HubServer
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_download_goes_on_where_the_connection_was_reset(hub: HubServer, hub_client: HubClient):
     ask(hub_client, 'api.create_repo("zoo/m"); push(model__safetensors=WEIGHTS * 5); tell(True)')

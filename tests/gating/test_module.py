@@ -174,6 +174,7 @@ def test_it_moves_loads_and_pickles_as_one_module():
     assert not root.eval().at(1.0).training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "vit", "convnext", "transformer"])
 @pytest.mark.parametrize("training", [False, True])
 def test_eight_threads_get_what_each_gets_alone(name, training):
@@ -582,6 +583,7 @@ def test_timm_checkpointing_is_refused_by_name():
 # ---- compiled
 
 
+@pytest.mark.slow
 def test_it_compiles_into_one_graph_and_exports():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)).eval()
     gated, x = opened(gate(module), torch.float32), torch.rand(4, 3, 8, 8)

@@ -5,6 +5,8 @@ import json
 import pytest
 from helpers import CHECKOUT, DEFAULT_MODEL
 
+pytestmark = pytest.mark.slow
+
 REPO = "zoo/mrvae_mlp.mnist"
 PUT = f"""
 import json, sys

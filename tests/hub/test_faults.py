@@ -21,6 +21,8 @@ from helpers import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
 
+pytestmark = pytest.mark.slow
+
 PUSH = ("push", DEFAULT_MODEL, NAME)
 SHOW = ("info", f"hf-hub:{NAME}")
 MIDDLE = 1_000_000  # of 2.8 MB of weights

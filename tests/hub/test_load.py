@@ -10,6 +10,8 @@ from mrvae_zoo.checkpoints import registry
 from mrvae_zoo.checkpoints.pins import Pin, write_pins
 from mrvae_zoo.hub import load as hub
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_default_model_loads_with_its_curve():
     model = mrvae_zoo.load_pretrained(DEFAULT_MODEL)

@@ -14,6 +14,8 @@ from mrvae_zoo.checkpoints.folder import load_checkpoint
 from mrvae_zoo.hub import client as hub_calls
 from mrvae_zoo.hub import package as hub_package
 
+pytestmark = pytest.mark.slow
+
 FILES = {"README.md", "config.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
 PAGE_IMAGES = {"rd_curve.png", "reconstructions.png", "samples.png"}
 OURS = FILES | PAGE_IMAGES

@@ -67,6 +67,7 @@ def test_every_gate_of_a_trained_model_does_something(default_model):
         assert off_by(scale[1], shift[1]) > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", GATED_KINDS, ids="-".join)
 def test_eight_threads_get_what_each_gets_alone(kind):
     model = make_model(*kind)

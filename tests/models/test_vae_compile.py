@@ -15,6 +15,8 @@ from helpers import DEFAULT_KINDS, DEFAULT_MODEL, KINDS, long_but, make_images, 
 import mrvae_zoo
 from mrvae_zoo import FixedRateVAE, MultiRateVAE
 
+pytestmark = pytest.mark.slow
+
 BETAS = [0.01 * 1000 ** (i / 21) for i in range(22)]
 # All on one side of 16, where torch's convolution on the CPU takes another kernel for 1×1, in a plain network too.
 BATCH_SIZES = (16, 17, 18, 20, 24, 33, 40)
@@ -220,7 +222,7 @@ def test_eight_threads_call_one_compiled_model_at_different_betas():
 
 
 @pytest.mark.parametrize("how", ["autocast", "weights"])
-@pytest.mark.parametrize("kind", long_but(KINDS))
+@pytest.mark.parametrize("kind", long_but(KINDS, "mrvae_mlp", "mrvae_resnet"))
 def test_bfloat16(kind, how):
     """Close to float32, nats in float32, and gates no coarser than the rest: compiled as in eager mode."""
     reference, model = make_model(*kind), make_model(*kind)

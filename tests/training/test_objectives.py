@@ -233,6 +233,7 @@ def test_every_parameter_of_a_model_has_a_finite_gradient(architecture):
     assert all(model.encoder.get_parameter(name).grad.any() for name, _ in model.encoder.named_parameters())
 
 
+@pytest.mark.slow
 def test_beta_tcvae_loses_correlation_where_the_beta_vae_loses_information(tmp_path):
     """Images of a row and a column, each one of four; 60 epochs of 8 steps."""
     n, generator = 512, torch.Generator().manual_seed(0)

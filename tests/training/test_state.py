@@ -20,6 +20,8 @@ from mrvae_zoo.training.run_folder import write_recipe
 from mrvae_zoo.training.state import load_state, newest_first
 from mrvae_zoo.training.train import train
 
+pytestmark = pytest.mark.slow
+
 STEPS = 240
 FINISHED = ["config.json", "metrics.jsonl", "model.safetensors", "rd_curve.json", "recipe.toml"]
 

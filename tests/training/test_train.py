@@ -41,6 +41,7 @@ def trained(root, recipe, tmp_path_factory):
     return model, run, reports
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_its_rate_falls_with_beta(trained):
     model, _, reports = trained
     assert reports[-1].loss < 0.5 * reports[0].loss
@@ -166,6 +167,7 @@ def test_a_run_at_one_beta_is_told_no_other_and_measured_there_alone(root, recip
     assert measure_again(loaded, root) == model.curve == loaded.curve
 
 
+@pytest.mark.slow
 def test_a_dedicated_run_beats_one_of_another_beta(root, recipe, tmp_path):
     """Trained at β = 10 a network spends hardly any rate, at 0.01 it tells the eight bars apart: each wins at its β."""
     plain = replace(recipe, model=replace(recipe.model, gating="none"))
@@ -278,6 +280,7 @@ def test_accumulation_gives_the_same_weights(root, recipe, tmp_path):
     assert all(torch.allclose(whole[name], parts[name], rtol=1e-3, atol=1e-4) for name in whole)
 
 
+@pytest.mark.slow
 def test_a_compiled_network_learns_the_same(root, recipe, tmp_path):
     short = replace(recipe.training, max_steps=15)
     eager, compiled = (

@@ -10,6 +10,8 @@ import mrvae_zoo
 from mrvae_zoo.training.recipe import recipe_from_table
 from mrvae_zoo.training.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def recipe():

@@ -45,6 +45,7 @@ def make_linear() -> mrvae_zoo.MultiRateVAE:
     return mrvae_zoo.create_model("mrvae_linear", input_shape=SHAPE, latent_dim=LATENTS, **options).double()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_one_training_reaches_the_optimum_at_every_beta(trained, gaussian):
     mean, covariance, eigenvalues = gaussian
@@ -55,6 +56,7 @@ def test_one_training_reaches_the_optimum_at_every_beta(trained, gaussian):
         assert optimum * (1 - 1e-9) <= loss <= optimum * 1.01, one
 
 
+@pytest.mark.slow
 def test_the_latents_in_use_are_those_that_theory_says(trained, gaussian):
     """At every β of the range that lies midway, in log, between two of the values at which a latent is given up."""
     _, _, eigenvalues = gaussian

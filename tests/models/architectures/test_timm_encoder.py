@@ -32,6 +32,7 @@ def make(backbone: str, gating: str = "affine") -> MultiRateVAE:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gating", ["affine", "none"])
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_saved_model_gives_what_it_gave(backbone, gating, tmp_path):
