@@ -27,8 +27,6 @@ def facts_table(subject: Subject) -> list[tuple[str, str]]:
     else:
         likelihood = f"Gaussian, σ = {config.sigma:.4g}: D is the squared error / 2σ², the constant left out"
     latents = f"{config.latent_dim}, at each of H/8 × W/8 places" if config.spatial else f"{config.latent_dim}"
-    counted = {"affine": f" of degree {config.gating_degree}", "shrinkage": f" of {config.gating_degree} strengths"}
-    gates = f"`{config.gating}`" + counted.get(config.gating, "")
     weights = subject.record.weights
     low, high = config.beta_range
     rows = [
@@ -37,7 +35,7 @@ def facts_table(subject: Subject) -> list[tuple[str, str]]:
         ("latents", latents),
         ("likelihood", likelihood),
         ("β", f"{low:g} to {high:g}" if config.beta is None else f"{config.beta:g}, folded"),
-        ("gates", gates),
+        ("gates", model.gating.describe()),
         ("parameters", f"{sum(parameter.numel() for parameter in model.parameters()):,}"),
         ("weights", f"{weights.dtype}, {subject.weights_bytes / 1e6:.1f} MB, SHA-256 `{weights.sha256}`"),
     ]

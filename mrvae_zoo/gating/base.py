@@ -79,6 +79,10 @@ class Gating(abc.ABC):
     def gate(self, place: Place) -> Gate | None:
         """The gate at one place of a network, or None where this gating has none."""
 
+    def describe(self) -> str:
+        """What a page says of it, in Markdown."""
+        return f"`{self.name}`"
+
     # Layers anywhere
 
     def linear(self, inputs: int, outputs: int, *, side: Side, head: bool = False, first: bool = False) -> nn.Linear:

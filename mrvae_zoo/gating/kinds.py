@@ -94,6 +94,10 @@ class AffineGating(Gating):
         """See `Gating`."""
         return AffineGate(place.channels, self.degree, shift=place.shift)
 
+    def describe(self) -> str:
+        """See `Gating`."""
+        return f"`{self.name}` of degree {self.degree}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShrinkageGating(AffineGating):
@@ -109,6 +113,10 @@ class ShrinkageGating(AffineGating):
     def features(self, beta: Tensor) -> Tensor:
         """See `Gating`: the shrinkages, and log β last."""
         return torch.cat([shrinkages(beta, self.beta_range, self.degree), beta.log().unsqueeze(-1)], dim=-1)
+
+    def describe(self) -> str:
+        """See `Gating`."""
+        return f"`{self.name}` of {self.degree} strengths"
 
     def latent_writer(self, inputs: int, latents: int) -> nn.Linear:
         """See `Gating`."""
