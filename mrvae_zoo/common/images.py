@@ -7,11 +7,13 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mrvae_zoo.common.decoding import LAID_ON_WHITE, SIXTEEN_BITS, normalised, open_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +68,7 @@ def name_some(names: Sequence[object]) -> str:
 
 
 def to_bytes(image: "Image.Image", shape: Shape, *, name: str) -> Tensor:
-    """One image -> (C, H, W) uint8, converted and resized as `to_tensor` does; `name` is for messages.
+    """One image of `open_image` -> (C, H, W) uint8, converted and resized as `to_tensor` does; `name` is for messages.
 
     Raises:
         ValueError: it has channels that cannot become C.
@@ -79,87 +81,43 @@ def _read(image: Any) -> tuple[Tensor, str]:
     import numpy as np
     from PIL import Image
 
-    if isinstance(image, (str, os.PathLike)):
+    name = "image"
+    if isinstance(image, str | os.PathLike):
         image, name = open_image(Path(image)), str(image)
-    else:
-        name = "image"
+    elif isinstance(image, Image.Image):
+        name = str(getattr(image, "filename", "") or name)
+        image = normalised(image, name)
     if isinstance(image, Image.Image):
-        if _is_transparent(image):
+        if LAID_ON_WHITE in image.info:
             logger.info("%s: transparent, laid on white", name)
         return _from_pil(image), name
     if isinstance(image, np.ndarray):
-        return _from_array(image), "array"
+        return _from_array(image, "array"), "array"
     raise ValueError(f"{type(image).__name__} is not an image; pass a path, a PIL image or an array (H, W[, C])")
 
 
-def open_image(path: Path) -> "Image.Image":
-    """The decoded image in a file, upright as its EXIF orientation says.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not an image that Pillow reads, or is damaged.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    return decode_image(path, str(path))
-
-
-def decode_image(file: "Path | BinaryIO", name: str) -> "Image.Image":
-    """The same for a file that is there, or that is open; `name` is for messages.
-
-    Raises:
-        ValueError: the file is not an image that Pillow reads, or is damaged.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except UnidentifiedImageError:
-        raise ValueError(f"{name} is not an image in a format that Pillow reads") from None
-    except Image.DecompressionBombError:
-        raise ValueError(f"{name} has too many pixels; scale it down first") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, (IsADirectoryError, PermissionError)):
-            raise ValueError(f"{name} cannot be read: {error.strerror}") from None
-        raise ValueError(f"{name} is damaged: {error}") from None
-
-
-def _is_transparent(image: "Image.Image") -> bool:
-    alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
-    return alpha or (image.mode == "P" and "transparency" in image.info)
-
-
 def _from_pil(image: "Image.Image") -> Tensor:
+    """What `normalised` gives -> (C', H', W') float32 in [0, 1]."""
     import numpy as np
-    from PIL import Image
 
-    if image.mode.startswith("I"):  # 16 bits a pixel, whatever the container says
-        return _channels_first(np.asarray(image, dtype=np.float32).clip(0, 65535) / 65535)
-    if image.mode == "F":
-        return _from_array(np.asarray(image))
-    if image.mode in ("1", "L", "RGB"):
-        return _from_array(np.asarray(image.convert("L") if image.mode == "1" else image))
-    if _is_transparent(image):
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return _from_array(np.asarray(image.convert("RGB")))
+    array = np.asarray(image)
+    white = {"F": 1, "I;16": SIXTEEN_BITS}.get(image.mode, 255)
+    return _channels_first(array.astype(np.float32) / white)
 
 
-def _from_array(array: "np.ndarray") -> Tensor:
+def _from_array(array: "np.ndarray", name: str) -> Tensor:
     import numpy as np
 
     if array.ndim not in (2, 3) or 0 in array.shape:
-        raise ValueError(f"array of shape {array.shape} is not an image; pass (H, W) or (H, W, C)")
+        raise ValueError(f"{name} of shape {array.shape} is not an image; pass (H, W) or (H, W, C)")
     if array.dtype == np.uint8:
         return _channels_first(array.astype(np.float32) / 255)
     if array.dtype == np.bool_:
         return _channels_first(array.astype(np.float32))
     if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"array of {array.dtype} is not an image; pass uint8, or floats in [0, 1]")
+        raise ValueError(f"{name} of {array.dtype} is not an image; pass uint8, or floats in [0, 1]")
     if not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError(f"array of floats lies in [{array.min():g}, {array.max():g}]; pass values in [0, 1]")
+        raise ValueError(f"{name} of floats lies in [{array.min():g}, {array.max():g}]; pass values in [0, 1]")
     return _channels_first(array.astype(np.float32))
 
 
@@ -173,7 +131,7 @@ def _fit(image: Tensor, name: str, shape: Shape) -> Tensor:
     before = tuple(image.shape)
     channels, height, width = (have if want is None else want for want, have in zip(shape, before, strict=True))
     if image.shape[0] == 3 and channels == 1:
-        image = (image * torch.tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+        image = (image * torch.tensor(LUMA, dtype=image.dtype, device=image.device).view(3, 1, 1)).sum(0, keepdim=True)
     elif image.shape[0] == 1 and channels == 3:
         image = image.expand(3, -1, -1)
     elif image.shape[0] != channels:
@@ -186,20 +144,3 @@ def _fit(image: Tensor, name: str, shape: Shape) -> Tensor:
 def _describe(shape: tuple[int, ...]) -> str:
     kind = {1: "grey", 3: "RGB"}.get(shape[0], f"{shape[0]} channels")
     return f"{kind} {shape[2]}×{shape[1]}"
-
-
-def find_images(folder: Path) -> list[Path]:
-    """The files in a folder and those below whose names end as those of images do, sorted.
-
-    Hidden files and folders are left out, and links to folders are not followed.
-    """
-    from PIL import Image
-
-    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in readable
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )

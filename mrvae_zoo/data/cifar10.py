@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrvae_zoo.common.images import open_image
+from mrvae_zoo.common.decoding import open_image
 from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.npz import read_npz
 from mrvae_zoo.data.recipe import Split

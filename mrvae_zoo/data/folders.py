@@ -3,7 +3,7 @@
 The layouts, the first that is there:
 
     NAME/train.npz, NAME/test.npz     the array `images`; labels are ignored
-    NAME/train/**, NAME/test/**       images, in folders as one likes
+    NAME/train/**, NAME/test/**       images, in folders as one likes; for test also validation, valid or val
     NAME/**                           images: about every tenth is the test split, by a hash of its path
 """
 
@@ -12,13 +12,19 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mrvae_zoo.common.images import find_images, open_image
+from mrvae_zoo.common.decoding import find_images, open_image
 from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.npz import read_npz
 from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.errors import UnknownNameError, nearest
 
 SPLITS: tuple[Split, ...] = ("train", "test")
+HELD_OUT = (
+    "test",
+    "validation",
+    "valid",
+    "val",
+)  # folders that are not trained on; the first that is there is the test
 TEST_SHARE = 10  # one in so many images of an undivided folder
 
 
@@ -52,10 +58,12 @@ def split_folder(folder: Path) -> dict[Split, list[Path]]:
     Raises:
         ValueError: there are no images, or only one to train on.
     """
-    if all((folder / each).is_dir() for each in SPLITS):
-        train, test = find_images(folder / "train"), find_images(folder / "test")
-        _check_count(folder / "train", len(train), 2)
-        _check_count(folder / "test", len(test), 1)
+    parts = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    held_out_folder = next((parts[name] for name in HELD_OUT if name in parts), None)
+    if "train" in parts and held_out_folder is not None:
+        train, test = find_images(parts["train"]), find_images(held_out_folder)
+        _check_count(parts["train"], len(train), 2)
+        _check_count(held_out_folder, len(test), 1)
         return {"train": train, "test": test}
     images = find_images(folder)
     _check_count(folder, len(images), 2)

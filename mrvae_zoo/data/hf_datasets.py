@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mrvae_zoo.common.images import decode_image, open_image
+from mrvae_zoo.common.decoding import decode_image, open_image
 from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.errors import MissingExtraError

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrvae_zoo.common.images import find_images, open_image
+from mrvae_zoo.common.decoding import find_images, open_image
 from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.npz import read_npz

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mrvae_zoo.common.images import find_images, open_image
+from mrvae_zoo.common.decoding import find_images, open_image
 from mrvae_zoo.inference.tiling import encode_tiled
 from mrvae_zoo.models.posterior import Posterior
 from mrvae_zoo.models.vae import FixedRateVAE

@@ -11,7 +11,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrvae_zoo.common.images import open_image, to_bytes
+from mrvae_zoo.common.decoding import open_image
+from mrvae_zoo.common.images import to_bytes
 from mrvae_zoo.data.folders import registered_like, split_folder
 from mrvae_zoo.data.sets import data_sets
 from mrvae_zoo.training.recipe import TrainingRecipe, recipe_from_table

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mrvae_zoo.common.images import open_image
+from mrvae_zoo.common.decoding import open_image
 from mrvae_zoo.data.encoded_images import EncodedImages, StreamedImages, load_encoded
 
 GREY = np.random.default_rng(0).integers(0, 256, (60, 6, 7), dtype=np.uint8)

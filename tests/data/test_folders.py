@@ -43,6 +43,21 @@ def test_folders_train_and_test_with_folders_of_classes(tmp_path):
     assert values(tmp_path, "mine", "test") == [4]
 
 
+@pytest.mark.parametrize("held_out", ["test", "val", "valid", "validation", "Val"])
+def test_what_is_held_out_by_its_folder_is_never_trained_on(tmp_path, held_out):
+    for i in range(20):
+        draw(tmp_path / "mine" / "train" / "cats" / f"{i}.png", 1)
+        draw(tmp_path / "mine" / held_out / "cats" / f"{i}.png", 2)
+    assert values(tmp_path, "mine", "train") == [1] * 20
+    assert values(tmp_path, "mine", "test") == [2] * 20
+
+
+def test_a_test_folder_comes_before_one_for_validation(tmp_path):
+    for i, name in enumerate(("train/a.png", "train/b.png", "val/a.png", "test/a.png")):
+        draw(tmp_path / "mine" / name, i + 1)
+    assert (values(tmp_path, "mine", "train"), values(tmp_path, "mine", "test")) == ([1, 2], [4])
+
+
 def test_what_is_no_image_or_hidden_is_passed_over(tmp_path):
     for name in ("a.png", "b.png", ".c.png", ".thumbnails/d.png"):
         draw(tmp_path / "mine" / name)
