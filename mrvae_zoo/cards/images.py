@@ -59,7 +59,7 @@ def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
         )
     split = measured_split(subject.model, data_root)
     count = min(COLUMNS, len(split))
-    (images,) = split.read([torch.arange(count) * len(split) // count])
+    (images,) = split.read([torch.arange(count, device="cpu") * len(split) // count])
     return split.prepare(images)
 
 

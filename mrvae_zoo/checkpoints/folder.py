@@ -23,7 +23,7 @@ from mrvae_zoo.errors import CheckpointError
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.models.factory import build_model, complete
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 
 FORMAT_VERSION = 1
 MAX_CONFIG_BYTES = 1 << 20
@@ -69,14 +69,17 @@ def save_pretrained(
     """Write config.json, model.safetensors and, where the model has them, rd_curve.json and recipe.toml into `folder`.
 
     Args:
-        model: any model of the zoo.
+        model: any model of the zoo, also one that torch wraps (`torch.compile`, DataParallel, an averaged model).
         folder: made if it is missing; files of a checkpoint that is there already are replaced.
         dtype: what to store floating-point weights in; None keeps them bit for bit.
 
     Raises:
-        ValueError: the dtype cannot be stored.
+        ValueError: the dtype cannot be stored, the model has no weights, or it is none of the zoo.
         OSError: the folder cannot be written.
     """
+    model = unwrap(model)
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise ValueError("this model has no weights to save: it is on the meta device")
     dtype = model.dtype if dtype is None else dtype
     names = {torch_dtype: name for name, torch_dtype in DTYPES.items()}
     if dtype not in names:

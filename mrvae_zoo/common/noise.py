@@ -37,9 +37,11 @@ class Noise:
     def uniform(self, *shape: int) -> Tensor:
         """Uniform in [0, 1): (b, *shape) float32."""
         device = self.generator.device
-        return torch.rand((self.total, *shape), generator=self.generator, device=device)[self.part]
+        return torch.rand((self.total, *shape), generator=self.generator, dtype=torch.float32, device=device)[self.part]
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal: (b, *shape) float32."""
         device = self.generator.device
-        return torch.randn((self.total, *shape), generator=self.generator, device=device)[self.part]
+        return torch.randn((self.total, *shape), generator=self.generator, dtype=torch.float32, device=device)[
+            self.part
+        ]

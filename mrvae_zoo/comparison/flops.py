@@ -31,7 +31,7 @@ def training_flops(config: ModelConfig, shape: tuple[int, int, int], beta: Tenso
     model = build_model(config)
     assert isinstance(model, MultiRateVAE)  # holds no β
     model.train()
-    x = torch.full((len(beta), *shape), sum(config.data_range or (0.0, 1.0)) / 2)
+    x = torch.full((len(beta), *shape), sum(config.data_range or (0.0, 1.0)) / 2, device="cpu")
     with FlopCounterMode(display=False) as counter:
         output = model(x, beta)
         (output.distortion + beta * output.rate).mean().backward()

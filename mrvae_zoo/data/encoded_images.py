@@ -124,7 +124,7 @@ def load_encoded(encoded: EncodedImages, shape: Shape) -> Tensor | StreamedImage
     """
     full = _full_shape(encoded, shape)
     size = len(encoded) * full[0] * full[1] * full[2]
-    images = torch.empty((len(encoded), *full), dtype=torch.uint8) if size <= MEMORY_LIMIT else None
+    images = torch.empty((len(encoded), *full), dtype=torch.uint8, device="cpu") if size <= MEMORY_LIMIT else None
 
     def fault(index: int) -> str | None:
         try:

@@ -88,7 +88,7 @@ class ImageData:
 
     def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[Tensor]:
         """All examples in order, `size` at a time, without noise; or batches `first`, `first` + `step`, ... of them."""
-        for images in self.read(torch.arange(len(self)).split(size)[first::step]):
+        for images in self.read(torch.arange(len(self), device="cpu").split(size)[first::step]):
             yield self.prepare(images)
 
     def describe(self) -> dict[str, Any]:

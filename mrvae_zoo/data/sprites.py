@@ -31,7 +31,7 @@ STRIDE = 16019  # coprime to the number of images: walks through all of them, fa
 
 def grid() -> Tensor:
     """The factors of all 25,920 images, by index of their values, the last factor fastest: (N, F) int64."""
-    return torch.cartesian_prod(*(torch.arange(size) for size in FACTORS.values()))
+    return torch.cartesian_prod(*(torch.arange(size, device="cpu") for size in FACTORS.values()))
 
 
 def draw(factors: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def draw(factors: Tensor) -> Tensor:
     Raises:
         ValueError: a factor has no such value, or the shape is another.
     """
-    sizes = torch.tensor(list(FACTORS.values()))
+    sizes = torch.tensor(list(FACTORS.values()), device="cpu")
     if factors.ndim != 2 or factors.shape[1] != len(sizes) or factors.is_floating_point():
         raise ValueError(f"factors is {factors.dtype} {tuple(factors.shape)}; expected integers (N, {len(sizes)})")
     if ((factors < 0) | (factors >= sizes)).any():
@@ -66,7 +66,7 @@ def split_factors(split: "Split") -> Tensor:
     is in both splits, and a test image has its neighbours in training. The order mixes all factors.
     """
     factors = grid()
-    factors = factors[torch.arange(len(factors)) * STRIDE % len(factors)]
+    factors = factors[torch.arange(len(factors), device="cpu") * STRIDE % len(factors)]
     return factors[(factors.sum(1) % TEST_SHARE == 0) == (split == "test")]
 
 
@@ -78,14 +78,16 @@ def load_sprites(root: Path, split: "Split") -> Tensor:  # noqa: ARG001 (drawn: 
 @functools.cache
 def _canvases() -> Tensor:
     """Each sprite in the middle of a canvas that holds every window onto it: (S, 43, 43) uint8."""
-    shape, scale, angle = torch.cartesian_prod(*(torch.arange(FACTORS[name]) for name in ("shape", "scale", "angle"))).T
-    turn = torch.tensor(TURNS, dtype=torch.float64)[shape] * angle / FACTORS["angle"]
-    radius = torch.tensor(RADII, dtype=torch.float64)[scale]
+    shape, scale, angle = torch.cartesian_prod(
+        *(torch.arange(FACTORS[name], device="cpu") for name in ("shape", "scale", "angle"))
+    ).T
+    turn = torch.tensor(TURNS, dtype=torch.float64, device="cpu")[shape] * angle / FACTORS["angle"]
+    radius = torch.tensor(RADII, dtype=torch.float64, device="cpu")[scale]
     cos, sin = ((each / radius).view(-1, 1, 1) for each in (turn.cos(), turn.sin()))
-    at = (torch.arange(PATCH * SUBPIXELS, dtype=torch.float64) + 0.5) / SUBPIXELS - PATCH / 2
+    at = (torch.arange(PATCH * SUBPIXELS, dtype=torch.float64, device="cpu") + 0.5) / SUBPIXELS - PATCH / 2
     right, up = at.view(1, 1, -1), -at.view(1, -1, 1)
     u, v = cos * right + sin * up, cos * up - sin * right  # turned back: the shape is turned counterclockwise
-    outside = torch.stack([f(u, v) for f in (_square, _ellipse, _heart)])[shape, torch.arange(len(shape))]
+    outside = torch.stack([f(u, v) for f in (_square, _ellipse, _heart)])[shape, torch.arange(len(shape), device="cpu")]
     # A point on the very edge is inside on every machine, whatever the rounding of the last bit.
     share = F.avg_pool2d((outside <= 1e-6).float(), SUBPIXELS)
     margin = (SIDE + FACTORS["x"] - 1 - PATCH) / 2

@@ -146,10 +146,10 @@ def latent_information(
     if images != math.prod(shape):
         raise ValueError(f"there are {images} posteriors; the grid of factors {shape} has {math.prod(shape)}")
     generator = seeded_generator(seed, 0)
-    shuffled = torch.randperm(images, generator=generator)
-    chosen = shuffled[torch.arange(samples) % images]  # every image once before any comes twice
-    noise = torch.randn(samples, len(mean), generator=generator)
-    totals = torch.zeros(len(shape), len(mean), dtype=torch.float64)
+    shuffled = torch.randperm(images, generator=generator, device="cpu")
+    chosen = shuffled[torch.arange(samples, device="cpu") % images]  # every image once before any comes twice
+    noise = torch.randn(samples, len(mean), generator=generator, device="cpu")
+    totals = torch.zeros(len(shape), len(mean), dtype=torch.float64, device="cpu")
     for done, (index, its_noise) in enumerate(
         zip(chosen.split(DRAWS_AT_ONCE), noise.split(DRAWS_AT_ONCE), strict=True), start=1
     ):

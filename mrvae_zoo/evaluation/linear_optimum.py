@@ -86,7 +86,7 @@ def exact_loss(maps: LinearMaps, beta: Tensor, *, sigma: float, mean: Tensor, co
         (N,) nats, the constant (D/2)·log 2πσ² left out.
     """
     latent_mean = maps.encode @ mean + maps.encode_bias
-    left = torch.eye(len(mean), dtype=mean.dtype) - maps.decode @ maps.encode
+    left = torch.eye(len(mean), dtype=mean.dtype, device=mean.device) - maps.decode @ maps.encode
     bias = mean - (maps.decode @ latent_mean.unsqueeze(-1)).squeeze(-1) - maps.decode_bias
     noise = maps.decode.square() @ maps.log_var.exp().unsqueeze(-1)
     squared_error = ((left @ covariance) * left).sum((-2, -1)) + bias.square().sum(-1) + noise.sum((-2, -1))

@@ -10,7 +10,7 @@ from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count
 from mrvae_zoo.evaluation.rate_distortion import CHUNK, decode_and_compare, draw_noise
 from mrvae_zoo.models.posterior import Posterior
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 
 BLIND_BELOW = 0.6  # the β below which importance weighting does not see what it misses
 
@@ -55,13 +55,13 @@ def importance_weighted_bound(
         )
     if samples < 1:
         raise ValueError(f"samples={samples} should be at least 1")
-    network = model.at(beta)
-    total, examples, known = torch.zeros((), dtype=torch.float64), 0, count(data)
-    for number, x in enumerate(chunks(data, CHUNK, device=model.device)):
+    network = unwrap(model).at(beta)
+    total, examples, known = torch.zeros((), dtype=torch.float64, device="cpu"), 0, count(data)
+    for number, x in enumerate(chunks(data, CHUNK, device=network.device)):
         generator = seeded_generator(seed, number)
         parts = x.split(batch_size)
         posteriors = [network.encode(part) for part in parts]  # once for all draws
-        log_sums = [torch.full((len(part),), -math.inf, dtype=torch.float64) for part in parts]
+        log_sums = [torch.full((len(part),), -math.inf, dtype=torch.float64, device="cpu") for part in parts]
         for _ in range(samples):  # one draw at a time: the memory does not grow with K
             (noise,) = draw_noise(network, x, 1, generator)
             for i, part_noise in enumerate(noise.split(batch_size)):

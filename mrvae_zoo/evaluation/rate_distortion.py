@@ -15,7 +15,7 @@ from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.likelihoods import make_likelihood
 from mrvae_zoo.models.posterior import Posterior, standard_normal
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -68,11 +68,12 @@ def rate_distortion(
     Raises:
         ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
     """
+    model = unwrap(model)
     networks = [model.at(beta) for beta in betas]
     if not networks:
         raise ValueError("betas is empty; name at least one β")
     rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
-    sums = torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), dtype=torch.float64)
+    sums = torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), dtype=torch.float64, device="cpu")
     for x, noise in _with_noise(model, data, samples, seed, batch_size, progress, first=rank, step=processes):
         sums += torch.stack([_sum(_measure(network, x, noise)) for network in networks])
     if accelerator is not None and processes > 1:
@@ -137,6 +138,7 @@ def example_losses(
     Raises:
         ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
     """
+    model = unwrap(model)
     network = model.at(beta)
     parts = _with_noise(model, data, samples, seed, batch_size, progress)
     measured = [_measure(network, x, noise) for x, noise in parts]
@@ -206,7 +208,7 @@ class _Sums(NamedTuple):
 
 def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> _Measured:
     """What a network makes of examples x (B, C, H, W) with noise (S, B, Z, ...)."""
-    distortion, psnr = torch.zeros(2, len(x), dtype=torch.float64)
+    distortion, psnr = torch.zeros(2, len(x), dtype=torch.float64, device="cpu")
     posterior = network.encode(x)  # once for all draws
     for each in noise:
         reconstruction, its_distortion = decode_and_compare(network, x, posterior.displaced(each))
@@ -220,11 +222,11 @@ def _sum(measured: _Measured) -> Tensor:
     """The fields of `_Sums`, one after the other."""
     mean = measured.mean.movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
     fields = _Sums(
-        examples=torch.tensor([len(measured.rate)], dtype=torch.float64),
+        examples=torch.tensor([len(measured.rate)], dtype=torch.float64, device="cpu"),
         rate=measured.rate.sum(0, keepdim=True),
         distortion=measured.distortion.sum(0, keepdim=True),
         psnr=measured.psnr.sum(0, keepdim=True),
-        places=torch.tensor([len(mean)], dtype=torch.float64),
+        places=torch.tensor([len(mean)], dtype=torch.float64, device="cpu"),
         mean=mean.sum(0),
         square=mean.square().sum(0),
     )

@@ -45,8 +45,9 @@ def check_beta(
 
 
 def values_can_be_read(x: Tensor) -> bool:
-    """Whether looking at the values costs nothing: on the CPU and in eager mode."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether looking at the values costs nothing: on the CPU, in eager mode and outside of vmap and its like."""
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not transformed
 
 
 def _outside(beta: float, beta_range: tuple[float, float]) -> str:
@@ -115,7 +116,7 @@ def sample_beta(
         raise ValueError(f"beta_range={beta_range} should be two numbers with 0 < low < high")
     check_density(at_ends, skew)
     stratum = torch.randperm(n, generator=generator, device=device)
-    position = (stratum + torch.rand(n, generator=generator, device=device)) / n
+    position = (stratum + torch.rand(n, generator=generator, dtype=torch.float32, device=device)) / n
     position = ((position - at_ends[0]) / (1 - sum(at_ends))).clamp(0, 1) ** skew
     log_low, log_high = math.log(low), math.log(high)
     beta = (log_low + (log_high - log_low) * position).exp().clamp(low, high)

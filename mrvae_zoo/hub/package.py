@@ -13,7 +13,7 @@ from mrvae_zoo.checkpoints.sources import HUB, LOCAL
 from mrvae_zoo.common.layout import CONFIG, CURVE, README, RECIPE, WEIGHTS
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 from mrvae_zoo.hub.client import LIBRARY
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 
 LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # of an image in Markdown
 
@@ -78,6 +78,7 @@ def make_package(
         MissingExtraError: matplotlib is not installed.
     """
     if not isinstance(source, str | Path):
+        source = unwrap(source)
         _check_complete(source)
         with tempfile.TemporaryDirectory() as saved:
             save_pretrained(source, saved)

@@ -80,7 +80,7 @@ def encode_files(
     rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     share = -(-len(files) // processes)
     mine = range(min(rank * share, len(files)), min((rank + 1) * share, len(files)))
-    readable = torch.zeros(share, dtype=torch.bool)
+    readable = torch.zeros(share, dtype=torch.bool, device="cpu")
     means: list[Tensor] = []
     log_vars: list[Tensor] = []
     shapes: set[tuple[int, ...]] = set()
@@ -100,7 +100,7 @@ def encode_files(
         posterior = encode_tiled(model, x) if model.config.spatial else model.encode(x)
         means.append(posterior.mean)
         log_vars.append(posterior.log_var)
-    shape = torch.tensor(shapes.pop() if shapes else (0, 0, 0))
+    shape = torch.tensor(shapes.pop() if shapes else (0, 0, 0), device="cpu")
     if accelerator is not None and processes > 1:
         found = _gather(shape[None], accelerator)
         found = found[found[:, 0] > 0].unique(dim=0)

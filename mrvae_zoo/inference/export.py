@@ -32,7 +32,7 @@ from mrvae_zoo.common.layout import CONFIG
 from mrvae_zoo.common.schema import to_plain
 from mrvae_zoo.errors import MissingExtraError
 from mrvae_zoo.models.config import SPATIAL_STRIDE
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 
 Format = Literal["onnx", "pt2"]
 Part = Literal["model", "encoder", "decoder"]
@@ -115,6 +115,7 @@ def export(
         for package in ("onnx", "onnxscript"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, "export")
+    model = unwrap(model)
     config = json.dumps(to_plain(model.config))
     program = trace(model, part)
     write_atomically(Path(path), onnx_bytes(program, part, config) if format == "onnx" else pt2_bytes(program, config))
@@ -127,8 +128,8 @@ def trace(model: MultiRateVAE | FixedRateVAE, part: Part) -> torch.export.Export
     height, width = (
         SPATIAL_STRIDE * places if side is None else side for side, places in zip(size, (3, 5), strict=True)
     )
-    x = torch.full((EXAMPLE_BATCH, channels, height, width), 0.5)
-    beta = torch.full((EXAMPLE_BATCH,), math.sqrt(math.prod(model.beta_range)))
+    x = torch.full((EXAMPLE_BATCH, channels, height, width), 0.5, dtype=torch.float32, device="cpu")
+    beta = torch.full((EXAMPLE_BATCH,), math.sqrt(math.prod(model.beta_range)), dtype=torch.float32, device="cpu")
     with torch.no_grad():
         latents = (model.encode(x, beta) if isinstance(model, MultiRateVAE) else model.encode(x)).mean
     examples = {"x": x, "beta": beta, "z": latents, "noise": torch.zeros_like(latents)}

@@ -8,7 +8,7 @@ Letters: B batch, C, H, W image, Z latents. Rates and distortions are in nats pe
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrvae_zoo.gating.beta import TOLERANCE, check_beta, values_can_be_read
 from mrvae_zoo.gating.layers import fold
@@ -166,3 +166,18 @@ class FixedRateVAE(BaseVAE):
                 raise ValueError(
                     f"beta={other.flatten()[0].item():g}: this model was folded at β={self.beta} and has no other"
                 )
+
+
+def unwrap(model: object) -> MultiRateVAE | FixedRateVAE:
+    """The model of the zoo in what torch wraps around one: `torch.compile`, DataParallel, DDP, an averaged model.
+
+    Raises:
+        ValueError: there is none.
+    """
+    inner = model
+    while isinstance(inner, nn.Module) and not isinstance(inner, MultiRateVAE | FixedRateVAE):
+        parts = list(inner.children())
+        inner = parts[0] if len(parts) == 1 else None
+    if not isinstance(inner, MultiRateVAE | FixedRateVAE):
+        raise ValueError(f"{type(model).__name__} is no model of the zoo; pass a MultiRateVAE or a FixedRateVAE")
+    return inner

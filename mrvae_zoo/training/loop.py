@@ -292,5 +292,5 @@ def orders(examples: int, batch: int, steps: int, seed: int, start: int = 0) -> 
     for step in range(start, steps):
         epoch, position = divmod(step, each)
         if position == 0 or permutation is None:
-            permutation = torch.randperm(examples, generator=generator.manual_seed(seed_of(seed, epoch)))
+            permutation = torch.randperm(examples, generator=generator.manual_seed(seed_of(seed, epoch)), device="cpu")
         yield permutation[position * batch : (position + 1) * batch]

@@ -253,3 +253,34 @@ def test_a_pickle_is_not_opened(folder):
     with pytest.raises(CheckpointError, match="is truncated or damaged"):
         load_checkpoint(folder)
     assert not (folder / "ran").exists()
+
+
+WRAPPERS = {
+    "compiled": torch.compile,
+    "DataParallel": torch.nn.DataParallel,
+    "averaged": torch.optim.swa_utils.AveragedModel,
+    "compiled and averaged": lambda model: torch.compile(torch.optim.swa_utils.AveragedModel(model)),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_wrapped_model_is_saved_as_what_it_wraps(wrapper, tmp_path):
+    model = make_model("mrvae_mlp", "affine")
+    mrvae_zoo.save_pretrained(WRAPPERS[wrapper](model), tmp_path / "saved")
+    expected = model.state_dict()
+    found = load_checkpoint(tmp_path / "saved").state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_what_cannot_be_saved_leaves_nothing(tmp_path):
+    meta = make_model("mrvae_mlp", "affine").to("meta")
+    for given, message in (
+        (meta, "this model has no weights to save: it is on the meta device"),
+        (torch.nn.Linear(2, 2), "Linear is no model of the zoo; pass a MultiRateVAE or a FixedRateVAE"),
+        (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), "Sequential is no model of the zoo"),
+        ("a/folder", "str is no model of the zoo"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            mrvae_zoo.save_pretrained(given, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
