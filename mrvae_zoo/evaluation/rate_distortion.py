@@ -10,7 +10,7 @@ from torch import Tensor
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count, describe
 from mrvae_zoo.evaluation.total_correlation import decompose
-from mrvae_zoo.models.base import crop
+from mrvae_zoo.models.base import LATENT_RANGE, crop
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.likelihoods import make_likelihood
@@ -236,7 +236,9 @@ def _sum(measured: _Measured) -> Tensor:
 def decode_and_compare(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """The clamped mean of p(x|z) (B, C, H, W) and −log p(x|z) in nats (B,), as `network(x)` gives them."""
     likelihood = make_likelihood(network.config)
-    output = crop(network.decoder(z, None), (x.shape[2], x.shape[3]))  # what a spatial model padded
+    output = crop(
+        network.decoder(z.clamp(*LATENT_RANGE), None), (x.shape[2], x.shape[3])
+    )  # what a spatial model padded
     return likelihood.mean(output), likelihood.distortion(output, x)
 
 

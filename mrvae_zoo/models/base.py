@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 COMPILED = ("_call", "_encode", "_decode")
 CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
-LOG_VAR_RANGE = (-30.0, 20.0)  # beyond it one odd example in training overflows the rate of the whole batch
+# Beyond these one odd example overflows: in training the loss of the whole batch, in half precision its own output. An
+# image like those of the training stays far within them.
+LOG_VAR_RANGE = (-30.0, 10.0)
+LATENT_RANGE = (-100.0, 100.0)  # standard deviations of the prior
 
 MaybeNone: TypeAlias = Any  # None, for those who ask; whoever knows better may use it without asking
 
@@ -167,7 +170,7 @@ class BaseVAE(nn.Module):
         features = self._response(beta)
         posterior = self._posterior(x, features)
         z = posterior.mode() if noise is None else posterior.displaced(noise)
-        output = self.decoder(z, features)
+        output = self.decoder(z.clamp(*LATENT_RANGE), features)
         if self.config.spatial:
             output = crop(output, (x.shape[-2], x.shape[-1]))  # what was padded
         distortion = self._likelihood.distortion(output, x)
@@ -177,7 +180,7 @@ class BaseVAE(nn.Module):
         return self._posterior(x, self._response(beta))
 
     def _decode(self, z: Tensor, beta: Tensor | None) -> Tensor:
-        return self._likelihood.mean(self.decoder(z.to(self.dtype), self._response(beta)))
+        return self._likelihood.mean(self.decoder(z.to(self.dtype).clamp(*LATENT_RANGE), self._response(beta)))
 
     def _response(self, beta: Tensor | None) -> Tensor | None:
         return None if beta is None else self.gating.features(beta)
