@@ -68,8 +68,8 @@ def _reconstructions(subject: Subject, x: Tensor) -> bytes:
     """A row for each β, from the mean of the posterior, labelled with the mean rate of these images."""
     rows, labels = [x], [("input", "")]
     for beta in _betas(subject):
-        out = subject.model.at(beta)(x, sample=False)
-        rows.append(out.reconstruction)
+        out = subject.model.at(beta)(subject.config.to_data_range(x), sample=False)
+        rows.append(subject.config.to_unit_range(out.reconstruction))
         labels.append((f"beta {beta:g}", f"{out.rate.mean().item():.1f} nats"))  # Pillow's own font has no β
     return _png(rows, labels)
 
@@ -80,7 +80,9 @@ def _samples(subject: Subject, x: Tensor) -> bytes:
     size = (x.shape[2], x.shape[3]) if subject.config.spatial else None
     betas = _betas(subject)
     rows = [
-        subject.model.at(beta).sample(COLUMNS, size=size, generator=torch.Generator().manual_seed(SEED))
+        subject.config.to_unit_range(
+            subject.model.at(beta).sample(COLUMNS, size=size, generator=torch.Generator().manual_seed(SEED))
+        )
         for beta in betas
     ]
     return _png(rows, [(f"beta {beta:g}", "") for beta in betas])

@@ -30,7 +30,7 @@ def decode(
     plain = load_pretrained(info.source).at(info.beta)
     with torch.no_grad():
         images = decode_tiled(plain, mean, info.input_shape[1:]) if plain.config.spatial else plain.decode(mean)
-    drawn = [to_pil(image) for image in images]
+    drawn = [to_pil(image) for image in plain.config.to_unit_range(images)]
     output.mkdir(exist_ok=True)
     for stem, image in zip(unique_stems(info.files), drawn, strict=True):
         with atomic_path(output / f"{stem}.png") as path:

@@ -39,13 +39,13 @@ def reconstruct(
     if beta is None:
         beta = [model.beta] if isinstance(model, FixedRateVAE) else log_spaced(model.beta_range, DEFAULT_COUNT)
     x = model.preprocess(images)
-    rows, labels, points = [x], [("input", "")], []
+    rows, labels, points = [model.config.to_unit_range(x)], [("input", "")], []
     with torch.no_grad():
         for one in sorted(set(beta)):
             plain = model.at(one)
             drawn = plain(x, generator=torch.Generator().manual_seed(seed))
             point = RDPoint(beta=one, rate=drawn.rate.mean().item(), distortion=drawn.distortion.mean().item())
-            rows.append(plain(x, sample=False).reconstruction)
+            rows.append(model.config.to_unit_range(plain(x, sample=False).reconstruction))
             labels.append((f"beta {one:g}", f"{point.rate:.1f} nats"))  # Pillow's own font has no β
             points.append(point)
     with atomic_path(output) as path:

@@ -32,5 +32,5 @@ def sample(
     with torch.no_grad():
         images = plain.sample(n, size=size, generator=torch.Generator().manual_seed(seed))
     with atomic_path(output) as path:
-        grid(images.split(COLUMNS)).save(path, format="PNG")
+        grid(plain.config.to_unit_range(images).split(COLUMNS)).save(path, format="PNG")
     say(f"wrote {output}")

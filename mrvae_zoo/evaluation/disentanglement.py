@@ -64,7 +64,7 @@ def mutual_information_gap(
     network = model.at(beta)
     means, log_vars = [], []
     for factors in grid().split(batch_size):
-        posterior = network.encode(draw(factors).to(network.device).float() / 255)
+        posterior = network.encode(network.config.to_data_range(draw(factors).to(network.device).float() / 255))
         means.append(posterior.mean.flatten(1))
         log_vars.append(posterior.log_var.flatten(1))
     information = latent_information(

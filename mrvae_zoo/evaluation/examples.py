@@ -12,18 +12,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mrvae_zoo.data.sets import ImageData
+from mrvae_zoo.models.base import BaseVAE
 
 Examples = Tensor | DataLoader[Any] | ImageData
 
 
-def chunks(data: Examples, size: int, *, device: torch.device, first: int = 0, step: int = 1) -> Iterator[Tensor]:
-    """All examples in order, `size` at a time, (B, C, H, W) on `device`; or chunks `first`, `first` + `step`, ...
+def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: int = 1) -> Iterator[Tensor]:
+    """All examples in order, (B, C, H, W) as `model` takes them, B = `size`; or chunks `first`, `first` + `step`, ...
 
     Args:
         data: a tensor (N, C, H, W) as the model takes it; a DataLoader of such batches, or of tuples that begin with
             them; or a split of a data set.
         size: how many examples make a chunk; the last one may be smaller.
-        device: where the chunks are to be.
+        model: whose device and data range the chunks are to be of.
         first: the number of the first chunk to give.
         step: from one chunk to the next.
 
@@ -31,7 +32,7 @@ def chunks(data: Examples, size: int, *, device: torch.device, first: int = 0, s
         ValueError: `data` is something else.
     """
     if isinstance(data, ImageData):
-        yield from data.to(device).batches(size, first=first, step=step)
+        yield from map(model.config.to_data_range, data.to(model.device).batches(size, first=first, step=step))
         return
     if isinstance(data, Tensor):
         parts: Iterable[Tensor] = data.split(size) if data.ndim > 0 else (data,)
@@ -46,7 +47,7 @@ def chunks(data: Examples, size: int, *, device: torch.device, first: int = 0, s
         if x.ndim != 4:
             raise ValueError(f"data has shape {tuple(x.shape)}; pass (N, C, H, W)")
         if len(x):
-            yield x.to(device)
+            yield x.to(model.device)
 
 
 def count(data: Examples) -> int | None:

@@ -57,7 +57,7 @@ def importance_weighted_bound(
         raise ValueError(f"samples={samples} should be at least 1")
     network = unwrap(model).at(beta)
     total, examples, known = torch.zeros((), dtype=torch.float64, device="cpu"), 0, count(data)
-    for number, x in enumerate(chunks(data, CHUNK, device=network.device)):
+    for number, x in enumerate(chunks(data, CHUNK, model=network)):
         generator = seeded_generator(seed, number)
         parts = x.split(batch_size)
         posteriors = [network.encode(part) for part in parts]  # once for all draws

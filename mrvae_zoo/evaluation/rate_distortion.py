@@ -160,7 +160,7 @@ def _with_noise(
     if samples < 1:
         raise ValueError(f"samples={samples} should be at least 1")
     total = count(data)
-    parts = chunks(data, CHUNK, device=model.device, first=first, step=step)
+    parts = chunks(data, CHUNK, model=model, first=first, step=step)
     for number, x in zip(itertools.count(first, step), parts):
         noise = draw_noise(model, x, samples, seeded_generator(seed, number))
         yield from zip(x.split(batch_size), noise.split(batch_size, dim=1), strict=True)
@@ -170,7 +170,7 @@ def _with_noise(
 
 def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, seed: int) -> float:
     """Of q(z) over the data, in nats."""
-    means, log_vars = zip(*(network.encode(x) for x in chunks(data, CHUNK, device=network.device)), strict=True)
+    means, log_vars = zip(*(network.encode(x) for x in chunks(data, CHUNK, model=network)), strict=True)
     posterior = Posterior(torch.cat(means), torch.cat(log_vars))
     drawn = posterior.sample(seeded_generator(seed, 0))[:CORRELATED]
     total = 0.0

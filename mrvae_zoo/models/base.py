@@ -127,10 +127,7 @@ class BaseVAE(nn.Module):
         Raises:
             ValueError: something is not an image; the message names it.
         """
-        x = to_tensor(images, self.input_shape)
-        if self.config.data_range is not None:
-            low, high = self.config.data_range
-            x = low + (high - low) * x
+        x = self.config.to_data_range(to_tensor(images, self.input_shape))
         return x.to(self.device, self.dtype)
 
     def save_pretrained(self, folder: "str | os.PathLike[str]", *, dtype: torch.dtype | None = None) -> None:

@@ -2,11 +2,17 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 LikelihoodName = Literal["bernoulli", "gaussian"]
 
 MAX_GATING_DEGREE = 16
+UNIT = (0.0, 1.0)
+LARGEST_VALUE = 10.0  # in magnitude, of an image
 SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model
 
 
@@ -21,7 +27,8 @@ class ModelConfig:
         beta_range: (β_min, β_max), both ends inclusive.
         likelihood: p(x|z), "bernoulli" or "gaussian".
         sigma: standard deviation of the Gaussian likelihood; None for Bernoulli.
-        data_range: the smallest and largest value that x may hold; None for any (Gaussian only).
+        data_range: the smallest and largest value that x may hold, which black and white are mapped to; None for any,
+            and images stay in [0, 1] (Gaussian only).
         gating: the name of the gating, how β reaches the network (see `mrvae_zoo.gating.kinds`).
         gating_degree: degree of the polynomial of log β, for "affine"; how many shrinkages, for "shrinkage".
         arguments: the architecture's own arguments.
@@ -64,6 +71,16 @@ class ModelConfig:
         """Whether the model takes images of any size, and its latents have places."""
         return self.input_shape[1] is None
 
+    def to_data_range(self, x: "Tensor") -> "Tensor":
+        """Images in [0, 1] as the model takes them: in `data_range`, and as they are where that is None."""
+        low, high = self.data_range or UNIT
+        return x if (low, high) == UNIT else low + (high - low) * x
+
+    def to_unit_range(self, x: "Tensor") -> "Tensor":
+        """The inverse: what the model takes and gives, in [0, 1]."""
+        low, high = self.data_range or UNIT
+        return x if (low, high) == UNIT else (x - low) / (high - low)
+
     def _check_likelihood(self) -> None:
         if self.likelihood == "bernoulli":
             if self.sigma is not None:
@@ -72,5 +89,10 @@ class ModelConfig:
                 raise ValueError(f"data_range={self.data_range} should be (0, 1) for likelihood='bernoulli'")
         elif self.sigma is None or not 0 < self.sigma < math.inf:
             raise ValueError(f"sigma={self.sigma} should be a positive number for likelihood='gaussian'")
-        if self.data_range is not None and not self.data_range[0] < self.data_range[1]:
+        if self.data_range is None:
+            return
+        low, high = self.data_range
+        if not low < high:
             raise ValueError(f"data_range={self.data_range} should be (low, high) with low < high, or None")
+        if max(abs(low), abs(high)) > LARGEST_VALUE:
+            raise ValueError(f"data_range={self.data_range} is beyond what networks work at; use (0, 1) or (-1, 1)")

@@ -130,7 +130,7 @@ class Loop:
         self._seed()
         self.scheduler.step_update(self.done)
         noise = Noise(self.generator, self.batch, self.part)
-        x = self.data.prepare(raw, noise)
+        x = self.recipe.model.to_data_range(self.data.prepare(raw, noise))
         beta = self._beta()[self.part]
         epsilon = noise.normal(*self.model.latent_shape((x.shape[2], x.shape[3])))
         self.optimizer.zero_grad()

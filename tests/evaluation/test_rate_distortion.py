@@ -222,7 +222,7 @@ def test_psnr_is_that_of_each_clamped_reconstruction():
     model = create_model("mrvae_mlp", **options, data_range=(-1.0, 3.0)).eval()
     data = make_data(model, 5)
     (point,) = rate_distortion(model, data, [1.0], seed=2, samples=2).points
-    x = data.images.float() / 255
+    x = -1 + 4 * data.images.float() / 255
     figures = []
     generator = seeded_generator(2, 0)
     for _ in range(2):
@@ -236,6 +236,7 @@ def test_psnr_is_that_of_each_clamped_reconstruction():
     with torch.no_grad():
         for parameter in model.decoder.parameters():
             parameter.zero_()
+        model.decoder.layers[-1].bias.fill_(-1.0)  # black
     black = ImageData(name="black", split="test", images=torch.zeros(3, 1, 4, 4, dtype=torch.uint8))
     assert rate_distortion(model, black, [1.0]).points[0].psnr == pytest.approx(100)
 
