@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
 MAX_NAMED = 10
+COLOURS = (1, 3, 4)  # channels of images as they are usual
+MAX_CHANNELS = 16  # of an image; where a last axis is longer, it is the width
 
 Shape = tuple[int, int | None, int | None]  # (C, H, W); an image keeps its own size where H and W are None
 
@@ -33,16 +35,19 @@ def to_tensor(images: Any, shape: Shape) -> Tensor:
     """Images -> (B, C, H, W) float32 in [0, 1], converted and resized to `shape` (C, H, W); a change is logged.
 
     Args:
-        images: one or several of: paths, PIL images, arrays (H, W) or (H, W, C), uint8 or float in [0, 1].
+        images: one or several of: paths, PIL images, arrays or tensors (H, W), (H, W, C) or (C, H, W), uint8 or float
+            in [0, 1]; or a stack of such arrays, (N, H, W), (N, C, H, W) or (N, H, W, C).
         shape: (C, H, W); an image keeps its own size where H and W are None.
 
     Raises:
         ValueError: something is not an image, has channels that cannot become C, or a size of its own.
         FileNotFoundError: a path does not exist.
     """
-    several = isinstance(images, Sequence) and not isinstance(images, str)
-    if not several and getattr(images, "ndim", 0) != 4:
+    if hasattr(images, "ndim") and hasattr(images, "dtype"):
+        images = _each(images, shape)
+    elif not isinstance(images, Sequence) or isinstance(images, str):
         images = [images]
+    images = [part for image in images for part in _each(image, shape)] if _has_arrays(images) else images
     if len(images) == 0:
         raise ValueError("no images given")
     tensors: list[Tensor] = []
@@ -59,6 +64,38 @@ def to_tensor(images: Any, shape: Shape) -> Tensor:
     if len(sizes) > 1:
         raise ValueError(f"images of one size only, not {' and '.join(sorted(map(_describe, sizes)))}; one at a time")
     return torch.stack(tensors)
+
+
+def _has_arrays(images: Sequence[Any]) -> bool:
+    return any(hasattr(image, "ndim") and hasattr(image, "dtype") for image in images)
+
+
+def _each(image: Any, shape: Shape) -> list[Any]:
+    """One image, or a stack of them, as arrays (H, W) or (H, W, C); what is no array or tensor as it is.
+
+    Which axis holds the channels is told by the sizes that a model takes and that colours have.
+    """
+    import numpy as np
+
+    if not (hasattr(image, "ndim") and hasattr(image, "dtype")):
+        return [image]
+    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    channels, size = shape[0], array.shape[1:]
+    if array.ndim == 3:
+        if size == shape[1:] and array.shape[0] != channels:
+            return list(array)  # (N, H, W)
+        if isinstance(image, Tensor) and array.shape[0] == channels:
+            return [array.transpose(1, 2, 0)]  # (C, H, W), as is usual for tensors
+        if array.shape[-1] in (channels, *COLOURS):
+            return [array]  # (H, W, C)
+        if array.shape[0] in (channels, *COLOURS):
+            return [array.transpose(1, 2, 0)]  # (C, H, W)
+        return list(array) if array.shape[-1] > MAX_CHANNELS else [array]
+    if array.ndim == 4:
+        last = array.shape[-1] == channels or (array.shape[-1] in COLOURS and array.shape[1] != channels)
+        first = array.shape[1] == channels or (array.shape[1] in COLOURS and not last)
+        return list(array.transpose(0, 2, 3, 1) if first and (isinstance(image, Tensor) or not last) else array)
+    return [array]
 
 
 def name_some(names: Sequence[object]) -> str:

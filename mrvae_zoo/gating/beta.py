@@ -2,23 +2,32 @@
 
 import math
 import numbers
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
 
+
+class Array(Protocol):
+    """A NumPy array."""
+
+    def __array__(self) -> Any:
+        """See NumPy."""
+
+
+Beta = float | Tensor | Sequence[float] | Array
 BetaSampling = Literal["stratified", "batch"]
 
 TOLERANCE = 1e-6  # relative, of the ends of a range: float32 rounds them
 
 
-def check_beta(
-    beta: float | Tensor, beta_range: tuple[float, float], batch_size: int | None, *, like: Tensor
-) -> Tensor:
+def check_beta(beta: Beta, beta_range: tuple[float, float], batch_size: int | None, *, like: Tensor) -> Tensor:
     """β as a tensor () or (B,), within the range, on the device of `like` and at least in float32.
 
     Args:
-        beta: a number, a tensor () or, where batch_size is given, a tensor (batch_size,).
+        beta: a number, or where batch_size is given one per example: a tensor, an array or a list (batch_size,). What
+            holds a single number, such as a tensor (1,), is that number.
         beta_range: the ends, inclusive with a relative tolerance of 1e-6, then clamped.
         batch_size: B, or None where only one β makes sense.
         like: a parameter of the model.
@@ -28,12 +37,13 @@ def check_beta(
     """
     low, high = beta_range
     dtype = torch.promote_types(like.dtype, torch.float32)
-    if isinstance(beta, (float, int, numbers.Real)) and not isinstance(beta, bool):
+    if _is_number(beta):
         if not low * (1 - TOLERANCE) <= beta <= high * (1 + TOLERANCE):
             raise ValueError(_outside(float(beta), beta_range))
         return torch.full((), beta, dtype=dtype, device=like.device).clamp(low, high)
-    if not isinstance(beta, Tensor) or beta.dtype in (torch.bool, torch.complex64, torch.complex128):
-        raise ValueError(f"beta={beta!r} should be a number, or a tensor () or (B,) of numbers")
+    beta = _as_tensor(beta)
+    if beta.numel() == 1 and beta.shape != (batch_size,):
+        beta = beta.reshape(())
     if beta.ndim and beta.shape != (batch_size,):
         expected = "()" if batch_size is None else f"() or ({batch_size},)"
         raise ValueError(f"beta has shape {tuple(beta.shape)}; expected {expected}: one β, or one an example")
@@ -42,6 +52,21 @@ def check_beta(
         if wrong.numel():
             raise ValueError(_outside(wrong.flatten()[0].item(), beta_range))
     return beta.to(like.device, dtype).clamp(low, high)
+
+
+def _is_number(beta: Beta) -> TypeGuard[float]:
+    return isinstance(beta, (float, int, numbers.Real)) and not isinstance(beta, bool)
+
+
+def _as_tensor(beta: Any) -> Tensor:
+    """Numbers as a tensor; a ValueError where they are none."""
+    try:
+        tensor = beta if isinstance(beta, Tensor) else torch.as_tensor(beta, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        tensor = None
+    if tensor is None or isinstance(beta, bool) or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ValueError(f"beta={beta!r} should be a number, or (B,) numbers: a tensor, an array or a list")
+    return tensor
 
 
 def values_can_be_read(x: Tensor) -> bool:

@@ -32,6 +32,7 @@ def encode_tiled(model: FixedRateVAE, x: Tensor, *, tile: int = 256) -> Posterio
     Raises:
         ValueError: the model is not spatial, or the tile's side is none.
     """
+    _check_spatial(model)
     padded = pad_to_stride(x)
     height, width = (side // SPATIAL_STRIDE for side in padded.shape[-2:])
     whole: list[Tensor] = []
@@ -50,12 +51,17 @@ def decode_tiled(model: FixedRateVAE, z: Tensor, size: tuple[int, int], *, tile:
     Args:
         model: `at(beta)` of a spatial model.
         z: (B, Z, h, w).
-        size: of the image; at most 8h × 8w.
+        size: (H, W) of the image, which the model padded to 8h × 8w.
         tile: side of a tile in pixels, a multiple of 8.
 
     Raises:
-        ValueError: the model is not spatial, or the tile's side is none.
+        ValueError: the model is not spatial, the tile's side is none, or z is not that of an image of this size.
     """
+    _check_spatial(model)
+    expected = model.latent_shape(size)
+    if z.ndim != 4 or tuple(z.shape[1:]) != expected or min(size) < 1:
+        latents = ", ".join(map(str, expected))
+        raise ValueError(f"z has shape {tuple(z.shape)}; an image of size={size} (H, W) has latents (B, {latents})")
     height, width = z.shape[-2:]
     whole: Tensor | None = None
     for (rows, columns), around, (inner_rows, inner_columns) in tiles(model, (height, width), tile):
@@ -69,8 +75,6 @@ def decode_tiled(model: FixedRateVAE, z: Tensor, size: tuple[int, int], *, tile:
 
 def tiles(model: FixedRateVAE, places: tuple[int, int], tile: int) -> Iterator[tuple[Slices, Slices, Slices]]:
     """For each tile: where it goes, what to compute for it, and where it lies in that; in places of the latents."""
-    if not model.config.spatial:
-        raise ValueError("tiles are for a spatial model, whose latents have places")
     if tile < SPATIAL_STRIDE or tile % SPATIAL_STRIDE:
         raise ValueError(f"tile={tile} should be a multiple of {SPATIAL_STRIDE}")
     step, margin = tile // SPATIAL_STRIDE, reach(model)
@@ -81,6 +85,11 @@ def tiles(model: FixedRateVAE, places: tuple[int, int], tile: int) -> Iterator[t
             inner = [(a - low, b - low) for (a, b), (low, _) in zip(spans, outer, strict=True)]
             place, around, inside = ((slice(*pair[0]), slice(*pair[1])) for pair in (spans, outer, inner))
             yield place, around, inside
+
+
+def _check_spatial(model: FixedRateVAE) -> None:
+    if not model.config.spatial:
+        raise ValueError("tiles are for a spatial model, whose latents have places")
 
 
 def reach(model: FixedRateVAE) -> int:

@@ -12,7 +12,8 @@ from mrvae_zoo.common.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ALL_GATINGS: tuple[str, ...] = ("shrinkage", "affine", "paper", "concat", "none")
+ALL_GATINGS = ("shrinkage", "affine", "paper", "concat", "none")
+USUAL_GATINGS = ("shrinkage", "affine", "paper", "none")  # of an architecture that does not name its first layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Architecture:
 
     name: str
     build: Callable[..., Any] | str
-    gatings: tuple[str, ...] = ("affine", "paper", "none")
+    gatings: tuple[str, ...] = USUAL_GATINGS
     spatial: bool = False
 
     def builder(self) -> Callable[..., Any]:
@@ -66,13 +67,17 @@ architectures: Table[Architecture] = Table(
             gatings=ALL_GATINGS,
             spatial=True,
         ),
-        Architecture(name="mrvae_timm", build="mrvae_zoo.models.architectures.timm_encoder:build"),
+        Architecture(
+            name="mrvae_timm",
+            build="mrvae_zoo.models.architectures.timm_encoder:build",
+            gatings=("affine", "paper", "none"),
+        ),
     ),
     plugins=Architecture,
 )
 
 
-def register_architecture(name: str, *, gatings: tuple[str, ...] = ("affine", "paper", "none")) -> Callable[[F], F]:
+def register_architecture(name: str, *, gatings: tuple[str, ...] = USUAL_GATINGS) -> Callable[[F], F]:
     """Decorator that registers a function building (encoder, decoder) as the architecture `name`.
 
     The function is called as `build(input_shape, latent_dim, gating, **arguments)`: its keyword-only parameters,

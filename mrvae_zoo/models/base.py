@@ -118,11 +118,14 @@ class BaseVAE(nn.Module):
         places = (-(-side // SPATIAL_STRIDE) for side in size) if self.config.spatial else ()
         return (self.latent_dim, *places)
 
-    def preprocess(self, images: "str | os.PathLike[str] | Image.Image | np.ndarray | Sequence[Any]") -> Tensor:
+    def preprocess(
+        self, images: "str | os.PathLike[str] | Image.Image | np.ndarray | Tensor | Sequence[Any]"
+    ) -> Tensor:
         """Images as the model takes them: (B, C, H, W) in the data range, on the model's device and in its dtype.
 
         Args:
-            images: one or several of: paths, PIL images, arrays (H, W) or (H, W, C), uint8 or float in [0, 1].
+            images: one or several of: paths, PIL images, arrays or tensors (H, W), (H, W, C) or (C, H, W), uint8 or
+                float in [0, 1]; or a stack of such arrays, (N, H, W), (N, C, H, W) or (N, H, W, C).
 
         Raises:
             ValueError: something is not an image; the message names it.

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from mrvae_zoo.gating.beta import TOLERANCE, check_beta, values_can_be_read
+from mrvae_zoo.gating.beta import TOLERANCE, Beta, check_beta, values_can_be_read
 from mrvae_zoo.gating.layers import fold
 from mrvae_zoo.models.base import BaseVAE, VAEOutput, crop
 from mrvae_zoo.models.posterior import Posterior
@@ -19,8 +19,8 @@ from mrvae_zoo.models.posterior import Posterior
 class MultiRateVAE(BaseVAE):
     """A VAE whose β is an argument: `model(x, beta)` is the β-VAE of that β.
 
-    In every method beta is a number, a 0-d tensor, or a tensor (B,) with one β for each example, within
-    `beta_range` (ends inclusive).
+    In every method beta is a number, or one for each example, (B,): a tensor, an array or a list; within `beta_range`
+    (ends inclusive).
 
     Args:
         config: what the model is.
@@ -33,7 +33,7 @@ class MultiRateVAE(BaseVAE):
     def forward(
         self,
         x: Tensor,
-        beta: float | Tensor,
+        beta: Beta,
         *,
         sample: bool = True,
         generator: torch.Generator | None = None,
@@ -55,12 +55,12 @@ class MultiRateVAE(BaseVAE):
         beta = self._check_beta(beta, x.shape[0])
         return self._forward(x, beta, sample=sample, generator=generator, noise=noise)
 
-    def encode(self, x: Tensor, beta: float | Tensor) -> Posterior:
+    def encode(self, x: Tensor, beta: Beta) -> Posterior:
         """The posterior q(z|x) at β. Raises a ValueError as `forward` does."""
         self._check_x(x)
         return self._encode(x, self._check_beta(beta, x.shape[0]))
 
-    def decode(self, z: Tensor, beta: float | Tensor) -> Tensor:
+    def decode(self, z: Tensor, beta: Beta) -> Tensor:
         """The mean of p(x|z) at β, clamped to the data range: (B, Z) -> (B, C, H, W)."""
         self._check_z(z)
         return self._decode(z, self._check_beta(beta, z.shape[0]))
@@ -68,7 +68,7 @@ class MultiRateVAE(BaseVAE):
     def sample(
         self,
         n: int,
-        beta: float | Tensor,
+        beta: Beta,
         *,
         size: tuple[int, int] | None = None,
         generator: torch.Generator | None = None,
@@ -76,23 +76,25 @@ class MultiRateVAE(BaseVAE):
         """`n` images decoded from draws of the prior: (n, C, H, W); of `size` (H, W) for a spatial model."""
         return crop(self.decode(self._prior(n, size, generator), beta), size)
 
-    def at(self, beta: float) -> "FixedRateVAE":
+    def at(self, beta: Beta) -> "FixedRateVAE":
         """The plain network at one β: a copy with the gates folded into the weights.
 
         Raises:
             ValueError: β is outside `beta_range`, or a tensor with more than one value.
         """
         features = self._features(beta, batch_size=None)
-        config = replace(self.config, gating="none", beta=min(max(float(beta), self.beta_range[0]), self.beta_range[1]))
+        low, high = self.beta_range
+        number = torch.as_tensor(beta, dtype=torch.float64, device="cpu").item()
+        config = replace(self.config, gating="none", beta=min(max(number, low), high))
         encoder, decoder = fold(self.encoder, features), fold(self.decoder, features)
         plain = FixedRateVAE(config, encoder, decoder).train(self.training)
         plain.recipe = self.recipe
         return plain
 
-    def _features(self, beta: float | Tensor, batch_size: int | None) -> Tensor:
+    def _features(self, beta: Beta, batch_size: int | None) -> Tensor:
         return self.gating.features(self._check_beta(beta, batch_size))
 
-    def _check_beta(self, beta: float | Tensor, batch_size: int | None) -> Tensor:
+    def _check_beta(self, beta: Beta, batch_size: int | None) -> Tensor:
         return check_beta(beta, self.beta_range, batch_size, like=next(self.parameters()))
 
 
@@ -109,7 +111,7 @@ class FixedRateVAE(BaseVAE):
         assert self.config.beta is not None
         return self.config.beta
 
-    def at(self, beta: float) -> "FixedRateVAE":
+    def at(self, beta: Beta) -> "FixedRateVAE":
         """This model itself.
 
         Raises:
@@ -121,7 +123,7 @@ class FixedRateVAE(BaseVAE):
     def forward(
         self,
         x: Tensor,
-        beta: float | Tensor | None = None,
+        beta: Beta | None = None,
         *,
         sample: bool = True,
         generator: torch.Generator | None = None,
@@ -132,13 +134,13 @@ class FixedRateVAE(BaseVAE):
         self._check_own(beta, x.shape[0])
         return self._forward(x, None, sample=sample, generator=generator, noise=noise)
 
-    def encode(self, x: Tensor, beta: float | Tensor | None = None) -> Posterior:
+    def encode(self, x: Tensor, beta: Beta | None = None) -> Posterior:
         """The posterior q(z|x)."""
         self._check_x(x)
         self._check_own(beta, x.shape[0])
         return self._encode(x, None)
 
-    def decode(self, z: Tensor, beta: float | Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, beta: Beta | None = None) -> Tensor:
         """The mean of p(x|z), clamped to the data range: (B, Z) -> (B, C, H, W)."""
         self._check_z(z)
         self._check_own(beta, z.shape[0])
@@ -147,7 +149,7 @@ class FixedRateVAE(BaseVAE):
     def sample(
         self,
         n: int,
-        beta: float | Tensor | None = None,
+        beta: Beta | None = None,
         *,
         size: tuple[int, int] | None = None,
         generator: torch.Generator | None = None,
@@ -155,7 +157,7 @@ class FixedRateVAE(BaseVAE):
         """`n` images decoded from draws of the prior: (n, C, H, W); of `size` (H, W) for a spatial model."""
         return crop(self.decode(self._prior(n, size, generator), beta), size)
 
-    def _check_own(self, beta: float | Tensor | None, batch_size: int | None) -> None:
+    def _check_own(self, beta: Beta | None, batch_size: int | None) -> None:
         """A ValueError where β is another than that of the model, in so far as it can be read."""
         if beta is None:
             return

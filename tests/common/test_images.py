@@ -124,3 +124,18 @@ def test_a_bad_file_is_an_error_that_names_it(tmp_path):
         with pytest.raises(ValueError, match=message) as error:
             to_tensor(path, (1, 28, 28))
         assert str(path) in str(error.value)
+
+
+def test_arrays_and_tensors_of_every_layout_give_the_same():
+    rng = np.random.default_rng(1)
+    for channels, size in ((1, (28, 28)), (3, (32, 20)), (1, (8, 8)), (3, (3, 3))):
+        images = rng.integers(0, 256, (5, channels, *size), dtype=np.uint8)
+        shape, expected = (channels, *size), torch.from_numpy(images).float() / 255
+        first, last = torch.from_numpy(images), images.transpose(0, 2, 3, 1)
+        stacks = [first, last, first.float() / 255, list(last), list(first), torch.from_numpy(last.copy()).numpy()]
+        stacks += [images[:, 0], first[:, 0], list(images[:, 0])] if channels == 1 else []
+        stacks += [images] if channels != size[1] else []
+        for stack in stacks:
+            assert torch.allclose(to_tensor(stack, shape), expected, atol=1e-6)
+        for one in (first[0], last[0], [last[0]], *([images[0, 0], first[0, 0]] if channels == 1 else [])):
+            assert torch.allclose(to_tensor(one, shape), expected[:1], atol=1e-6)

@@ -63,5 +63,5 @@ def test_what_a_gating_leaves_out_is_an_error():
 
 
 def test_an_unknown_gating_names_those_of_the_architecture():
-    with pytest.raises(ValueError, match="gating='papr' is not one of shrinkage, affine, paper, concat, none"):
+    with pytest.raises(ValueError, match="gating='papr' is not one of shrinkage, .*, none"):
         mrvae_zoo.create_model("mrvae_mlp", input_shape=(1, 4, 4), gating="papr")

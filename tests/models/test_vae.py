@@ -2,6 +2,7 @@ import itertools
 import math
 import threading
 
+import numpy as np
 import pytest
 import torch
 from helpers import DEFAULT_KINDS, GATED_KINDS, KINDS, OPTIONS, SHAPES, make_images, make_model, off_by, outputs
@@ -248,14 +249,28 @@ def test_a_beta_outside_the_range_is_an_error_that_names_it(beta):
             call()
 
 
-@pytest.mark.parametrize("beta", [True, "1", None, [0.1, 0.2], torch.tensor([True, False]), 1j])
+@pytest.mark.parametrize("beta", [True, "1", None, [0.1, "a"], torch.tensor([True, False]), 1j, {}, object()])
 def test_a_beta_that_is_no_number_is_an_error(beta):
     model = make_model("mrvae_mlp", "affine")
-    with pytest.raises(ValueError, match="should be a number, or a tensor"):
+    with pytest.raises(ValueError, match=r"should be a number, or \(B,\) numbers: a tensor, an array or a list"):
         model(make_images(model, 2), beta)
 
 
-@pytest.mark.parametrize("shape", [(3,), (1,), (2, 1), (1, 2)])
+def test_beta_may_be_a_list_an_array_or_hold_a_single_number():
+    model = make_model("mrvae_mlp", "affine")
+    x = make_images(model, 2)
+    each, one = model.encode(x, torch.tensor([0.1, 0.3])).mean, model.encode(x, 0.3).mean
+    for beta in ([0.1, 0.3], (0.1, 0.3), np.array([0.1, 0.3]), np.array([0.1, 0.3], np.float32)):
+        assert torch.allclose(model.encode(x, beta).mean, each)
+    for beta in ([0.3], np.array(0.3), np.array([0.3]), np.float32(0.3), torch.tensor([0.3]), torch.tensor([[0.3]])):
+        assert torch.allclose(model.encode(x, beta).mean, one)
+        assert model.at(beta).beta == pytest.approx(0.3)
+        assert torch.equal(model.at(beta).encode(x, beta).mean, model.at(beta).encode(x).mean)
+    with pytest.raises(ValueError, match="beta=99.0 is outside"):
+        model.encode(x, [0.1, 99.0])
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1), (1, 2), (0,)])
 def test_a_beta_of_the_wrong_shape_is_an_error(shape):
     model = make_model("mrvae_mlp", "affine")
     with pytest.raises(ValueError, match=r"expected \(\) or \(2,\)"):

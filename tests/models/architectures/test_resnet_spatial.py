@@ -130,3 +130,13 @@ def test_images_keep_their_size_and_share_it():
     assert model.preprocess(images).shape == (2, 3, 20, 30)
     with pytest.raises(ValueError, match="images of one size only, not RGB 20×20 and RGB 30×20; one at a time"):
         model.preprocess([*images, np.zeros((20, 20, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("size", [(512, 768), (8, 17), (24, 8), (0, 8)])
+def test_tiles_of_latents_of_another_size_are_an_error(size):
+    plain = make_model("mrvae_resnet_spatial", "affine").at(0.3)
+    z = torch.zeros(1, 6, 3, 2)
+    for right in ((24, 16), (17, 9), (20, 16)):
+        assert mrvae_zoo.decode_tiled(plain, z, right).shape[-2:] == right
+    with pytest.raises(ValueError, match=r"z has shape \(1, 6, 3, 2\); an image of size=.* has latents \(B, 6, "):
+        mrvae_zoo.decode_tiled(plain, z, size)
