@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 LOCAL = "local-dir:"
 HUB = "hf-hub:"
@@ -21,6 +22,21 @@ class HubSource:
 
     def __str__(self) -> str:
         return f"{HUB}{self.repo_id}" + ("" if self.revision is None else f"@{self.revision}")
+
+
+def local_folder(source: str) -> Path:
+    """The folder that `local-dir:PATH` names, or a bare path.
+
+    Raises:
+        ValueError: the path is empty, or of the home of a user that there is not.
+    """
+    path = source.removeprefix(LOCAL)
+    if not path:
+        raise ValueError(f"{source!r} names no folder; write {LOCAL}PATH")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{source}: there is no user {Path(path).parts[0].removeprefix('~')!r} with a home") from None
 
 
 def check_repo_id(repo_id: str) -> None:

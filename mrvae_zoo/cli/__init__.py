@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mrvae_zoo._version import __version__
+from mrvae_zoo.cli import streams
 from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.compare import compare
 from mrvae_zoo.cli.curve import curve
@@ -74,6 +75,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status."""
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what goes wrong is told in our own words, once
+    streams.prepare()
     _log_to_stderr()
     try:
         status = app(list(arguments), prog_name="mrvae", standalone_mode=False)
@@ -83,8 +85,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{message} See: mrvae --help", 2) if message else 2  # without one, help was shown
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
-    except BrokenPipeError:  # whoever read stdout has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):  # Typer makes the second of the first
+        streams.discard_stdout()
         return 0
     except OSError as error:
         named = error.filename is not None and error.strerror is not None

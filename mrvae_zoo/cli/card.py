@@ -28,7 +28,7 @@ def card(
     """
     from mrvae_zoo.cards.card import make_card
     from mrvae_zoo.checkpoints.sources import HUB, LOCAL, check_repo_id, parse_hub_source
-    from mrvae_zoo.common.files import check_output, write_atomically
+    from mrvae_zoo.common.files import atomic_folder, check_output
     from mrvae_zoo.hub.load import exact, locate_checkpoint, locate_recipe
 
     check_output(output, force=force)
@@ -44,7 +44,7 @@ def card(
         repo_id = parse_hub_source(source).repo_id
         title, repo = repo_id.split("/")[1], repo or repo_id
     made = make_card(folder, name=title, repo_id=repo, data_root=data_root, compare=compare)
-    output.mkdir(exist_ok=True)
-    for file, content in made.files.items():
-        write_atomically(output / file, content)
+    with atomic_folder(output) as folder:
+        for file, content in made.files.items():
+            (folder / file).write_bytes(content)
     say(f"wrote {output}: {', '.join(made.files)}")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mrvae_zoo.models.curve import RDCurve
 
 
+BATCH = 32  # images that a command holds at once
+
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")
 ]
@@ -29,12 +31,20 @@ DataName = Annotated[str | None, typer.Option("--data", help="Another data set t
 
 def is_main_process() -> bool:
     """Whether this process speaks for all, as the variable says that torchrun and `accelerate launch` set."""
-    return os.environ.get("RANK", "0") == "0"
+    return process_count() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 def process_count() -> int:
     """How many processes there are, as another variable of theirs says."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    count = os.environ.get("WORLD_SIZE", "1")
+    if not count.isdecimal() or int(count) < 1:
+        raise ValueError(f"the variable WORLD_SIZE={count!r} should be a number of processes, at least 1")
+    return int(count)
+
+
+def batches(count: int) -> list[int]:
+    """How many images to hold at once, until there were `count`."""
+    return [min(BATCH, count - at) for at in range(0, count, BATCH)]
 
 
 def print_json(value: Any) -> None:

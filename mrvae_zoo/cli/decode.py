@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Output, say
+from mrvae_zoo.cli.common import BATCH, Force, Output, say
 
 
 def decode(
@@ -17,7 +17,7 @@ def decode(
     import torch
 
     from mrvae_zoo.checkpoints.folder import read_config
-    from mrvae_zoo.common.files import atomic_path, check_output
+    from mrvae_zoo.common.files import atomic_folder, check_output
     from mrvae_zoo.common.grids import to_pil
     from mrvae_zoo.hub.load import load_pretrained, locate_checkpoint
     from mrvae_zoo.inference.latents import load_latents, unique_stems
@@ -28,11 +28,10 @@ def decode(
     if read_config(locate_checkpoint(info.source)).weights.sha256 != info.revision:
         raise ValueError(f"{latents} was encoded by other weights of {info.source} than those here; encode again")
     plain = load_pretrained(info.source).at(info.beta)
-    with torch.no_grad():
-        images = decode_tiled(plain, mean, info.input_shape[1:]) if plain.config.spatial else plain.decode(mean)
-    drawn = [to_pil(image) for image in plain.config.to_unit_range(images)]
-    output.mkdir(exist_ok=True)
-    for stem, image in zip(unique_stems(info.files), drawn, strict=True):
-        with atomic_path(output / f"{stem}.png") as path:
-            image.save(path, format="PNG")
-    say(f"wrote {len(drawn)} images to {output}")
+    stems = iter(unique_stems(info.files))
+    with atomic_folder(output) as folder, torch.no_grad():
+        for z in mean.split(BATCH):
+            images = decode_tiled(plain, z, info.input_shape[1:]) if plain.config.spatial else plain.decode(z)
+            for image in plain.config.to_unit_range(images):
+                to_pil(image).save(folder / f"{next(stems)}.png", format="PNG")
+    say(f"wrote {len(mean)} images to {output}")

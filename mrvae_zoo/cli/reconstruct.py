@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Images, Json, Name, Output, Seed, print_curve, print_json, say
+from mrvae_zoo.cli.common import BATCH, Force, Images, Json, Name, Output, Seed, print_curve, print_json, say
 
 DEFAULT_COUNT = 7
 
@@ -43,9 +43,12 @@ def reconstruct(
     with torch.no_grad():
         for one in sorted(set(beta)):
             plain = model.at(one)
-            drawn = plain(x, generator=torch.Generator().manual_seed(seed))
-            point = RDPoint(beta=one, rate=drawn.rate.mean().item(), distortion=drawn.distortion.mean().item())
-            rows.append(model.config.to_unit_range(plain(x, sample=False).reconstruction))
+            generator = torch.Generator().manual_seed(seed)
+            drawn = [plain(some, generator=generator) for some in x.split(BATCH)]
+            rate, distortion = (torch.cat([getattr(out, name) for out in drawn]) for name in ("rate", "distortion"))
+            point = RDPoint(beta=one, rate=rate.mean().item(), distortion=distortion.mean().item())
+            means = [plain(some, sample=False).reconstruction for some in x.split(BATCH)]
+            rows.append(model.config.to_unit_range(torch.cat(means)))
             labels.append((f"beta {one:g}", f"{point.rate:.1f} nats"))  # Pillow's own font has no β
             points.append(point)
     with atomic_path(output) as path:

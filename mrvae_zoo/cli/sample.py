@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Name, Output, Seed, say
+from mrvae_zoo.cli.common import Force, Name, Output, Seed, batches, say
 
 COLUMNS = 8
 
@@ -29,8 +29,10 @@ def sample(
 
     check_output(output, force=force)
     plain = load_pretrained(name).at(beta)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        images = plain.sample(n, size=size, generator=torch.Generator().manual_seed(seed))
+        parts = [plain.sample(some, size=size, generator=generator) for some in batches(n)]
+    images = torch.cat(parts)
     with atomic_path(output) as path:
         grid(plain.config.to_unit_range(images).split(COLUMNS)).save(path, format="PNG")
     say(f"wrote {output}")

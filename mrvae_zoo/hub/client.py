@@ -1,7 +1,9 @@
 """Calls of the Hugging Face Hub: tried again where the network failed, and their errors in one line with the remedy."""
 
+import importlib.util
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -40,13 +42,37 @@ class NoRevisionError(HubError):
 
 def make_api(token: str | None = None) -> "HfApi":
     """The client, which says who it is; `token` None is the saved one, or that of HF_TOKEN."""
+    check_environment()
     from huggingface_hub import HfApi
 
     return HfApi(token=token, library_name=LIBRARY, library_version=__version__)
 
 
+def check_environment() -> None:
+    """Raise a HubError where a variable that the client reads is not what it can be, before it is imported.
+
+    Its own errors do not say which variable it was.
+    """
+    for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+        value = os.environ.get(name, "1")
+        if not value.isdecimal():
+            raise HubError(f"the variable {name}={value!r} should be a whole number of seconds")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if not os.environ.get(name, "").isascii():
+            raise HubError(f"the variable {name} holds letters that no token has; copy it again")
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = os.environ.get(name)
+        if path and not os.path.exists(path):  # noqa: PTH110 (as httpx does)
+            raise HubError(f"the variable {name}={path!r} leads to nothing; unset it, or name what is there")
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"):
+        proxy = os.environ.get(name) or os.environ.get(name.lower()) or ""
+        if proxy.startswith("socks") and importlib.util.find_spec("socksio") is None:
+            raise HubError(f"the variable {name}={proxy!r} is a SOCKS proxy, which needs: pip install socksio")
+
+
 def is_offline() -> bool:
     """Whether HF_HUB_OFFLINE is set."""
+    check_environment()
     from huggingface_hub import constants
 
     return constants.HF_HUB_OFFLINE

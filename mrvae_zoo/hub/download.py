@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.errors import HubError
-from mrvae_zoo.hub.client import LIBRARY, NoRevisionError, UnreachableError, call, is_offline, make_api
+from mrvae_zoo.hub.client import (
+    LIBRARY,
+    NoRevisionError,
+    UnreachableError,
+    call,
+    check_environment,
+    is_offline,
+    make_api,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -35,6 +43,7 @@ def find_commit(repo_id: str, revision: str | None = None) -> str:
     Raises:
         HubError: see `explain`.
     """
+    check_environment()
     if revision is not None and is_commit(revision):
         return revision
     ref = _repository_cache(repo_id) / "refs" / (revision or "main")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mrvae_zoo.checkpoints.pins import Pin, pins_path, read_pins
 from mrvae_zoo.checkpoints.registry import has_weights, model_folder
-from mrvae_zoo.checkpoints.sources import HUB, LOCAL, HubSource, parse_hub_source
+from mrvae_zoo.checkpoints.sources import HUB, LOCAL, HubSource, local_folder, parse_hub_source
 from mrvae_zoo.common.layout import RECIPE, WEIGHTS
 from mrvae_zoo.errors import HubError
 
@@ -35,7 +35,7 @@ def exact(source: str, revision: str | None = None) -> str:
         return str(HubSource(repo_id=parts.repo_id, revision=find_commit(parts.repo_id, parts.revision)))
     _check_no_revision(source, revision)
     if source.startswith(LOCAL):
-        return f"{LOCAL}{_local(source).resolve()}"
+        return f"{LOCAL}{local_folder(source).resolve()}"
     pin = _pin_of(source)
     if pin is None:
         return source
@@ -62,7 +62,7 @@ def locate_checkpoint(source: str, revision: str | None = None) -> Path:
         return fetch(parts.repo_id, find_commit(parts.repo_id, parts.revision))
     _check_no_revision(source, revision)
     if source.startswith(LOCAL):
-        return _local(source)
+        return local_folder(source)
     pin = _pin_of(source)
     return model_folder(source) if pin is None else _fetch_pinned(source, pin)
 
@@ -79,11 +79,7 @@ def locate_recipe(source: str) -> Path:
 
         parts = parse_hub_source(source)
         return fetch_recipe(parts.repo_id, find_commit(parts.repo_id, parts.revision))
-    return (_local(source) if source.startswith(LOCAL) else _in_registry(source)) / RECIPE
-
-
-def _local(source: str) -> Path:
-    return Path(source.removeprefix(LOCAL)).expanduser()
+    return (local_folder(source) if source.startswith(LOCAL) else _in_registry(source)) / RECIPE
 
 
 def _in_registry(source: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mrvae_zoo.cards.card import make_card
 from mrvae_zoo.checkpoints.folder import load_checkpoint, save_pretrained
 from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
-from mrvae_zoo.checkpoints.sources import HUB, LOCAL
+from mrvae_zoo.checkpoints.sources import HUB, LOCAL, local_folder
 from mrvae_zoo.common.layout import CONFIG, CURVE, README, RECIPE, WEIGHTS
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 from mrvae_zoo.hub.client import LIBRARY
@@ -42,7 +42,7 @@ def find_folder(source: str | Path) -> tuple[Path, str | None]:
     if isinstance(source, Path):
         return source, None
     if source.startswith(LOCAL):
-        return Path(source.removeprefix(LOCAL)).expanduser(), None
+        return local_folder(source), None
     if source.startswith(HUB):
         raise ValueError(f"{source} is on the Hub already; give the folder of a training, or a name of the registry")
     is_folder = Path(source).is_dir()

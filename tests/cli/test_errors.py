@@ -1,5 +1,8 @@
 """Wrong input, given to the real command: one line, the right exit status, nothing left behind."""
 
+import importlib.util
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from helpers import DEFAULT_MODEL
+from helpers import CHECKOUT, DEFAULT_MODEL
 from PIL import Image
 
 pytestmark = pytest.mark.slow
@@ -156,3 +159,59 @@ def test_a_reader_that_has_had_enough_is_no_error(folder):
     command = f"{sys.executable} -m mrvae_zoo info {DEFAULT_MODEL} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+DIGIT = CHECKOUT / "examples" / "digits" / "0.png"
+
+
+def real(*arguments, cwd, shell="", **variables):
+    """The command in a process of its own, with these variables, and with a piece of shell after it."""
+    command = " ".join([shlex.quote(sys.executable), "-m", "mrvae_zoo", *map(shlex.quote, map(str, arguments)), shell])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", **variables}
+    command = ["bash", "-o", "pipefail", "-c", command]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_help_is_told_on_a_stream_of_any_encoding(encoding, tmp_path):
+    for arguments in (("--help",), ("sample", "--help")):
+        done = real(*arguments, cwd=tmp_path, PYTHONIOENCODING=encoding)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Usage: mrvae" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["| head -1", ">&-", "| true"])
+def test_a_reader_that_goes_or_never_was_is_no_error(shell, tmp_path):
+    done = real("info", DEFAULT_MODEL, cwd=tmp_path, shell=shell)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_variable_of_a_launcher_alone_changes_nothing(tmp_path, digits):
+    done = real("encode", DEFAULT_MODEL, digits[0], "--beta", 1, "-o", "l.safetensors", cwd=tmp_path, RANK="1")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "l.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "message"),
+    [
+        (
+            {"WORLD_SIZE": "two"},
+            ("encode", DEFAULT_MODEL, DIGIT, "--beta", "1", "-o", "l"),
+            "WORLD_SIZE='two' should be",
+        ),
+        ({"HF_HUB_ETAG_TIMEOUT": "abc"}, ("info", "hf-hub:a/b"), "HF_HUB_ETAG_TIMEOUT='abc' should be a whole number"),
+        ({"SSL_CERT_FILE": "/none"}, ("info", "hf-hub:a/b"), "SSL_CERT_FILE='/none' leads to nothing"),
+        ({"HF_TOKEN": "hf_ä"}, ("list", "--hub"), "HF_TOKEN holds letters that no token has"),
+        ({"ALL_PROXY": "socks5://127.0.0.1:9"}, ("info", "hf-hub:a/b"), "pip install socksio"),
+        ({}, ("info", "local-dir:~nosuchuser/x"), "local-dir:~nosuchuser/x: there is no user 'nosuchuser' with a home"),
+        ({}, ("info", "local-dir:"), "'local-dir:' names no folder; write local-dir:PATH"),
+    ],
+)
+def test_what_is_wrong_around_a_command_is_one_line_that_names_it(variables, arguments, message, tmp_path):
+    if "ALL_PROXY" in variables and importlib.util.find_spec("socksio") is not None:
+        pytest.skip("socksio is installed")
+    done = real(*arguments, cwd=tmp_path, HF_HOME=str(tmp_path), **variables)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert message in done.stderr
