@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 
 CURVE_POINTS = 13
+# What makes other functions of the same tensors; where there are gates, the features of β as well.
+MEANING = ("architecture", "gating", "likelihood", "data_range", "arguments")
+MEANING_OF_GATES = ("beta_range", "gating_degree")
 
 logger = logging.getLogger(__name__)
 
@@ -189,10 +192,17 @@ def start_from(model: MultiRateVAE, source: Path) -> None:
     """Take the weights of a checkpoint, all of them.
 
     Raises:
-        ValueError: naming the tensors that are missing, left over or of another shape.
+        ValueError: naming the tensors that are missing, left over or of another shape, and the keys of the model that
+            give tensors of one shape another meaning.
     """
-    theirs, ours = load_checkpoint(source).state_dict(), model.state_dict()
-    faults = [f"{name} is missing" for name in ours if name not in theirs]
+    checkpoint = load_checkpoint(source)
+    theirs, ours = checkpoint.state_dict(), model.state_dict()
+    faults = [
+        f"model.{name} = {getattr(checkpoint.config, name)!r} there, and {getattr(model.config, name)!r} in the recipe"
+        for name in (*MEANING, *(MEANING_OF_GATES if model.gating.gates else ()))
+        if getattr(checkpoint.config, name) != getattr(model.config, name)
+    ]
+    faults += [f"{name} is missing" for name in ours if name not in theirs]
     faults += [f"{name} is not in the recipe's model" for name in theirs if name not in ours]
     faults += [
         f"{name} has shape {tuple(theirs[name].shape)}, not {tuple(tensor.shape)}"

@@ -338,6 +338,34 @@ def test_images_of_another_shape_are_an_error_before_a_run_is_made(root, recipe,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"beta_range": (0.1, 10.0)}, r"model.beta_range = \(0.01, 10.0\) there, and \(0.1, 10.0\) in the recipe"),
+        ({"gating": "affine"}, "model.gating = 'shrinkage' there, and 'affine' in the recipe"),
+        ({"arguments": {"widths": (32,), "activation": "relu"}}, "model.arguments = .*'silu'.* there, and .*'relu'"),
+        ({"likelihood": "gaussian", "sigma": 1.0}, "model.likelihood = 'bernoulli' there, and 'gaussian'"),
+    ],
+)
+def test_weights_that_would_mean_something_else_are_refused_by_name(trained, root, recipe, tmp_path, change, message):
+    _, run, _ = trained
+    other = replace(recipe, model=replace(recipe.model, **change))
+    with pytest.raises(ValueError, match=message):
+        train(other, root, tmp_path / "run", init=run)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dedicated_training_may_start_from_a_folded_model(trained, root, recipe, tmp_path):
+    model, _, _ = trained
+    mrvae_zoo.save_pretrained(model.at(0.5), tmp_path / "folded")
+    plain = replace(recipe.model, gating="none", beta_range=(0.1, 5.0))
+    dedicated = replace(recipe, model=plain, objective=replace(recipe.objective, beta=0.5))
+    dedicated = replace(dedicated, training=replace(recipe.training, max_steps=1, learning_rate=1e-9))
+    started = train(dedicated, root, tmp_path / "run", init=tmp_path / "folded")
+    for name, tensor in model.at(0.5).state_dict().items():
+        assert torch.allclose(started.state_dict()[name], tensor, atol=1e-6), name
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(root, recipe, tmp_path, monkeypatch):
     betas = []
 
