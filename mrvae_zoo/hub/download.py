@@ -81,7 +81,7 @@ def fetch(repo_id: str, commit: str, *, token: str | None = None, cache_dir: Pat
         raise HubError(f"{repo_id} is not an MR-VAE repository: it has no {CONFIG}; see: mrvae list --hub")
     expected = _read_checksum(config, repo_id)
     for name in (CURVE, RECIPE):  # before the weights: whoever finds these knows that they were asked for
-        files.get(name)
+        files.get_if_any(name)
     weights = files.get(WEIGHTS)
     if weights is None:
         raise HubError(f"{repo_id} has no {WEIGHTS}; see: mrvae list --hub")
@@ -160,6 +160,14 @@ class _Files:
             "run again later"
         )
 
+    def get_if_any(self, name: str) -> None:
+        """Get a file that a model can do without; where nobody can be asked for it, a model in the cache does."""
+        try:
+            self.get(name)
+        except UnreachableError:
+            if self._cached(WEIGHTS) in (None, _UNKNOWN):
+                raise
+
     def _cached(self, name: str) -> "Path | None":
         """What the cache says: a path, None (there is no such file), or _UNKNOWN."""
         from huggingface_hub import try_to_load_from_cache
@@ -216,6 +224,8 @@ def _repository_cache(repo_id: str) -> Path:
 def _remember(ref: Path, commit: str) -> None:
     """Note a commit where huggingface_hub looks for it too; a cache that cannot be written does without."""
     try:
+        if ref.is_file() and ref.read_text(encoding="utf-8").strip() == commit:
+            return
         ref.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(ref, commit)
     except OSError as error:

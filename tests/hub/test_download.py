@@ -56,6 +56,24 @@ def put(hub, hub_client):
     return run
 
 
+def test_a_cache_that_another_program_filled_serves_offline(hub, hub_client, put, tmp_path):
+    """Without the marks that tell what a repository does not have, and where nothing can be written."""
+    put('leave=["rd_curve.json", "recipe.toml"]')
+    home = tmp_path / "home"
+    home.mkdir()
+    snapshot = f'import json, huggingface_hub as hub; print(json.dumps(hub.snapshot_download("{REPO}")))'
+    told(hub_client(snapshot, home=home))
+    assert not list(home.rglob(".no_exist"))
+    for _ in range(2):
+        assert told(hub_client(LOAD % "", home=home, offline=True)) == [32, False]
+    done = hub_client(LOAD % "", home=home)
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("refs/main")}
+    assert len(before) == 1
+    assert told(done) == [32, False]
+    assert told(hub_client(LOAD % "", home=home)) == [32, False]
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing to write, so that none can fail
+
+
 def test_what_is_in_the_cache_is_not_asked_for(hub, hub_client, put, tmp_path):
     commit = put()
     home = tmp_path / "home"
