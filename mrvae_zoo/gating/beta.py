@@ -71,8 +71,9 @@ def _as_tensor(beta: Any) -> Tensor:
 
 def values_can_be_read(x: Tensor) -> bool:
     """Whether looking at the values costs nothing: on the CPU, in eager mode and outside of vmap and its like."""
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None
-    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not transformed
+    if x.device.type != "cpu" or torch.compiler.is_compiling():  # first: no compiler need look at what follows
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is None
 
 
 def _outside(beta: float, beta_range: tuple[float, float]) -> str:
