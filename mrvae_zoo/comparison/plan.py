@@ -17,7 +17,7 @@ import torch
 from mrvae_zoo.comparison.flops import training_flops
 from mrvae_zoo.comparison.record import Regime
 from mrvae_zoo.comparison.runs import Run
-from mrvae_zoo.data.sets import data_sets, load_data
+from mrvae_zoo.data.sets import has_validation, load_data
 from mrvae_zoo.gating.beta import log_spaced, sample_beta
 from mrvae_zoo.models.architecture_table import architectures
 from mrvae_zoo.training.loop import count_steps
@@ -35,11 +35,11 @@ logger = logging.getLogger(__name__)
 def with_validation(recipe: Recipe, data_root: Path) -> Recipe:
     """The recipe, a tenth of the training images held out where the set has no validation split and it names none."""
     name, data = recipe.data.name, recipe.data
-    if data.held_out or (name in data_sets and data_sets[name].valid):
+    if data.held_out or has_validation(name, data_root):
         return recipe
     images = len(load_data(replace(data, limit=None), "train", data_root, recipe.model.input_shape))
     held_out = max(1, images // HELD_OUT_SHARE)
-    logger.info("%s has no validation split: the last %d of its %d training images are one", name, held_out, images)
+    logger.info("%s has no validation split: %d of its %d training images become one", name, held_out, images)
     return replace(recipe, data=replace(data, held_out=held_out))
 
 

@@ -5,6 +5,7 @@ Letters: N examples.
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.decoding import open_image
 from mrvae_zoo.data.data_set import DataFacts, DataSet
-from mrvae_zoo.data.npz import read_npz
+from mrvae_zoo.data.npz import read_labels, read_npz
 from mrvae_zoo.data.recipe import Split
 
 EXAMPLES: dict[Split, int] = {"train": 50_000, "test": 10_000}
@@ -40,18 +41,22 @@ def load_cifar10(root: Path, split: Split) -> Tensor:
         images = read_npz(folder / f"{split}.npz")
     elif strips := sorted(folder.glob(f"{split}_*.webp")):
         images = torch.cat([_read_strip(path) for path in strips])
-    elif (folder / INSIDE).is_dir():
-        images = torch.cat(
-            [_images(_read_file(folder / INSIDE / name), folder / INSIDE / name) for name in FILES[split]]
-        )
     else:
-        if not (folder / ARCHIVE).is_file():
-            _download(folder)
-        images = _read_archive(folder / ARCHIVE, split)
+        images = _read_records(folder, split)[:, 1:].reshape(-1, *SHAPE)
     expected = (EXAMPLES[split], *SHAPE)
     if tuple(images.shape) != expected:
         raise ValueError(f"{folder}: the {split} images are {tuple(images.shape)}; expected {expected}")
     return images
+
+
+def read_cifar10_labels(root: Path, split: Split) -> list[Any] | None:
+    """The class of each image, 0 to 9, from beside the images: labels.npz holds those of strips, by split."""
+    folder = root / "CIFAR10"
+    if (folder / f"{split}.npz").is_file():
+        return read_labels(folder / f"{split}.npz")
+    if any(folder.glob(f"{split}_*.webp")):
+        return read_labels(folder / "labels.npz", split)
+    return list(_read_records(folder, split)[:, 0].tolist())
 
 
 def _read_strip(path: Path) -> Tensor:
@@ -61,6 +66,16 @@ def _read_strip(path: Path) -> Tensor:
             f"{path} is {pixels.shape[1]}×{pixels.shape[0]}; expected images of 32×32, one above the other"
         )
     return torch.from_numpy(pixels.reshape(-1, 32, 32, 3)).permute(0, 3, 1, 2).contiguous()
+
+
+def _read_records(folder: Path, split: Split) -> Tensor:
+    """The binary version: (N, RECORD) uint8."""
+    inside = folder / INSIDE
+    if inside.is_dir():
+        return torch.cat([_records(_read_file(inside / name), inside / name) for name in FILES[split]])
+    if not (folder / ARCHIVE).is_file():
+        _download(folder)
+    return _read_archive(folder / ARCHIVE, split)
 
 
 def _read_file(path: Path) -> bytes:
@@ -76,17 +91,16 @@ def _read_archive(path: Path, split: Split) -> Tensor:
             for name in FILES[split]:
                 member = archive.extractfile(f"{INSIDE}/{name}")
                 assert member is not None  # as for every regular file
-                parts.append(_images(member.read(), path))
+                parts.append(_records(member.read(), path))
     except (OSError, EOFError, KeyError, tarfile.TarError) as error:
         raise ValueError(f"{path} is damaged: {error}; remove it to download it again") from None
     return torch.cat(parts)
 
 
-def _images(content: bytes, path: Path) -> Tensor:
+def _records(content: bytes, path: Path) -> Tensor:
     if len(content) % RECORD:
         raise ValueError(f"{path} is damaged: it does not hold whole records of {RECORD} bytes")
-    records = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(-1, RECORD)
-    return records[:, 1:].reshape(-1, *SHAPE)
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(-1, RECORD)
 
 
 def _download(folder: Path) -> None:
@@ -104,6 +118,7 @@ def _download(folder: Path) -> None:
 CIFAR10 = DataSet(
     name="cifar10",
     load=load_cifar10,
+    labels=read_cifar10_labels,
     facts=DataFacts(
         title="CIFAR-10",
         url="https://www.cs.toronto.edu/~kriz/cifar.html",

@@ -1,6 +1,6 @@
 """A data set by name: how its images are read, and what a page says of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +42,14 @@ class DataSet:
     Attributes:
         name: as in recipes.
         load: `load(root, split)` gives its images, (N, C, H, W) uint8, or `EncodedImages` to decode.
+        labels: `labels(root, split)` gives the class of each of these images, in their order, or None where the files
+            do not tell. What is held out or left out is chosen by it. `EncodedImages` bring theirs.
         valid: whether it has a validation split of its own, which `load` then gives too.
         facts: what the page of a model that was trained on it says of it; None where nothing is known.
     """
 
     name: str
     load: Callable[[Path, Split], Tensor | EncodedImages]
+    labels: Callable[[Path, Split], Sequence[int] | None] | None = None
     valid: bool = False
     facts: DataFacts | None = None

@@ -37,11 +37,13 @@ class EncodedImages:
         name: of the whole, for messages.
         items: what each is opened from.
         open: an item -> its image, upright; a ValueError or an OSError where it is damaged. Workers get it pickled.
+        labels: the class of each, where classes are known.
     """
 
     name: str
     items: Sequence[Any]
     open: Callable[[Any], "Image.Image"]
+    labels: Sequence[str | int] | None = None
 
     def __len__(self) -> int:
         return len(self.items)

@@ -2,19 +2,23 @@
 
 The layouts, the first that is there:
 
-    NAME/train.npz, NAME/test.npz     the array `images`; labels are ignored
-    NAME/train/**, NAME/test/**       images, in folders as one likes; for test also validation, valid or val
+    NAME/train.npz, NAME/test.npz     the array `images`, and `labels` where classes are known; valid.npz if there is
+    NAME/train/**, NAME/test/**       images, in folders of classes or as one likes; also a folder validation, valid or
+                                      val, which is the test split where no folder is named test
     NAME/**                           images: about every tenth is the test split, by a hash of its path
 """
 
 import hashlib
+import logging
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from mrvae_zoo.common.decoding import find_images, open_image
+from mrvae_zoo.common.images import name_some
 from mrvae_zoo.data.encoded_images import EncodedImages
-from mrvae_zoo.data.npz import read_npz
+from mrvae_zoo.data.npz import read_labels, read_npz
 from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.errors import UnknownNameError, nearest
 
@@ -24,18 +28,49 @@ HELD_OUT = (
     "validation",
     "valid",
     "val",
-)  # folders that are not trained on; the first that is there is the test
+)  # folders that are not trained on: the first that is there is the test split, the second the validation split
 TEST_SHARE = 10  # one in so many images of an undivided folder
+
+logger = logging.getLogger(__name__)
 
 
 def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tensor | EncodedImages:
     """A split of the set in the folder `name` of the data root: (N, C, H, W) uint8, or images to decode.
+
+    A validation split is there where `has_validation` says so.
 
     Raises:
         UnknownNameError: there is no such folder; with the nearest names among these and those `registered`.
         FileNotFoundError: one of the two .npz is missing.
         ValueError: there are no images in it, or only one to train on; or the .npz is not what it should be.
     """
+    folder = root / name
+    _check_name(root, name, registered)
+    if _holds_npz(folder):
+        return read_npz(folder / f"{split}.npz")
+    paths = split_folder(folder)[split]
+    if split == "train":
+        _tell_what_is_left_out(folder)
+    return EncodedImages(str(folder), paths, open_image, [str(path.parent) for path in paths])
+
+
+def own_labels(root: Path, name: str, split: Split) -> list[Any] | None:
+    """The class of each image of an .npz, where it tells."""
+    return read_labels(root / name / f"{split}.npz")
+
+
+def has_validation(root: Path, name: str, registered: list[str]) -> bool:
+    """Whether the set in the folder `name` has a validation split of its own; errors as of `load_own`."""
+    folder = root / name
+    _check_name(root, name, registered)
+    return (folder / "valid.npz").is_file() if _holds_npz(folder) else "valid" in split_folder(folder)
+
+
+def _holds_npz(folder: Path) -> bool:
+    return any((folder / f"{each}.npz").exists() for each in SPLITS)
+
+
+def _check_name(root: Path, name: str, registered: list[str]) -> None:
     folder = root / name
     if meant := registered_like(name, registered):
         raise UnknownNameError(f"unknown data set {name!r}; did you mean {meant}?")
@@ -45,26 +80,21 @@ def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tens
             f"unknown data set {name!r}; {nearest(name, [*registered, *folders])} (a set of your own is a folder in "
             f"{root} with train.npz and test.npz, with train/ and test/ full of images, or just full of images)"
         )
-    if any((folder / f"{each}.npz").exists() for each in SPLITS):
-        return read_npz(folder / f"{split}.npz")
-    return EncodedImages(str(folder), split_folder(folder)[split], open_image)
 
 
 def split_folder(folder: Path) -> dict[Split, list[Path]]:
-    """The images of a folder, sorted by path, in the two splits.
+    """The images of a folder, sorted by path: "train" and "test", and "valid" where there is a folder for each.
 
     An image stays in its split when others are added or removed, so long as both splits have one.
 
     Raises:
         ValueError: there are no images, or only one to train on.
     """
-    parts = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
-    held_out_folder = next((parts[name] for name in HELD_OUT if name in parts), None)
-    if "train" in parts and held_out_folder is not None:
-        train, test = find_images(parts["train"]), find_images(held_out_folder)
-        _check_count(parts["train"], len(train), 2)
-        _check_count(held_out_folder, len(test), 1)
-        return {"train": train, "test": test}
+    if parts := _parts(folder):
+        splits = {split: find_images(part) for split, part in parts.items()}
+        for split, part in parts.items():
+            _check_count(part, len(splits[split]), 2 if split == "train" else 1)
+        return splits
     images = find_images(folder)
     _check_count(folder, len(images), 2)
     numbers = {path: _number(path.relative_to(folder)) for path in images}
@@ -75,6 +105,27 @@ def split_folder(folder: Path) -> dict[Split, list[Path]]:
         "train": [path for path in images if path not in held_out],
         "test": [path for path in images if path in held_out],
     }
+
+
+def _parts(folder: Path) -> dict[Split, Path]:
+    """The folder of each split; none where the folder is undivided."""
+    parts = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    held_out = [parts[name] for name in HELD_OUT if name in parts]
+    if "train" not in parts or not held_out:
+        return {}
+    return dict(zip(("train", "test", "valid"), (parts["train"], *held_out), strict=False))
+
+
+def _tell_what_is_left_out(folder: Path) -> None:
+    """A warning where images lie beside the folders of the splits."""
+    if parts := _parts(folder):
+        left_out = [path for path in find_images(folder) if not any(path.is_relative_to(one) for one in parts.values())]
+        if left_out:
+            names = ", ".join(f"{part.name}/" for part in parts.values())
+            logger.warning(
+                "%s: %d images are in none of %s and are left out: %s",
+                *(folder, len(left_out), names, name_some([str(path.relative_to(folder)) for path in left_out])),
+            )
 
 
 def registered_like(name: str, registered: list[str]) -> str | None:

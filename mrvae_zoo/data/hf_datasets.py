@@ -3,13 +3,16 @@
 Letters: N examples.
 """
 
+import math
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrvae_zoo.common.decoding import decode_image, open_image
 from mrvae_zoo.data.encoded_images import EncodedImages
+from mrvae_zoo.data.folders import HELD_OUT
 from mrvae_zoo.data.recipe import Split
+from mrvae_zoo.data.selection import all_but, choose
 from mrvae_zoo.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -17,24 +20,44 @@ if TYPE_CHECKING:
 
 
 PREFIX = "datasets:"
-TEST_SPLITS = ("test", "validation", "valid", "val")
-TEST_SHARE = 10  # one in so many rows, where a set has nothing but a training split
+TEST_SHARE = 10  # one in so many rows, chosen at random once, where a set has nothing but a training split
 
 
 def load_from_hub(name: str, split: Split) -> EncodedImages:
     """A split of the data set "datasets:org/name" or "datasets:org/name:config": images to decode.
 
-    Its test split is that named "test", or else the one for validation, or else every tenth row of "train".
+    Its test split is that named "test", or else the one for validation, or else a tenth of the rows of "train", of each
+    class its share. A validation split is there where `hub_has_validation` says so.
 
     Args:
         name: with the prefix; what stands for org/name may also be the path of a local folder.
-        split: "train" or "test".
+        split: which.
 
     Raises:
         MissingExtraError: `datasets` is not installed.
         FileNotFoundError: the set cannot be loaded; with the reason.
         ValueError: it has no training split, no column of images, or several.
     """
+    splits = _load(name)
+    rows = splits["train"]
+    held_out = _held_out(splits)
+    if split == "train" or held_out:
+        rows = rows if split == "train" else splits[held_out[split]]
+    if not held_out:
+        test = choose(len(rows), math.ceil(len(rows) / TEST_SHARE), _labels(rows))
+        rows = rows.select((test if split == "test" else all_but(len(rows), test)).tolist())
+    if len(rows) < (2 if split == "train" else 1):
+        raise ValueError(f"{name} has {len(rows)} rows in its {split} split; expected more")
+    table = Table(rows, _image_column(rows.features, name))
+    return EncodedImages(name, range(len(rows)), table.open, _labels(rows))
+
+
+def hub_has_validation(name: str) -> bool:
+    """Whether the data set has a validation split beside that for testing; errors as of `load_from_hub`."""
+    return "valid" in _held_out(_load(name))
+
+
+def _load(name: str) -> Any:
     try:
         import datasets  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError:
@@ -47,17 +70,20 @@ def load_from_hub(name: str, split: Split) -> EncodedImages:
         raise FileNotFoundError(f"{name} cannot be loaded: {reason}") from None
     if "train" not in splits:
         raise ValueError(f"{name} has no split train, only {', '.join(splits)}")
-    rows = splits["train"]
-    held_out = next((one for one in TEST_SPLITS if one in splits), None)
-    if held_out is None:
-        test = range(0, len(rows), TEST_SHARE)
-        rows = rows.select(test if split == "test" else sorted({*range(len(rows))} - {*test}))
-    elif split == "test":
-        rows = splits[held_out]
-    if len(rows) < (2 if split == "train" else 1):
-        raise ValueError(f"{name} has {len(rows)} rows in its {split} split; expected more")
-    table = Table(rows, _image_column(rows.features, name))
-    return EncodedImages(name, range(len(rows)), table.open)
+    return splits
+
+
+def _held_out(splits: Any) -> dict[str, str]:
+    """What the test split is called there, and the validation split."""
+    return dict(zip(("test", "valid"), (one for one in HELD_OUT if one in splits), strict=False))
+
+
+def _labels(rows: Any) -> list[int] | None:
+    """The class of each row, where there is one column of classes."""
+    import datasets
+
+    columns = [column for column, kind in rows.features.items() if isinstance(kind, datasets.ClassLabel)]
+    return [-1 if one is None else one for one in rows[columns[0]]] if len(columns) == 1 else None
 
 
 class Table:

@@ -4,12 +4,25 @@ Letters: N examples, C, H, W image.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 CHANNELS = (1, 3)
+
+
+def read_labels(path: Path, key: str = "labels") -> list[Any] | None:
+    """The array `labels` of a file, integers or strings (N,), or None where there is none."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            labels = arrays[key]
+    except Exception:  # noqa: BLE001 (as below; images are chosen without them)
+        return None
+    return list(labels.tolist()) if labels.ndim == 1 and labels.dtype.kind in "biuU" else None
 
 
 def read_npz(path: Path) -> Tensor:

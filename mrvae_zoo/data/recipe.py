@@ -17,10 +17,10 @@ class DataRecipe:
         name: of the set, see `mrvae_zoo.data.sets`.
         binarize: "none"; "static", each pixel drawn once; "dynamic", drawn anew in every step of training and once for
             evaluation.
-        limit: use only so many of the training images.
+        limit: use only so many of the training images, chosen at random once, of each class its share.
         flip: in training, turn each image left to right with probability one half.
         size: (H, W) that images of other sizes are resized to for a model that takes any; else the model says it.
-        held_out: so many of the training images, the last ones, are not trained on: they are the validation split of a
+        held_out: so many of the training images, chosen alike, are not trained on: they are the validation split of a
             set without one of its own.
     """
 

@@ -4,7 +4,7 @@ Letters: N examples, B batch, C, H, W image.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from mrvae_zoo.common.table import Table
 from mrvae_zoo.data.cifar10 import CIFAR10
 from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.encoded_images import EncodedImages, StreamedImages, load_encoded
-from mrvae_zoo.data.folders import load_own
-from mrvae_zoo.data.hf_datasets import PREFIX, load_from_hub
+from mrvae_zoo.data.folders import has_validation as own_has_validation
+from mrvae_zoo.data.folders import load_own, own_labels
+from mrvae_zoo.data.hf_datasets import PREFIX, hub_has_validation, load_from_hub
 from mrvae_zoo.data.recipe import Binarization, DataRecipe, Split
+from mrvae_zoo.data.selection import SELECTION_SEED, all_but, choose
 from mrvae_zoo.data.sprites import SPRITES
 from mrvae_zoo.data.torchvision_sets import BINARIZED_MNIST, CELEBA, FASHION_MNIST, KMNIST, MNIST, OMNIGLOT, SVHN
 from mrvae_zoo.errors import UnknownNameError
@@ -39,7 +41,9 @@ class ImageData:
         binarize: how the images were or are to be binarised, see `DataRecipe`.
         flip: whether they are to be turned left to right at random.
         size: (H, W) where the recipe names it.
-        held_out: of a validation split that was taken from the training images, see `DataRecipe`.
+        held_out: how many of the training images are the validation split, see `DataRecipe`.
+        limit: how many of the others were wanted at most.
+        stratified: whether they were chosen so that each class gives its share.
     """
 
     name: str
@@ -49,6 +53,8 @@ class ImageData:
     flip: bool = False
     size: tuple[int, int] | None = None
     held_out: int = 0
+    limit: int | None = None
+    stratified: bool = False
 
     def __len__(self) -> int:
         return len(self.images)
@@ -100,6 +106,10 @@ class ImageData:
             described["size"] = list(self.size)
         if self.held_out:
             described["held_out"] = self.held_out
+        if self.limit is not None:
+            described["limit"] = self.limit
+        if self.held_out or self.limit is not None:
+            described |= {"selection_seed": SELECTION_SEED, "stratified": self.stratified}
         return described
 
 
@@ -128,17 +138,27 @@ def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: S
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --data-root is the folder that holds the data sets")
     wanted = _wanted_shape(recipe, shape)
-    own = _has_valid(recipe)  # also where no validation split is asked for: it checks the recipe
-    taken = split == "valid" and not own
-    loaded = _find(recipe.name, "train" if taken else split, root)
+    own = _has_own_validation(recipe, split, root)
+    source: Split = "train" if split == "valid" and not own else split
+    loaded = _find(recipe.name, source, root)
+    if not isinstance(loaded, EncodedImages):
+        loaded = _check(loaded, recipe.name, wanted)
+    chosen = None
+    if source == "train":
+        _check_held_out(recipe, split, len(loaded))
+    if source == "train" and (recipe.held_out or recipe.limit is not None):
+        labels = _labels(recipe.name, loaded, root)
+        chosen = _choose(recipe, split, len(loaded), labels)
     if isinstance(loaded, EncodedImages):
-        chosen = _choose(recipe, split, len(loaded), taken=taken)
-        images = load_encoded(replace(loaded, items=loaded.items[chosen]), wanted)
+        if chosen is not None:
+            loaded = replace(loaded, items=[loaded.items[index] for index in chosen.tolist()], labels=None)
+        images = load_encoded(loaded, wanted)
     else:
-        images = _check(loaded, recipe.name, wanted)
-        images = images[_choose(recipe, split, len(images), taken=taken)]
-    held_out = recipe.held_out if taken else 0
-    data = ImageData(name=recipe.name, split=split, images=images, size=recipe.size, held_out=held_out)
+        images = loaded if chosen is None else loaded[chosen]
+    data = ImageData(name=recipe.name, split=split, images=images, size=recipe.size)
+    if chosen is not None:
+        limit = recipe.limit if split == "train" else None
+        data = replace(data, held_out=recipe.held_out, limit=limit, stratified=labels is not None)
     if recipe.binarize == "static" or (recipe.binarize == "dynamic" and split != "train"):
         return replace(data, images=_draw_once(data), binarize="static")
     return replace(data, binarize=recipe.binarize, flip=recipe.flip and split == "train")
@@ -154,9 +174,16 @@ def _find(name: str, split: Split, root: Path) -> Tensor | EncodedImages:
     return record.load(root, split)
 
 
-def _has_valid(recipe: DataRecipe) -> bool:
-    """Whether the set has a validation split of its own; a ValueError where images are held out beside it."""
-    own = recipe.name in data_sets and data_sets[recipe.name].valid
+def has_validation(name: str, root: Path) -> bool:
+    """Whether the set has a validation split of its own; errors as of `load_data`."""
+    if name.startswith(PREFIX):
+        return hub_has_validation(name)
+    return data_sets[name].valid if name in data_sets else own_has_validation(root, name, list(data_sets))
+
+
+def _has_own_validation(recipe: DataRecipe, split: Split, root: Path) -> bool:
+    """Whether the set has a validation split of its own, where it matters; a ValueError if images are held out too."""
+    own = (split == "valid" or recipe.held_out > 0) and has_validation(recipe.name, root)
     if own and recipe.held_out:
         raise ValueError(
             f"data.held_out={recipe.held_out} should be left out: {recipe.name} has a validation split of its own"
@@ -164,23 +191,41 @@ def _has_valid(recipe: DataRecipe) -> bool:
     return own
 
 
-def _choose(recipe: DataRecipe, split: Split, count: int, *, taken: bool) -> slice:
-    """Which of the `count` images of what was found belong to the split; `taken`: it is held out from them."""
-    if split != "train" and not taken:
-        return slice(None)
+def _check_held_out(recipe: DataRecipe, split: Split, count: int) -> None:
+    """A ValueError where the `count` training images cannot be divided as the recipe wants them for this split."""
     if recipe.held_out >= count:
         raise ValueError(
             f"data.held_out={recipe.held_out} should be below {count}, the training images of {recipe.name}"
         )
-    if split == "train":
-        kept = count - recipe.held_out
-        return slice(kept if recipe.limit is None else min(recipe.limit, kept))
-    if recipe.held_out == 0:
+    if split == "valid" and recipe.held_out == 0:
         raise ValueError(
             f"{recipe.name} has no validation split of its own; say with data.held_out how many of its {count} "
             "training images should be one"
         )
-    return slice(count - recipe.held_out, None)
+
+
+def _labels(name: str, loaded: Tensor | EncodedImages, root: Path) -> Sequence[str | int] | None:
+    """The class of each training image, where it is known."""
+    if isinstance(loaded, EncodedImages):
+        return loaded.labels
+    if name in data_sets:
+        read = data_sets[name].labels
+        labels = None if read is None else read(root, "train")
+    else:
+        labels = own_labels(root, name, "train")
+    return labels if labels is not None and len(labels) == len(loaded) else None
+
+
+def _choose(recipe: DataRecipe, split: Split, count: int, labels: Sequence[str | int] | None) -> Tensor:
+    """Which of the `count` training images are of the split: indices, rising."""
+    held_out = choose(count, recipe.held_out, labels)
+    if split == "valid":
+        return held_out
+    kept = all_but(count, held_out)
+    if recipe.limit is None or recipe.limit >= len(kept):
+        return kept
+    of_kept = None if labels is None else [labels[index] for index in kept.tolist()]
+    return kept[choose(len(kept), recipe.limit, of_kept)]
 
 
 def _wanted_shape(recipe: DataRecipe, shape: Shape) -> Shape:

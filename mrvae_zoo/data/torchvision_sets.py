@@ -19,7 +19,7 @@ from torch import Tensor
 from mrvae_zoo.common.decoding import find_images, open_image
 from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.encoded_images import EncodedImages
-from mrvae_zoo.data.npz import read_npz
+from mrvae_zoo.data.npz import read_labels, read_npz
 from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.errors import MissingExtraError
 
@@ -58,6 +58,21 @@ def mnist_loader(kind: str) -> Callable[[Path, Split], Tensor]:
     return load
 
 
+def mnist_labels(kind: str) -> Callable[[Path, Split], list[Any] | None]:
+    """A function that reads the classes of a set in MNIST's format; None where their file is not there."""
+
+    def read(root: Path, split: Split) -> list[Any] | None:
+        from torchvision.datasets.mnist import read_label_file
+
+        path = root / kind / "raw" / f"{MNIST_STEMS[split]}-labels-idx1-ubyte"
+        try:
+            return list(read_label_file(str(path)).tolist())
+        except (OSError, ValueError, TypeError, KeyError, AssertionError, RuntimeError):
+            return None
+
+    return read
+
+
 MNIST_STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
 
 
@@ -72,10 +87,9 @@ def load_omniglot(root: Path, split: Split) -> Tensor:
     Read from Omniglot/{train,test}28.npz, or else from torchvision's omniglot-py, whose drawings of 105×105 are
     averaged over areas; 19,280 and 13,180 drawings either way.
     """
-    prepared = root / "Omniglot" / f"{split}28.npz"
+    prepared, folder = _omniglot_files(root, split)
     if prepared.is_file():
         return read_npz(prepared)
-    folder = root / "omniglot-py" / {"train": "images_background", "test": "images_evaluation"}[split]
     if not folder.is_dir():
         from torchvision.datasets import Omniglot
 
@@ -86,6 +100,19 @@ def load_omniglot(root: Path, split: Split) -> Tensor:
         raise FileNotFoundError(f"{folder} holds no drawings; put the contents of {folder.name}.zip there")
     with ThreadPoolExecutor() as pool:
         return torch.stack(list(pool.map(_drawing, paths)))
+
+
+def read_omniglot_labels(root: Path, split: Split) -> list[Any] | None:
+    """The character of each drawing."""
+    prepared, folder = _omniglot_files(root, split)
+    if prepared.is_file():
+        return read_labels(prepared)
+    return [str(path.parent.relative_to(folder)) for path in find_images(folder)]
+
+
+def _omniglot_files(root: Path, split: Split) -> tuple[Path, Path]:
+    folder = {"train": "images_background", "test": "images_evaluation"}[split]
+    return root / "Omniglot" / f"{split}28.npz", root / "omniglot-py" / folder
 
 
 def _drawing(path: Path) -> Tensor:
@@ -106,14 +133,25 @@ def load_svhn(root: Path, split: Split) -> Tensor:
     folder = root / "SVHN"
     if (folder / f"{split}.npz").is_file():
         return read_npz(folder / f"{split}.npz")
+    return torch.from_numpy(np.ascontiguousarray(_read_svhn(folder, split).data))
+
+
+def read_svhn_labels(root: Path, split: Split) -> list[Any] | None:
+    """The digit in each image."""
+    folder = root / "SVHN"
+    if (folder / f"{split}.npz").is_file():
+        return read_labels(folder / f"{split}.npz")
+    return list(_read_svhn(folder, split).labels.tolist())
+
+
+def _read_svhn(folder: Path, split: Split) -> Any:
     if find_spec("scipy") is None:  # before the download, after which torchvision's reader imports it
         raise MissingExtraError("scipy", "svhn")
     from torchvision.datasets import SVHN
 
     found = (folder / f"{split}_32x32.mat").is_file()
     what = f"{split}_32x32.mat from {SVHN.split_list[split][0]}"
-    data: Any = _download(lambda: SVHN(folder, split, download=not found), "SVHN", folder, what)
-    return torch.from_numpy(np.ascontiguousarray(data.data))
+    return _download(lambda: SVHN(folder, split, download=not found), "SVHN", folder, what)
 
 
 def load_celeba(root: Path, split: Split) -> EncodedImages:
@@ -165,6 +203,7 @@ MNIST_CITATION = """@article{lecun1998gradient,
 MNIST = DataSet(
     name="mnist",
     load=mnist_loader("MNIST"),
+    labels=mnist_labels("MNIST"),
     facts=DataFacts(
         title="MNIST",
         url="http://yann.lecun.com/exdb/mnist/",
@@ -177,6 +216,7 @@ MNIST = DataSet(
 FASHION_MNIST = DataSet(
     name="fashion_mnist",
     load=mnist_loader("FashionMNIST"),
+    labels=mnist_labels("FashionMNIST"),
     facts=DataFacts(
         title="Fashion-MNIST",
         url="https://github.com/zalandoresearch/fashion-mnist",
@@ -194,6 +234,7 @@ FASHION_MNIST = DataSet(
 KMNIST = DataSet(
     name="kmnist",
     load=mnist_loader("KMNIST"),
+    labels=mnist_labels("KMNIST"),
     facts=DataFacts(
         title="Kuzushiji-MNIST",
         url="https://github.com/rois-codh/kmnist",
@@ -224,6 +265,7 @@ BINARIZED_MNIST = DataSet(
 OMNIGLOT = DataSet(
     name="omniglot",
     load=load_omniglot,
+    labels=read_omniglot_labels,
     facts=DataFacts(
         title="Omniglot at 28×28",
         url="https://github.com/brendenlake/omniglot",
@@ -243,6 +285,7 @@ OMNIGLOT = DataSet(
 SVHN = DataSet(
     name="svhn",
     load=load_svhn,
+    labels=read_svhn_labels,
     facts=DataFacts(
         title="SVHN (cropped digits)",
         url="http://ufldl.stanford.edu/housenumbers/",

@@ -170,6 +170,6 @@ def test_a_tenth_validates_where_neither_the_set_nor_the_recipe_has_a_split(own_
     with caplog.at_level("INFO", logger="mrvae_zoo"):
         found = with_validation(replace(recipe, data=replace(recipe.data, held_out=0, limit=50)), own_root)
     assert found.data == replace(recipe.data, held_out=40, limit=50)
-    assert "the last 40 of its 400 training images" in caplog.text
+    assert "40 of its 400 training images become one" in caplog.text
     own = replace(recipe, data=replace(recipe.data, name="binarized_mnist", held_out=0))
     assert with_validation(own, bars) is own

@@ -52,10 +52,32 @@ def test_what_is_held_out_by_its_folder_is_never_trained_on(tmp_path, held_out):
     assert values(tmp_path, "mine", "test") == [2] * 20
 
 
-def test_a_test_folder_comes_before_one_for_validation(tmp_path):
-    for i, name in enumerate(("train/a.png", "train/b.png", "val/a.png", "test/a.png")):
+@pytest.mark.parametrize(("valid", "test"), [("val", "test"), ("Valid", "test"), ("val", "validation")])
+def test_a_folder_for_validation_beside_one_for_testing(tmp_path, valid, test):
+    for i, name in enumerate(("train/a.png", "train/b.png", f"{valid}/a.png", f"{test}/a.png")):
         draw(tmp_path / "mine" / name, i + 1)
     assert (values(tmp_path, "mine", "train"), values(tmp_path, "mine", "test")) == ([1, 2], [4])
+    assert values(tmp_path, "mine", "valid") == [3]
+    with pytest.raises(ValueError, match="held_out=1 should be left out: mine has a validation split of its own"):
+        load_data(DataRecipe(name="mine", held_out=1), "train", tmp_path, SHAPE)
+
+
+def test_an_npz_for_validation(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for split, n in (("train", 5), ("test", 3), ("valid", 2)):
+        np.savez(tmp_path / "mine" / f"{split}.npz", images=np.full((n, 4, 4), n, np.uint8))
+    assert values(tmp_path, "mine", "valid") == [2, 2]
+
+
+def test_images_beside_the_folders_of_the_splits_are_counted(tmp_path, caplog):
+    for name in ("train/a.png", "train/b.png", "test/a.png", "extra/a.png", "b.png"):
+        draw(tmp_path / "mine" / name)
+    values(tmp_path, "mine", "test")
+    assert caplog.messages == []
+    values(tmp_path, "mine", "train")
+    assert [one.removeprefix(str(tmp_path)) for one in caplog.messages] == [
+        "/mine: 2 images are in none of train/, test/ and are left out: b.png, extra/a.png"
+    ]
 
 
 def test_what_is_no_image_or_hidden_is_passed_over(tmp_path):
@@ -148,5 +170,6 @@ def test_limit_is_of_the_training_split(tmp_path):
         draw(tmp_path / "mine" / f"{i}.png", i)
     whole = load(tmp_path, "mine", "train")
     some = load_data(DataRecipe(name="mine", limit=7), "train", tmp_path, SHAPE)
-    assert torch.equal(some.images, whole.images[:7])
+    assert {*some.images[:, 0, 0, 0].tolist()} < {*whole.images[:, 0, 0, 0].tolist()}
+    assert not torch.equal(some.images, whole.images[:7])
     assert len(load_data(DataRecipe(name="mine", limit=1), "test", tmp_path, SHAPE)) == 40 - len(whole)

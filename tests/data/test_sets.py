@@ -110,38 +110,86 @@ def numbers(data):
     return data.images[:, 0, 0, 0].tolist()
 
 
-def test_the_last_training_images_are_held_out(tmp_path, monkeypatch):
-    sets = Table("data set", [DataSet(name="numbers", load=lambda _, split: numbered(9, split))])
-    monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", sets)
+def use(monkeypatch, **keys):
+    monkeypatch.setattr("mrvae_zoo.data.sets.data_sets", Table("data set", [DataSet(name="numbers", **keys)]))
+
+
+def test_training_images_are_held_out_and_left_out(tmp_path, monkeypatch):
+    use(monkeypatch, load=lambda _, split: numbered(90, split))
     load = lambda split, **keys: load_data(DataRecipe(name="numbers", **keys), split, tmp_path, (1, 4, 4))  # noqa: E731
-    assert numbers(load("train", held_out=3)) == [0, 1, 2, 3, 4, 5]
-    assert numbers(load("valid", held_out=3, flip=True)) == [6, 7, 8]
-    assert not load("valid", held_out=3, flip=True).flip
-    assert numbers(load("train", held_out=3, limit=4)) == [0, 1, 2, 3]
-    assert numbers(load("train", held_out=3, limit=8)) == [0, 1, 2, 3, 4, 5]
-    assert numbers(load("valid", held_out=3, limit=1)) == [6, 7, 8]
-    assert numbers(load("test", held_out=3)) == list(range(100, 109))
-    assert load("valid", held_out=3).describe() == {"name": "numbers", "split": "valid", "examples": 3, "held_out": 3}
-    assert "held_out" not in load("train", held_out=3).describe()
-    with pytest.raises(ValueError, match="say with data.held_out how many of its 9 training images should be one"):
+    valid, train = numbers(load("valid", held_out=30, flip=True)), numbers(load("train", held_out=30))
+    assert sorted([*valid, *train]) == list(range(90))
+    assert (len(valid), valid != list(range(60, 90)), train == sorted(train)) == (30, True, True)
+    assert not load("valid", held_out=30, flip=True).flip
+    few = numbers(load("train", held_out=30, limit=40))
+    assert (len(few), {*few} < {*train}, few != train[:40]) == (40, True, True)
+    assert numbers(load("train", held_out=30, limit=80)) == train
+    assert numbers(load("valid", held_out=30, limit=1)) == valid
+    assert numbers(load("train")) == list(range(90))
+    assert numbers(load("test", held_out=30, limit=1)) == list(range(100, 190))
+    with pytest.raises(ValueError, match="say with data.held_out how many of its 90 training images should be one"):
         load("valid")
     for split in ("train", "valid"):
-        with pytest.raises(ValueError, match="data.held_out=9 should be below 9, the training images of numbers"):
-            load(split, held_out=9)
+        with pytest.raises(ValueError, match="data.held_out=90 should be below 90, the training images of numbers"):
+            load(split, held_out=90)
+
+
+def test_the_description_says_how_images_were_chosen(tmp_path, monkeypatch):
+    load = lambda split, **keys: load_data(DataRecipe(name="numbers", **keys), split, tmp_path, (1, 4, 4))  # noqa: E731
+    for labels in (None, lambda *_: None, lambda *_: [1, 2], lambda *_: [0] * 60 + [1] * 30):
+        use(monkeypatch, load=lambda _, split: numbered(90, split), labels=labels)
+        stratified = labels is not None and len(labels(tmp_path, "train") or ()) == 90
+        chosen = {"selection_seed": 0, "stratified": stratified}
+        described = {"name": "numbers", "split": "valid", "examples": 9, "held_out": 9}
+        assert load("valid", held_out=9).describe() == described | chosen
+        described = {"name": "numbers", "split": "train", "examples": 5, "held_out": 9, "limit": 5}
+        assert load("train", held_out=9, limit=5).describe() == described | chosen
+        assert load("train").describe() == {"name": "numbers", "split": "train", "examples": 90}
+        assert load("test", held_out=9, limit=5).describe() == {"name": "numbers", "split": "test", "examples": 90}
+        if stratified:
+            assert sum(number < 60 for number in numbers(load("valid", held_out=9))) == 6
+            assert sum(number < 60 for number in numbers(load("train", limit=9))) == 6
 
 
 @pytest.mark.parametrize("limit", [1 << 20, 0], ids=["in memory", "streamed"])
-def test_the_last_images_of_a_folder_are_held_out(photos, monkeypatch, limit):
-    everything = load_data(DataRecipe(name="photos"), "train", photos, (3, 8, 8)).images
+def test_a_folder_of_classes_is_divided_by_class(tmp_path, monkeypatch, limit):
+    for number in range(60):
+        name = "cat" if number < 40 else "dog"
+        path = tmp_path / "pets" / "train" / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), number).save(path)
+    (tmp_path / "pets" / "test").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "pets" / "test" / "0.png")
     monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", limit)
-    recipe = DataRecipe(name="photos", held_out=5)
-    train, valid = (load_data(recipe, split, photos, (3, 8, 8)) for split in ("train", "valid"))
-    assert isinstance(valid.images, StreamedImages) == (limit == 0)
-    assert len(valid) == 5
-    parts = [next(iter(data.read([torch.arange(len(data))]))) for data in (train, valid)]
-    assert torch.equal(torch.cat(parts), everything)
+    recipe = DataRecipe(name="pets", held_out=15, limit=9)
+    for split, cats, dogs in (("valid", 10, 5), ("train", 6, 3)):
+        data = load_data(recipe, split, tmp_path, (1, 4, 4))
+        assert isinstance(data.images, StreamedImages) == (limit == 0)
+        found = next(iter(data.read([torch.arange(len(data))])))[:, 0, 0, 0]
+        assert ((found < 40).sum(), (found >= 40).sum()) == (cats, dogs)
+        assert data.describe()["stratified"]
     with pytest.raises(ValueError, match=r"say with data.held_out how many"):
-        load_data(DataRecipe(name="photos"), "valid", photos, (3, 8, 8))
+        load_data(DataRecipe(name="pets"), "valid", tmp_path, (1, 4, 4))
+
+
+def test_labels_of_an_npz_of_ones_own(tmp_path):
+    (tmp_path / "own").mkdir()
+    images = np.arange(60, dtype=np.uint8).reshape(-1, 1, 1).repeat(4, 1).repeat(4, 2)
+    for split in ("train", "test"):
+        np.savez(tmp_path / "own" / f"{split}.npz", images=images, labels=np.repeat(["a", "b"], [40, 20]))
+    recipe = DataRecipe(name="own", held_out=6)
+    assert sum(number < 40 for number in numbers(load_data(recipe, "valid", tmp_path, (1, 4, 4)))) == 4
+    np.savez(tmp_path / "own" / "train.npz", images=images, labels=np.zeros((60, 3)))
+    assert not load_data(recipe, "valid", tmp_path, (1, 4, 4)).stratified
+
+
+def test_the_classes_of_the_data_sets_known_by_name(data_root):
+    from mrvae_zoo.data.sets import data_sets
+
+    for name, count in (("mnist", 60_000), ("fashion_mnist", 60_000), ("omniglot", 19_280), ("cifar10", 50_000)):
+        labels = data_sets[name].labels(data_root, "train")
+        assert len(labels) == count
+        assert len({*labels}) == (964 if name == "omniglot" else 10)
 
 
 @pytest.mark.parametrize("binarize", ["static", "dynamic"])

@@ -188,7 +188,8 @@ def test_the_test_set_is_not_read_where_the_curve_is_of_the_validation_split(bar
     (folder / "test.npz").write_bytes(b"damaged")
     one_step = replace(recipe, data=DataRecipe(name="own", held_out=40), training=replace(recipe.training, max_steps=1))
     model = train(one_step, tmp_path, tmp_path / "run", split="valid")
-    assert model.curve.data == {"name": "own", "split": "valid", "examples": 40, "held_out": 40}
+    chosen = {"held_out": 40, "selection_seed": 0, "stratified": False}
+    assert model.curve.data == {"name": "own", "split": "valid", "examples": 40, **chosen}
     assert "on the validation set of own" in (tmp_path / "run" / "recipe.toml").read_text(encoding="utf-8")
     assert measure_again(mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}"), tmp_path) == model.curve
     with pytest.raises(ValueError, match=r"test.npz cannot be read"):
