@@ -31,7 +31,8 @@ import mrvae_zoo
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.data.sets import ImageData
-from mrvae_zoo.evaluation.rate_distortion import CHUNK, rate_distortion
+from mrvae_zoo.evaluation.measuring import CHUNK
+from mrvae_zoo.evaluation.rate_distortion import rate_distortion
 from mrvae_zoo.gating.beta import log_spaced
 
 CASES = {"mrvae_mlp": 1024, "mrvae_conv": 256}  # and how many images it is measured on

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from mrvae_zoo.checkpoints.registry import list_models
     from mrvae_zoo.data.sets import ImageData, load_data
     from mrvae_zoo.errors import CheckpointError, HubError, MissingExtraError, UnknownNameError
+    from mrvae_zoo.evaluation.curve import measure_curve
     from mrvae_zoo.evaluation.disentanglement import mutual_information_gap
     from mrvae_zoo.evaluation.log_likelihood import importance_weighted_bound
     from mrvae_zoo.evaluation.rate_distortion import rate_distortion
+    from mrvae_zoo.evaluation.unusualness import unusualness
     from mrvae_zoo.gating.beta import sample_beta
     from mrvae_zoo.gating.module import gate
     from mrvae_zoo.hub.load import load_pretrained
@@ -60,6 +62,7 @@ __all__ = [
     "list_models",
     "load_data",
     "load_pretrained",
+    "measure_curve",
     "mutual_information_gap",
     "push_to_hub",
     "rate_distortion",
@@ -68,6 +71,7 @@ __all__ = [
     "sample_beta",
     "save_pretrained",
     "train",
+    "unusualness",
 ]
 
 _HOME = {
@@ -83,9 +87,11 @@ _HOME = {
         "MissingExtraError",
         "UnknownNameError",
     ),
+    "evaluation.curve": ("measure_curve",),
     "evaluation.disentanglement": ("mutual_information_gap",),
     "evaluation.log_likelihood": ("importance_weighted_bound",),
     "evaluation.rate_distortion": ("rate_distortion",),
+    "evaluation.unusualness": ("unusualness",),
     "gating.beta": ("sample_beta",),
     "gating.module": ("gate",),
     "hub.load": ("load_pretrained",),

@@ -1,7 +1,10 @@
 """The errors that a caller may want to tell apart."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+MAX_NAMED = 10
+MAX_VALUE, MAX_MESSAGE = 200, 2000  # characters of a value in a message, and of a line that is shown
 
 
 class CheckpointError(ValueError):
@@ -23,9 +26,29 @@ class MissingExtraError(ImportError):
         super().__init__(f"{package} is not installed; install it with: pip install 'mrvae-zoo[{extra}]'")
 
 
+def name_some(names: Sequence[object], separator: str = ", ") -> str:
+    """Names for a message: the first ten, and how many more there are."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"{separator.join(map(str, names[:MAX_NAMED]))}{more}"
+
+
+def short(value: object) -> str:
+    """A value as a message shows it: its repr, or the beginning and the end of a long one."""
+    return _cut(repr(value), MAX_VALUE)
+
+
+def one_line(message: str) -> str:
+    """A message as one line, the middle left out of a very long one."""
+    return _cut(" ".join(message.split()), MAX_MESSAGE)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length // 2]} … {text[-length // 2 :]}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known ones, or all of them."""
-    names = sorted(known)
+    names, name = sorted(known), name[:MAX_MESSAGE]
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"

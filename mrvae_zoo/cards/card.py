@@ -33,7 +33,8 @@ def make_card(
     """The card of a model. The same folder gives the same card, but for how matplotlib and Pillow draw letters.
 
     Args:
-        folder: holds recipe.toml, config.json, model.safetensors and rd_curve.json: one of the registry, or a RUN.
+        folder: holds config.json, model.safetensors, rd_curve.json, and recipe.toml where it was trained with one: one
+            of the registry, or a RUN.
         name: of the model.
         repo_id: org/name, where the card says to load it from; else the registry, or the folder.
         data_root: the folder of data sets, for the images to reconstruct; a checkout needs none for a model of MNIST.
@@ -42,7 +43,7 @@ def make_card(
 
     Raises:
         CheckpointError: the folder holds no whole checkpoint.
-        FileNotFoundError: there is no recipe, or the data set is not there.
+        FileNotFoundError: the data set is not there.
         ValueError: there is no curve, the recipe is that of another model, or images are needed and `data_root` is not
             given.
         MissingExtraError: matplotlib is not installed.

@@ -32,7 +32,7 @@ def metadata(subject: Subject) -> str:
 
 def _tags(subject: Subject) -> list[str]:
     tags = ["vae", "multi-rate-vae", "beta-vae", "rate-distortion", "pytorch"]
-    known = [subject.recipe.data.name] if subject.data.known else []
+    known = [subject.data_name] if subject.data.known else []
     return [*tags, *known, subject.config.architecture]
 
 
@@ -41,7 +41,7 @@ def _licence(subject: Subject) -> dict[str, Any]:
         return {}
     if subject.data.non_commercial:
         assert subject.data.url is not None
-        name = f"{subject.recipe.data.name}-non-commercial"
+        name = f"{subject.data_name}-non-commercial"
         return {"license": "other", "license_name": name, "license_link": subject.data.url}
     return {"license": "apache-2.0"}
 

@@ -12,7 +12,7 @@ from mrvae_zoo.checkpoints.registry import list_models, model_folder, root
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL
 from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping
-from mrvae_zoo.comparison.record import Arm, Dedicated, check_lengths, read_object, record_from_plain
+from mrvae_zoo.comparison.record import Dedicated, check_lengths, read_object, record_from_plain
 from mrvae_zoo.data.data_set import DataFacts
 from mrvae_zoo.data.sets import data_facts
 from mrvae_zoo.models.config import ModelConfig
@@ -23,10 +23,25 @@ from mrvae_zoo.training.recipe import Recipe, read_recipe, to_toml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A Multi-Rate VAE beside β-VAEs of the same architecture, each trained for one β."""
+    """A Multi-Rate VAE beside β-VAEs of the same architecture, each trained for one β.
 
-    mrvae: tuple[RDPoint, ...]
+    Attributes:
+        dedicated: the β-VAEs, means over the seeds.
+        losses: L of the model that the card is of, at the same β.
+        gaps: over the seeds, the mean and the standard deviation of the gap at each β; None for one seed.
+        seeds: how many trainings of either kind there were.
+        budget: operations of a training of the model, in trainings of one β-VAE; None where that is not said.
+        regime: "short", "converged" or "not converged"; None where that is not said.
+        draws: of z for an image.
+    """
+
     dedicated: tuple[RDPoint, ...]
+    losses: tuple[float, ...]
+    gaps: tuple[tuple[float, float], ...] | None = None
+    seeds: int = 1
+    budget: float | None = None
+    regime: str | None = None
+    draws: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +55,10 @@ class Subject:
         curve: of the model.
         record: config.json.
         weights_bytes: the size of model.safetensors.
-        recipe: how it was trained.
+        recipe: how it was trained; None of a model that was trained in a loop of one's own.
         recipe_text: recipe.toml as it is.
-        data: that it was trained on.
+        data_name: of the data that it was trained on.
+        data: what is known of them.
         measured_on: the data of the curve, most often the same.
         comparison: where dedicated β-VAEs were measured.
     """
@@ -53,8 +69,9 @@ class Subject:
     curve: RDCurve
     record: CheckpointConfig
     weights_bytes: int
-    recipe: Recipe
+    recipe: Recipe | None
     recipe_text: str
+    data_name: str
     data: DataFacts
     measured_on: DataFacts
     comparison: Comparison | None
@@ -72,12 +89,12 @@ def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path 
         raise ValueError(f"{folder / CURVE} is missing; a card shows the measured curve of a model")
     if "name" not in model.curve.data:
         raise ValueError(f"{folder / CURVE} does not say what the curve was measured on; a card does")
-    path = folder / RECIPE
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; a card says how a model was trained")
-    recipe, record = read_recipe(path), read_config(folder)
-    _check_recipe(recipe, record.model, folder)
-    compare = _find_comparison(name, recipe) if compare is None else compare
+    recipe, record = None, read_config(folder)
+    if (folder / RECIPE).is_file():
+        recipe = read_recipe(folder / RECIPE)
+        _check_recipe(recipe, record.model, folder)
+    compare = _find_comparison(name, recipe) if compare is None and recipe is not None else compare
+    data_name = str(model.curve.data["name"]) if recipe is None else recipe.data.name
     return Subject(
         name=name,
         source=_source(folder, name, repo_id),
@@ -86,15 +103,18 @@ def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path 
         record=record,
         weights_bytes=(folder / WEIGHTS).stat().st_size,
         recipe=recipe,
-        recipe_text=path.read_text(encoding="utf-8"),
-        data=data_facts(recipe.data.name),
+        recipe_text=model.recipe or "",
+        data_name=data_name,
+        data=data_facts(data_name),
         measured_on=data_facts(str(model.curve.data["name"])),
-        comparison=None if compare is None else read_comparison(compare),
+        comparison=None
+        if compare is None
+        else read_comparison(compare, seed=None if recipe is None else recipe.training.seed),
     )
 
 
-def read_comparison(path: Path) -> Comparison:
-    """The comparison in a file, as `mrvae compare` writes it.
+def read_comparison(path: Path, *, seed: int | None = None) -> Comparison:
+    """The comparison in a file, as `mrvae compare` writes it; the model is the one of `seed`, or the mean over seeds.
 
     Of figures from elsewhere betas, and of mrvae and dedicated the lists rate and distortion, one value for each β, are
     enough; further keys are passed over.
@@ -106,14 +126,24 @@ def read_comparison(path: Path) -> Comparison:
     data = read_object(path)
     if "regime" in data:
         record = record_from_plain(data, where=str(path))
-        betas, mrvae, dedicated = record.betas, record.mrvae, record.dedicated
-        return Comparison(mrvae=_points(betas, mrvae), dedicated=_points(betas, dedicated))
+        own = next((each.mrvae.L for each in record.per_seed if each.seed == seed), record.mrvae.L)
+        spread = record.mrvae.gap_spread
+        return Comparison(
+            dedicated=_points(record.betas, record.dedicated),
+            losses=own,
+            gaps=None if spread is None else tuple(zip(record.mrvae.gap, spread, strict=True)),
+            seeds=len(record.seeds),
+            budget=record.budget,
+            regime=record.reached,
+            draws=record.draws,
+        )
     kept: dict[str, Any] = {key: data[key] for key in ("betas", "mrvae", "dedicated") if key in data}
     for key in ("mrvae", "dedicated"):
         if isinstance(kept.get(key), dict):
             kept[key] = {name: kept[key][name] for name in ("rate", "distortion") if name in kept[key]}
     file = from_mapping(_File, kept, where=str(path))
-    return Comparison(mrvae=_points(file.betas, file.mrvae), dedicated=_points(file.betas, file.dedicated))
+    losses = tuple(point.loss for point in _points(file.betas, file.mrvae))
+    return Comparison(dedicated=_points(file.betas, file.dedicated), losses=losses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +163,7 @@ class _File:
             check_lengths(label, self.betas, {"rate": side.rate, "distortion": side.distortion})
 
 
-def _points(betas: Sequence[float], side: "_Figures | Arm | Dedicated") -> tuple[RDPoint, ...]:
+def _points(betas: Sequence[float], side: "_Figures | Dedicated") -> tuple[RDPoint, ...]:
     """By rising β."""
     rows = sorted(zip(betas, side.rate, side.distortion, strict=True))
     return tuple(RDPoint(beta=beta, rate=rate, distortion=distortion) for beta, rate, distortion in rows)
@@ -173,4 +203,5 @@ def _is_of_recipe(path: Path, recipe: Recipe) -> bool:
         return True
     record, own = record_from_plain(data, where=str(path)), tomllib.loads(to_toml(recipe))
     same = all(record.recipe[part] == own[part] for part in ("model", "objective"))
-    return same and record.mrvae.learning_rate == recipe.training.learning_rate
+    trained = record.mrvae.learning_rate == recipe.training.learning_rate and recipe.training.seed in record.seeds
+    return same and trained

@@ -56,6 +56,8 @@ def figures_table(subject: Subject) -> str:
         "distortion": [f"{p.distortion:.2f}" for p in points],
         "loss": [f"{p.loss:.2f}" for p in points],
     }
+    if len({*subject.curve.draws}) > 1:
+        columns["draws of z"] = [f"{draws}" for draws in subject.curve.draws]
     if has_bits(subject):
         columns["bits per dimension"] = [_bits(subject, p) for p in points]
     if any(p.active_units is not None for p in points):
@@ -84,9 +86,15 @@ def _bits(subject: Subject, point: RDPoint) -> str:
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """The losses of both, and the gap."""
+    """The loss of this model and of the β-VAEs, the gap, and with several seeds its mean and spread over them."""
     rows = [
-        (f"{one.beta:g}", f"{ours.loss:.2f}", f"{one.loss:.2f}", f"{(ours.loss - one.loss) / one.loss:+.2%}")
-        for ours, one in zip(comparison.mrvae, comparison.dedicated, strict=True)
+        [f"{one.beta:g}", f"{ours:.2f}", f"{one.loss:.2f}", f"{(ours - one.loss) / one.loss:+.2%}"]
+        for ours, one in zip(comparison.losses, comparison.dedicated, strict=True)
     ]
-    return table(("β", "L of the Multi-Rate VAE", "L of the β-VAE for this β", "gap"), rows, "rrrr")
+    header = ["β", "L of this model", "L of the β-VAE for this β", "gap"]
+    if comparison.gaps is not None:
+        header.append(f"gap over {comparison.seeds} seeds")
+        rows = [
+            [*row, f"{mean:+.2%} ± {spread:.2%}"] for row, (mean, spread) in zip(rows, comparison.gaps, strict=True)
+        ]
+    return table(header, rows, "r" * len(header))

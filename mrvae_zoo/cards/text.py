@@ -5,12 +5,13 @@ import re
 import shlex
 from collections.abc import Collection
 
-from mrvae_zoo.cards.subject import Subject
+from mrvae_zoo.cards.subject import Comparison, Subject
 from mrvae_zoo.cards.tables import comparison_table, facts_table, figures_table, has_bits
 from mrvae_zoo.common.layout import CURVE_PLOT, RECIPE, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.common.markdown import table
-from mrvae_zoo.models.curve import RDPoint
+from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.training.provenance import format_seconds
+from mrvae_zoo.training.run_folder import train_again
 
 PAPER = "https://openreview.net/forum?id=OJ8aSjCaMNK"
 CITATION = """@inproceedings{bae2023multirate,
@@ -47,7 +48,8 @@ def introduction(subject: Subject) -> str:
     """What the model is."""
     low, high = subject.config.beta_range
     first, last = subject.curve.points[0], subject.curve.points[-1]
-    kind = "β-VAE" if subject.recipe.objective.name == "beta_vae" else f"`{subject.recipe.objective.name}` model"
+    objective = "beta_vae" if subject.recipe is None else subject.recipe.objective.name
+    kind = "β-VAE" if objective == "beta_vae" else f"`{objective}` model"
     what = (
         f"A Multi-Rate VAE ([Bae et al., ICLR 2023]({PAPER})): one variational autoencoder, trained once on "
         f"{subject.data.title}, and then called with any β from {low:g} to {high:g}. Its layers are gated by a "
@@ -142,8 +144,8 @@ def purpose(subject: Subject) -> str:
             "each: `model.at(beta)` is then a plain VAE to go on with."
         )
     wanted.append(
-        "Scores of how unusual an image is (D + β·R), and a first stage for models of latents. How well it serves as "
-        "either has not been measured."
+        "Scores of how unusual an image is (`mrvae_zoo.unusualness(model, x, beta)`), and a first stage for models of "
+        "latents. How well it serves as either has not been measured."
     )
     unwanted = [
         f"Other images: it has seen nothing but {title}. It takes "
@@ -178,11 +180,13 @@ def purpose(subject: Subject) -> str:
 def measured(subject: Subject) -> str:
     """The table of the curve."""
     curve = subject.curve
-    draws = "one draw" if curve.samples == 1 else f"{curve.samples} draws"
     how = (
-        f"On {_split(subject)}{BINARIZED[curve.data.get('binarize', 'none')]}, with {draws} of z an image: "
+        f"On {_split(subject)}{BINARIZED[curve.data.get('binarize', 'none')]}, with {_draws(curve)}: "
         "rate R, distortion D and loss L = D + β·R, in nats an image."
     )
+    errors = [point.standard_error / abs(point.loss) for point in curve.points if point.standard_error and point.loss]
+    if errors:
+        how += f" Other draws would change L by {max(errors):.3%} at most (one standard error)."
     if any(point.active_units is not None for point in curve.points):
         how += " A latent is active where its posterior mean has a variance above 0.01 over the images."
     if has_bits(subject):
@@ -192,11 +196,30 @@ def measured(subject: Subject) -> str:
     verify = f"mrvae verify {shlex.quote(subject.source)} --data-root DIR"
     parts.append(f"`{verify}` measures it again and compares.")
     if subject.comparison is not None:
-        parts.append(
-            "Beside β-VAEs of the same architecture without gates, each trained for one β (negative is better):"
-        )
-        parts.append(comparison_table(subject.comparison))
+        parts += [_beside(subject.comparison), comparison_table(subject.comparison)]
     return "\n\n".join(parts)
+
+
+def _draws(curve: RDCurve) -> str:
+    fewest, most = min(curve.draws), max(curve.draws)
+    if fewest == most:
+        return "one draw of z per image" if most == 1 else f"{most} draws of z per image"
+    return f"{fewest} to {most} draws of z per image"
+
+
+def _beside(comparison: Comparison) -> str:
+    """What the table of a comparison shows."""
+    text = "Beside β-VAEs of the same architecture without gates, each trained for one β"
+    if comparison.seeds > 1:
+        text += f" (means of {comparison.seeds} trainings)"
+    text += "."
+    if comparison.budget is not None:
+        times = "once" if comparison.budget == 1 else f"{comparison.budget:g} times"
+        text += f" This model was trained with {times} the operations of one of them"
+        text += "." if comparison.regime is None else f" (trainings: {comparison.regime})."
+    if comparison.draws is not None:
+        text += f" Both were measured with {comparison.draws} draws of z per image."
+    return f"{text} A negative gap is better."
 
 
 def reconstructions(subject: Subject) -> str:
@@ -220,7 +243,9 @@ def samples() -> str:
 def training(subject: Subject) -> str:
     """How it was trained."""
     recipe = subject.recipe
-    limit = "" if recipe.data.limit is None else f"the first {recipe.data.limit:,} images of "
+    if recipe is None:
+        return "## How it was trained\n\nIn a training loop of its author's own; how is not recorded here."
+    limit = "" if recipe.data.limit is None else f"{recipe.data.limit:,} images of "
     steps = "" if recipe.training.max_steps is None else f", {recipe.training.max_steps:,} steps at most,"
     text = (
         f"On {limit}the training split of {subject.data.title}{BINARIZED[recipe.data.binarize]}: "
@@ -233,7 +258,10 @@ def training(subject: Subject) -> str:
         text += f", {format_seconds(record.seconds)} on {record.hardware} with `mrvae_zoo` {record.version}"
         text += "" if record.commit is None else f" (commit `{record.commit}`)"
         text += "." if record.date is None else f", on {record.date}."
-    command = f"`mrvae train {RECIPE} --data-root DIR -o RUN` trains it again with this recipe, `{RECIPE}` here:"
+    init = None if record is None else record.init
+    if record is not None and init is not None:
+        text += f" It began with the weights of `{init}` (SHA-256 `{record.init_sha256}`)."
+    command = f"`{train_again(init)}` trains it again with this recipe, `{RECIPE}` here:"
     return "\n\n".join(("## How it was trained", text, command, _fenced(subject.recipe_text.strip("\n"), "toml")))
 
 
@@ -259,7 +287,8 @@ def limits(subject: Subject) -> str:
         )
     if subject.comparison is None:
         found.append("How far it is at each β from a β-VAE trained for that β has not been measured.")
-    found.append("It is one training with one seed; how much another seed would change is not known from it.")
+    if subject.comparison is None or subject.comparison.gaps is None:
+        found.append("It is one training with one seed; how much another seed would change is not known from it.")
     return f"## Limits\n\n{_bullets(found)}"
 
 

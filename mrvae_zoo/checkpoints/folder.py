@@ -8,7 +8,7 @@ import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo._version import __version__
-from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.common.files import finish_replacing, replace_files, write_atomically
 from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping, to_plain
 from mrvae_zoo.errors import CheckpointError
@@ -63,15 +63,32 @@ class CheckpointConfig:
     model: ModelConfig
 
 
+def torch_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """The dtype that a name such as "float16" is of; what is one already, or None, as it is.
+
+    Raises:
+        ValueError: no weights are stored in a dtype of this name.
+    """
+    if isinstance(dtype, str):
+        name = dtype.removeprefix("torch.")
+        if name not in DTYPES:
+            raise ValueError(f"dtype={dtype!r} should be one of {', '.join(DTYPES)}")
+        return DTYPES[name]
+    if not (dtype is None or isinstance(dtype, torch.dtype)):
+        raise ValueError(f"dtype={dtype!r} should be a dtype of torch, or one of {', '.join(DTYPES)}")
+    return dtype
+
+
 def save_pretrained(
-    model: MultiRateVAE | FixedRateVAE, folder: str | os.PathLike[str], *, dtype: torch.dtype | None = None
+    model: MultiRateVAE | FixedRateVAE, folder: str | os.PathLike[str], *, dtype: torch.dtype | DTypeName | None = None
 ) -> None:
     """Write config.json, model.safetensors and, where the model has them, rd_curve.json and recipe.toml into `folder`.
 
     Args:
         model: any model of the zoo, also one that torch wraps (`torch.compile`, DataParallel, an averaged model).
-        folder: made if it is missing; files of a checkpoint that is there already are replaced.
-        dtype: what to store floating-point weights in; None keeps them bit for bit.
+        folder: made if it is missing; files of a checkpoint that is there already are replaced, all or none: where the
+            process is killed meanwhile, the folder holds the one or the other.
+        dtype: what to store floating-point weights in, or its name; None keeps them bit for bit.
 
     Raises:
         ValueError: the dtype cannot be stored, the model has no weights, or it is none of the zoo.
@@ -80,7 +97,7 @@ def save_pretrained(
     model = unwrap(model)
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise ValueError("this model has no weights to save: it is on the meta device")
-    dtype = model.dtype if dtype is None else dtype
+    dtype = torch_dtype(dtype) or model.dtype
     names = {torch_dtype: name for name, torch_dtype in DTYPES.items()}
     if dtype not in names:
         raise ValueError(f"dtype={dtype} cannot be stored; use one of {', '.join(DTYPES)}")
@@ -95,15 +112,17 @@ def save_pretrained(
         "weights": {"dtype": names[dtype], "sha256": hashlib.sha256(content).hexdigest()},
         "model": to_plain(model.config),
     }
-    # The config goes last: it holds the checksum, so a write that was cut off is told from a whole one.
-    if model.curve is None:
-        (folder / CURVE).unlink(missing_ok=True)
-    else:
-        write_atomically(folder / CURVE, model.curve.to_json())
+    files: dict[str, bytes | str] = {WEIGHTS: content}
+    if model.curve is not None:
+        files[CURVE] = model.curve.to_json()
     if model.recipe is not None:
-        write_atomically(folder / RECIPE, model.recipe)
-    write_atomically(folder / WEIGHTS, content)
-    write_atomically(folder / CONFIG, json.dumps(config, indent=1) + "\n")
+        files[RECIPE] = model.recipe
+    replace_files(folder, {**files, CONFIG: json.dumps(config, indent=1) + "\n"}, remove=(CURVE,))
+
+
+def save_curve(folder: Path, curve: RDCurve) -> None:
+    """Put another curve beside the weights of a checkpoint, whole or not at all."""
+    write_atomically(folder / CURVE, curve.to_json())
 
 
 def stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -118,6 +137,7 @@ def read_config(folder: Path) -> CheckpointConfig:
     Raises:
         CheckpointError: naming the file and the fault.
     """
+    finish_replacing(folder, CONFIG)
     path = folder / CONFIG
     data = _read_json(path)
     version = data.get("format_version") if isinstance(data, dict) else None
@@ -132,6 +152,43 @@ def read_config(folder: Path) -> CheckpointConfig:
         config = from_mapping(CheckpointConfig, data, where=str(path))
         return replace(config, model=complete(config.model, where=str(path)))
     except ValueError as error:
+        raise CheckpointError(str(error)) from None
+
+
+class Description(NamedTuple):
+    """What a folder says of a model without its weights; `parameters` is how many numbers they would be."""
+
+    config: ModelConfig
+    curve: RDCurve | None
+    parameters: int
+
+
+def read_description(folder: Path, config: ModelConfig | None = None) -> Description:
+    """What is known of a model; its weights are not read, and need not be there.
+
+    Args:
+        folder: of a checkpoint.
+        config: of a model that is not trained, whose folder has none.
+
+    Raises:
+        CheckpointError: naming the file and the fault.
+    """
+    if config is None:
+        record = read_config(folder)
+        model = skeleton(folder, record)
+        config = record.model
+    else:
+        with torch.device("meta"):
+            model = build_model(config)
+    return Description(config, _read_curve(folder), sum(parameter.numel() for parameter in model.parameters()))
+
+
+def _read_curve(folder: Path) -> RDCurve | None:
+    if not (folder / CURVE).exists():
+        return None
+    try:
+        return RDCurve.read(folder / CURVE)
+    except (ValueError, OSError) as error:
         raise CheckpointError(str(error)) from None
 
 
@@ -178,11 +235,7 @@ def load_checkpoint(
         for name, tensor in safetensors.torch.load(content).items()
     }
     model.load_state_dict(tensors, strict=True, assign=True)
-    if (folder / CURVE).exists():
-        try:
-            model.curve = RDCurve.read(folder / CURVE)
-        except (ValueError, OSError) as error:
-            raise CheckpointError(str(error)) from None
+    model.curve = _read_curve(folder)
     if (folder / RECIPE).exists():
         try:
             model.recipe = (folder / RECIPE).read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ from mrvae_zoo.cli.reconstruct import reconstruct
 from mrvae_zoo.cli.sample import sample
 from mrvae_zoo.cli.train import train
 from mrvae_zoo.cli.verify import verify
-from mrvae_zoo.errors import MissingExtraError
+from mrvae_zoo.errors import MissingExtraError, one_line
 
 app = typer.Typer(
     name="mrvae",
@@ -91,13 +91,15 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         named = error.filename is not None and error.strerror is not None
         return _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
-    except (ValueError, FloatingPointError, MissingExtraError) as error:
-        return _fail(str(error), 1)
+    except MemoryError:
+        return _fail("out of memory", 1)
+    except (ValueError, FloatingPointError, MissingExtraError, RuntimeError) as error:  # the last is torch's
+        return _fail(str(error) or type(error).__name__, 1)
     return status if isinstance(status, int) else 0
 
 
 def _fail(message: str, status: int) -> int:
-    typer.echo(f"mrvae: {' '.join(message.split())}", err=True)
+    typer.echo(f"mrvae: {one_line(message)}", err=True)
     return status
 
 

@@ -29,7 +29,7 @@ def card(
     from mrvae_zoo.cards.card import make_card
     from mrvae_zoo.checkpoints.sources import HUB, LOCAL, check_repo_id, parse_hub_source
     from mrvae_zoo.common.files import atomic_folder, check_output
-    from mrvae_zoo.hub.load import exact, locate_checkpoint, locate_recipe
+    from mrvae_zoo.hub.load import exact, locate_checkpoint
 
     check_output(output, force=force)
     if output.exists() and not output.is_dir():
@@ -40,7 +40,6 @@ def card(
     folder = locate_checkpoint(source)
     title = folder.resolve().name if name.startswith(LOCAL) else name
     if source.startswith(HUB):
-        locate_recipe(source)  # goes beside what loading a model needs
         repo_id = parse_hub_source(source).repo_id
         title, repo = repo_id.split("/")[1], repo or repo_id
     made = make_card(folder, name=title, repo_id=repo, data_root=data_root, compare=compare)

@@ -1,7 +1,6 @@
 """What commands share: arguments, tables, progress."""
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,20 +25,6 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that e
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of what is drawn.", min=0, max=2**31 - 1)]
 DataRoot = Annotated[Path, typer.Option("--data-root", help="The folder that holds the data sets.")]
-DataName = Annotated[str | None, typer.Option("--data", help="Another data set than that of the published curve.")]
-
-
-def is_main_process() -> bool:
-    """Whether this process speaks for all, as the variable says that torchrun and `accelerate launch` set."""
-    return process_count() == 1 or os.environ.get("RANK", "0") == "0"
-
-
-def process_count() -> int:
-    """How many processes there are, as another variable of theirs says."""
-    count = os.environ.get("WORLD_SIZE", "1")
-    if not count.isdecimal() or int(count) < 1:
-        raise ValueError(f"the variable WORLD_SIZE={count!r} should be a number of processes, at least 1")
-    return int(count)
 
 
 def batches(count: int) -> list[int]:
@@ -72,10 +57,17 @@ def print_curve(curve: "RDCurve") -> None:
         "distortion": [f"{p.distortion:.2f}" for p in curve.points],
         "loss": [f"{p.loss:.2f}" for p in curve.points],
     }
-    styles = {"active_units": "d", "psnr": ".2f", "total_correlation": ".2f", "mutual_information_gap": ".3f"}
+    styles = {
+        "samples": "d",
+        "active_units": "d",
+        "psnr": ".2f",
+        "total_correlation": ".2f",
+        "mutual_information_gap": ".3f",
+    }
     for name, style in styles.items():
         figures = [getattr(p, name) for p in curve.points]
         if any(figure is not None for figure in figures):
+            name = {"samples": "draws"}.get(name, name)
             columns[name] = ["" if figure is None else format(figure, style) for figure in figures]
     print_table(list(columns), list(zip(*columns.values(), strict=True)))
 

@@ -15,10 +15,10 @@ from mrvae_zoo.cli.common import (
     measuring,
     print_json,
     print_table,
-    process_count,
     progress_bar,
     say,
 )
+from mrvae_zoo.common.environment import process_count
 
 if TYPE_CHECKING:
     from mrvae_zoo.comparison.record import AtBudget, ComparisonRecord
@@ -56,9 +56,9 @@ def compare(
     ] = None,
     draws: Annotated[int, typer.Option("--draws", help="Of z for a test image and beta.", min=1)] = 32,
     runs: Annotated[Path | None, typer.Option("--runs", help="Where it is trained; else runs/NAME.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the JSON and the plot.")] = Path(
-        "benchmarks/results"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for the JSON and the plot. Default: the current one.")
+    ] = Path(),
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as training.epochs=2.")
     ] = None,

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Name, Output, is_main_process, process_count, say
+from mrvae_zoo.cli.common import Force, Name, Output, say
+from mrvae_zoo.common.environment import is_main_process, process_count
 
 
 def encode(
@@ -24,8 +25,8 @@ def encode(
     """
     from mrvae_zoo.checkpoints.folder import read_config
     from mrvae_zoo.common.files import check_output
-    from mrvae_zoo.common.images import name_some
     from mrvae_zoo.common.processes import make_accelerator
+    from mrvae_zoo.errors import name_some
     from mrvae_zoo.hub.load import exact, load_pretrained, locate_checkpoint
     from mrvae_zoo.inference.encoding import encode_files, find_files
     from mrvae_zoo.inference.latents import LatentsInfo, save_latents

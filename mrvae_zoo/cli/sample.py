@@ -12,7 +12,10 @@ COLUMNS = 8
 def sample(
     name: Name,
     output: Output,
-    beta: Annotated[float, typer.Option("--beta", help="The β of the decoder.")] = 1.0,
+    beta: Annotated[
+        float | None,
+        typer.Option("--beta", help="The β of the decoder. Default: 1, or what the model takes next to it."),
+    ] = None,
     n: Annotated[int, typer.Option("-n", help="How many images.", min=1, max=4096)] = 64,
     size: Annotated[
         tuple[int, int] | None, typer.Option("--size", metavar="HEIGHT WIDTH", help="For a model of any size.")
@@ -26,9 +29,14 @@ def sample(
     from mrvae_zoo.common.files import atomic_path, check_output
     from mrvae_zoo.common.grids import grid
     from mrvae_zoo.hub.load import load_pretrained
+    from mrvae_zoo.models.vae import FixedRateVAE
 
     check_output(output, force=force)
-    plain = load_pretrained(name).at(beta)
+    model = load_pretrained(name)
+    if beta is None:
+        low, high = model.beta_range
+        beta = model.beta if isinstance(model, FixedRateVAE) else min(max(1.0, low), high)
+    plain = model.at(beta)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         parts = [plain.sample(some, size=size, generator=generator) for some in batches(n)]

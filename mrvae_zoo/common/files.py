@@ -3,9 +3,11 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+STAGED, REMOVED = ".replacing", ".removed"  # within a folder whose files are being replaced, and within that one
 
 
 def check_output(path: Path, *, force: bool) -> None:
@@ -69,6 +71,49 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_files(folder: Path, files: Mapping[str, bytes | str], *, remove: Sequence[str] = ()) -> None:
+    """Replace several files of a folder, all or none of them.
+
+    They are written into a folder within it, the last of `files` last. Once that one is there, the move into place can
+    be finished by anybody: by `finish_replacing`, where this process is killed.
+
+    Args:
+        folder: that exists.
+        files: their content by name.
+        remove: names of which no file is left where `files` has none.
+    """
+    staged = folder / STAGED
+    shutil.rmtree(staged, ignore_errors=True)  # what another that was killed left unfinished
+    staged.mkdir()
+    try:
+        gone = "".join(f"{name}\n" for name in remove if name not in files)
+        write_atomically(staged / REMOVED, gone)
+        for name, content in files.items():
+            write_atomically(staged / name, content)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    finish_replacing(folder, list(files)[-1])
+
+
+def finish_replacing(folder: Path, last: str) -> None:
+    """Finish what `replace_files` began in a folder and could not finish; `last` is the name of its last file.
+
+    Nothing is done where nothing was begun, or where not everything had been written: then the old files stand.
+    """
+    staged = folder / STAGED
+    if not (staged / last).is_file():
+        return
+    removed = staged / REMOVED
+    if removed.is_file():
+        for name in removed.read_text(encoding="utf-8").splitlines():
+            (folder / name).unlink(missing_ok=True)
+        removed.unlink()
+    for file in sorted(staged.iterdir(), key=lambda file: file.name == last):
+        file.replace(folder / file.name)
+    staged.rmdir()
 
 
 def _beside(path: Path) -> Path:

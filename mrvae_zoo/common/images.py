@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrvae_zoo.common.decoding import LAID_ON_WHITE, SIXTEEN_BITS, normalised, open_image
+from mrvae_zoo.errors import name_some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
-MAX_NAMED = 10
 COLOURS = (1, 3, 4)  # channels of images as they are usual
 MAX_CHANNELS = 16  # of an image; where a last axis is longer, it is the width
 
@@ -96,12 +96,6 @@ def _each(image: Any, shape: Shape) -> list[Any]:
         first = array.shape[1] == channels or (array.shape[1] in COLOURS and not last)
         return list(array.transpose(0, 2, 3, 1) if first and (isinstance(image, Tensor) or not last) else array)
     return [array]
-
-
-def name_some(names: Sequence[object]) -> str:
-    """Names for a message: the first ten, and how many more there are."""
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return f"{', '.join(map(str, names[:MAX_NAMED]))}{more}"
 
 
 def to_bytes(image: "Image.Image", shape: Shape, *, name: str) -> Tensor:

@@ -5,7 +5,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from mrvae_zoo.errors import nearest
+from mrvae_zoo.errors import nearest, short
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def check_value(value: Any, annotation: Any, *, where: str, key: str) -> Any:
     if origin is Literal:
         if value in arguments and isinstance(value, str):
             return value
-        raise ValueError(f"{where}: {key}={value!r} is not one of {', '.join(map(repr, arguments))}")
+        raise ValueError(f"{where}: {key}={short(value)} is not one of {', '.join(map(repr, arguments))}")
     if dataclasses.is_dataclass(annotation):
         if type(value) is annotation:
             return value
@@ -59,7 +59,7 @@ def check_value(value: Any, annotation: Any, *, where: str, key: str) -> Any:
                 raise ValueError(f"{where}: {key} is too large for a number") from None
     elif type(value) is annotation:  # exact: True is not an int here
         return value
-    raise ValueError(f"{where}: {key}={value!r} should be {_describe(annotation)}")
+    raise ValueError(f"{where}: {key}={short(value)} should be {_describe(annotation)}")
 
 
 def to_plain(value: Any) -> Any:

@@ -33,7 +33,12 @@ logger = logging.getLogger(__name__)
 
 
 def with_validation(recipe: Recipe, data_root: Path) -> Recipe:
-    """The recipe, a tenth of the training images held out where the set has no validation split and it names none."""
+    """The recipe, a tenth of the training images held out where the set has no validation split and it names none.
+
+    Nothing is looked at, and nothing is stopped, during the trainings: all of a side get the same steps.
+    """
+    if recipe.training.validate_every:
+        recipe = replace(recipe, training=replace(recipe.training, validate_every=0, patience=0))
     name, data = recipe.data.name, recipe.data
     if data.held_out or has_validation(name, data_root):
         return recipe
@@ -166,7 +171,7 @@ class Plan:
             trained=None,
         )
         length = f"e{training.epochs}" if training.max_steps is None else f"n{self.steps(training)}"
-        name = f"dedicated-b{beta:g}-lr{learning_rate:g}-s{seed}-{length}"
+        name = f"dedicated-b{beta:.12g}-lr{learning_rate:g}-s{seed}-{length}"
         return Run(name=name, recipe=recipe, betas=(beta,))
 
     def arm(self, label: str, learning_rate: float, seed: int, *, budget: float | None = None) -> Run:

@@ -19,10 +19,12 @@ import safetensors
 import safetensors.torch
 import torch
 
+from mrvae_zoo._version import __version__
 from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.images import Shape
 from mrvae_zoo.common.layout import CURVE, METRICS, RECIPE
+from mrvae_zoo.data.fingerprint import fingerprint
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import ImageData, load_data
 from mrvae_zoo.evaluation.rate_distortion import Losses, example_losses, rate_distortion
@@ -98,10 +100,11 @@ class Runs:
 
         The file is made where there is none, and where it was made from other weights or images.
         """
-        path = self.folder / run.name / f"test-b{beta:g}-draws{draws}.safetensors"
+        path = self.folder / run.name / f"test-b{beta:.12g}-draws{draws}.safetensors"
         made_from = {
             "weights": read_config(path.parent).weights.sha256,
             "data": json.dumps(self.test_data.describe()),
+            "images": fingerprint(self.test_data),
         }
         found = _read_losses(path, made_from)
         if found is not None:
@@ -118,6 +121,22 @@ class Runs:
     def test_data(self) -> ImageData:
         """The test split, read when it is first wanted."""
         return load_data(self.data, "test", self.data_root, self.shape)
+
+    @cached_property
+    def _made_of(self) -> dict[str, str]:
+        """What a training would be made of now: the version of the library, and the images."""
+        return {"version": __version__, "data": fingerprint(load_data(self.data, "train", self.data_root, self.shape))}
+
+    def _check_is_of_today(self, run: Run) -> None:
+        """A ValueError where a finished training is of another version of the library, or of other images."""
+        record = self.trained(run)
+        remedy = "remove it to train it again, or give another folder with --runs"
+        if record.version != __version__:
+            raise ValueError(
+                f"{self.folder / run.name} was trained with mrvae_zoo {record.version}, this is {__version__}; {remedy}"
+            )
+        if record.data not in (None, self._made_of["data"]):
+            raise ValueError(f"{self.folder / run.name} was trained on other images than these; {remedy}")
 
     def trained(self, run: Run) -> TrainedRecord:
         """What the folder of a finished run says of its training."""
@@ -146,18 +165,28 @@ class Runs:
     def _train(self, run: Run, number: str) -> tuple[float, ...] | None:
         folder = self.folder / run.name
         check_same_recipe(folder, run.recipe)
-        if (folder / DIVERGED).is_file():
+        if (folder / DIVERGED).is_file() and json.loads((folder / DIVERGED).read_bytes()).get("of") == self._made_of:
             logger.info("%s diverged before", number)
             return None
         if is_finished(folder):
+            self._check_is_of_today(run)
             logger.info("%s is there already", number)
             return self._on_validation(run)
         logger.info(number)
         try:
             with self.bar() as report:
-                train(run.recipe, self.data_root, folder, resume=True, split="valid", betas=run.betas, report=report)
+                train(
+                    run.recipe,
+                    self.data_root,
+                    folder,
+                    resume=folder.is_dir(),
+                    split="valid",
+                    betas=run.betas,
+                    draws=1,
+                    report=report,
+                )
         except FloatingPointError as error:
-            write_atomically(folder / DIVERGED, json.dumps({"error": str(error)}) + "\n")
+            write_atomically(folder / DIVERGED, json.dumps({"error": str(error), "of": self._made_of}) + "\n")
             logger.info("%s diverged: %s", run.name, error)
             return None
         losses = self._on_validation(run)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.decoding import open_image
 from mrvae_zoo.data.data_set import DataFacts, DataSet
+from mrvae_zoo.data.downloading import download
 from mrvae_zoo.data.npz import read_labels, read_npz
 from mrvae_zoo.data.recipe import Split
 
@@ -106,13 +107,8 @@ def _records(content: bytes, path: Path) -> Tensor:
 def _download(folder: Path) -> None:
     from torchvision.datasets.utils import download_url
 
-    try:
-        download_url(URL, folder, ARCHIVE, MD5)
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"CIFAR10 is not in {folder} and could not be downloaded ({str(error).splitlines()[0]}); put there "
-            f"train.npz and test.npz with the key images, or {ARCHIVE} from {URL} (the pickled version is not read)"
-        ) from None
+    what = f"train.npz and test.npz with the key images, or {ARCHIVE} from {URL} (the pickled version is not read),"
+    download(lambda: download_url(URL, folder, ARCHIVE, MD5), "CIFAR10", folder, what)
 
 
 CIFAR10 = DataSet(

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mrvae_zoo.common.images import Shape, name_some, to_bytes
+from mrvae_zoo.common.images import Shape, to_bytes
+from mrvae_zoo.errors import name_some
 
 if TYPE_CHECKING:
     from PIL import Image

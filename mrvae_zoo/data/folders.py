@@ -16,11 +16,10 @@ from typing import Any
 from torch import Tensor
 
 from mrvae_zoo.common.decoding import find_images, open_image
-from mrvae_zoo.common.images import name_some
 from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.npz import read_labels, read_npz
 from mrvae_zoo.data.recipe import Split
-from mrvae_zoo.errors import UnknownNameError, nearest
+from mrvae_zoo.errors import UnknownNameError, name_some, nearest
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 HELD_OUT = (

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.decoding import find_images, open_image
 from mrvae_zoo.data.data_set import DataFacts, DataSet
+from mrvae_zoo.data.downloading import download
 from mrvae_zoo.data.encoded_images import EncodedImages
 from mrvae_zoo.data.npz import read_labels, read_npz
 from mrvae_zoo.data.recipe import Split
@@ -45,7 +46,7 @@ def mnist_loader(kind: str) -> Callable[[Path, Split], Tensor]:
         if not files[split].is_file():
             names = " and ".join(file.name for file in files.values())
             reader = getattr(torchvision.datasets, kind)
-            _download(lambda: reader(root, download=True), kind, files[split].parent, names)
+            download(lambda: reader(root, download=True), kind, files[split].parent, names)
         try:
             images: Tensor = torchvision.datasets.mnist.read_image_file(str(files[split]))
         except (OSError, ValueError, TypeError, KeyError, AssertionError, RuntimeError) as error:
@@ -94,7 +95,7 @@ def load_omniglot(root: Path, split: Split) -> Tensor:
         from torchvision.datasets import Omniglot
 
         what = f"the contents of {folder.name}.zip in {folder}, or {prepared} with the key images, uint8 (N, 28, 28),"
-        _download(lambda: Omniglot(root, background=split == "train", download=True), "Omniglot", root, what)
+        download(lambda: Omniglot(root, background=split == "train", download=True), "Omniglot", root, what)
     paths = find_images(folder)
     if not paths:
         raise FileNotFoundError(f"{folder} holds no drawings; put the contents of {folder.name}.zip there")
@@ -151,7 +152,7 @@ def _read_svhn(folder: Path, split: Split) -> Any:
 
     found = (folder / f"{split}_32x32.mat").is_file()
     what = f"{split}_32x32.mat from {SVHN.split_list[split][0]}"
-    return _download(lambda: SVHN(folder, split, download=not found), "SVHN", folder, what)
+    return download(lambda: SVHN(folder, split, download=not found), "SVHN", folder, what)
 
 
 def load_celeba(root: Path, split: Split) -> EncodedImages:
@@ -162,7 +163,7 @@ def load_celeba(root: Path, split: Split) -> EncodedImages:
         from torchvision.datasets import CelebA
 
         what = "the folder img_align_celeba and list_eval_partition.txt"
-        _download(lambda: CelebA(root, download=True), "CelebA", folder, what)
+        download(lambda: CelebA(root, download=True), "CelebA", folder, what)
     number = {"train": "0", "valid": "1", "test": "2"}[split]
     rows = [line.split() for line in parts.read_text(encoding="utf-8").splitlines() if line.strip()]
     if any(len(row) != 2 for row in rows):
@@ -178,17 +179,6 @@ def open_face(path: Path) -> "Image.Image":
     image = open_image(path)
     left, top = (image.width - CELEBA_CROP) // 2, (image.height - CELEBA_CROP) // 2
     return image.crop((left, top, left + CELEBA_CROP, top + CELEBA_CROP))
-
-
-def _download(read: Callable[[], Any], name: str, folder: Path, what: str) -> Any:
-    """What torchvision reads, downloading it, or a FileNotFoundError that says what to put into which folder."""
-    try:
-        return read()
-    except (OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise FileNotFoundError(
-            f"{name} is not in {folder} and could not be downloaded ({reason[0]}); put {what} there"
-        ) from None
 
 
 MNIST_CITATION = """@article{lecun1998gradient,

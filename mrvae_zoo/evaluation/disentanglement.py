@@ -157,7 +157,7 @@ def latent_information(
         for j in range(len(mean)):
             at = index.to(device)
             z = mean[j, at] + (0.5 * log_var[j, at]).exp() * its_noise[:, j].to(device, mean.dtype)
-            totals[:, j] += _log_ratios(z, mean[j], log_var[j], shape, values).sum(1).double().cpu()
+            totals[:, j] += _log_ratios(z, mean[j], log_var[j], shape, values).sum(1).cpu().double()
         progress(min(1.0, done * DRAWS_AT_ONCE / samples))
     return dict(zip(sizes, totals / samples, strict=True))
 

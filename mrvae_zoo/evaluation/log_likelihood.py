@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count
-from mrvae_zoo.evaluation.rate_distortion import CHUNK, decode_and_compare, draw_noise
+from mrvae_zoo.evaluation.measuring import CHUNK, decode_and_compare, draw_noise
 from mrvae_zoo.models.posterior import Posterior
 from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.common.layout import CURVE
+from mrvae_zoo.common.schema import check_value, from_mapping
+from mrvae_zoo.data.recipe import Binarization, DataRecipe, Split
 from mrvae_zoo.data.sets import ImageData, load_data
 from mrvae_zoo.evaluation.rate_distortion import rate_distortion
 from mrvae_zoo.models.curve import RDCurve, RDPoint
@@ -16,7 +18,6 @@ def measure_again(
     model: MultiRateVAE | FixedRateVAE,
     data_root: Path,
     *,
-    data_name: str | None = None,
     betas: Sequence[float] | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> RDCurve:
@@ -25,7 +26,6 @@ def measure_again(
     Args:
         model: with a curve.
         data_root: the folder of data sets.
-        data_name: another set than the one the curve names; it is not binarised.
         betas: some of those of the curve, without its total correlation; None is all.
         progress: see `rate_distortion`.
 
@@ -33,35 +33,51 @@ def measure_again(
         ValueError: the model has no curve, or its curve does not say what it was measured on.
         FileNotFoundError: the data set is not there.
     """
-    data = measured_split(model, data_root, data_name=data_name)
+    data = measured_split(model, data_root)
     curve = model.curve
-    assert curve is not None  # test_split checked it
+    assert curve is not None  # measured_split checked it
     return rate_distortion(
         model,
         data,
         curve.betas if betas is None else betas,
-        samples=curve.samples,
+        samples=[draws for beta, draws in zip(curve.betas, curve.draws, strict=True) if betas is None or beta in betas],
         seed=curve.seed,
         total_correlation=betas is None and curve.points[0].total_correlation is not None,
         progress=progress,
     )
 
 
-def measured_split(model: MultiRateVAE | FixedRateVAE, data_root: Path, *, data_name: str | None = None) -> ImageData:
-    """The data that the published curve of a model was measured on; arguments and errors as of `measure_again`."""
-    if model.curve is None or "name" not in model.curve.data:
-        raise ValueError("this model has no curve that says what it was measured on")
-    published = model.curve.data
-    size = tuple(published["size"]) if "size" in published else None
-    if data_name is not None and data_name != published["name"]:
-        return load_data(DataRecipe(name=data_name, size=size), "test", data_root, model.input_shape)
-    recipe = DataRecipe(
-        name=published["name"],
-        binarize=published.get("binarize", "none"),
-        size=size,
-        held_out=published.get("held_out", 0),
-    )
-    return load_data(recipe, published.get("split", "test"), data_root, model.input_shape)
+def measured_split(
+    model: MultiRateVAE | FixedRateVAE,
+    data_root: Path,
+    *,
+    data_name: str | None = None,
+    binarize: Binarization | None = None,
+) -> ImageData:
+    """The data that the published curve of a model was measured on, or the test split of another set.
+
+    Args:
+        model: with a curve, where `data_name` is None.
+        data_root: the folder of data sets.
+        data_name: another set than the one the curve names, or the set of a model without a curve.
+        binarize: of what is not the set of the curve; None does not.
+
+    Raises:
+        ValueError: the model has no curve that says what it was measured on, or says it in a way that is not known.
+        FileNotFoundError: the data set is not there.
+    """
+    published = {} if model.curve is None else model.curve.data
+    if data_name is None and "name" not in published:
+        raise ValueError("this model has no curve that says what it was measured on; name a data set (--data)")
+    size = published.get("size")
+    same = data_name in (None, published.get("name"))
+    chosen = {key: published[key] for key in ("binarize", "held_out") if same and key in published}
+    table = {"name": data_name or published["name"], "size": size, **chosen}
+    if binarize is not None:
+        table["binarize"] = binarize
+    recipe = from_mapping(DataRecipe, {k: v for k, v in table.items() if v is not None}, where=f"{CURVE}: data")
+    split: Split = check_value(published.get("split", "test") if same else "test", Split, where=CURVE, key="data.split")
+    return load_data(recipe, split, data_root, model.input_shape)
 
 
 def deviation(published: RDPoint, measured: RDPoint) -> float:

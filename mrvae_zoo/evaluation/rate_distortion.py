@@ -1,6 +1,7 @@
 """Measuring a model: its rate-distortion curve on a data set."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,19 +10,16 @@ from torch import Tensor
 
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count, describe
+from mrvae_zoo.evaluation.measuring import CHUNK, Measured, has_psnr, measure
 from mrvae_zoo.evaluation.total_correlation import decompose
-from mrvae_zoo.models.base import LATENT_RANGE, crop
-from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve, RDPoint
-from mrvae_zoo.models.likelihoods import make_likelihood
-from mrvae_zoo.models.posterior import Posterior, standard_normal
+from mrvae_zoo.models.posterior import Posterior
 from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-CHUNK = 256  # examples whose noise is drawn together, and that one process measures
 ACTIVE = 0.01  # of the variance of a posterior mean over the data
 CORRELATED, AT_ONCE = 1000, 20  # draws of z that total correlation is measured at, and how many at a time
 
@@ -32,7 +30,7 @@ def rate_distortion(
     data: Examples,
     betas: Sequence[float],
     *,
-    samples: int = 1,
+    samples: int | Sequence[int] = 1,
     seed: int = 0,
     batch_size: int = CHUNK,
     total_correlation: bool = False,
@@ -54,7 +52,7 @@ def rate_distortion(
         data: where to measure: a tensor (N, C, H, W) as the model takes it, a DataLoader of such batches (or of tuples
             that begin with one), or a split of a data set (`load_data`).
         betas: rising.
-        samples: draws of z for an example and β, at least 1.
+        samples: draws of z for an example, at least 1: for every β, or a number for each (`draws_needed` finds them).
         seed: of these draws, the same for every β.
         batch_size: how many examples to hold at once, at most 256.
         total_correlation: whether to measure that of q(z) as well: the mean over up to 1000 draws of z, q(z) and each
@@ -73,16 +71,17 @@ def rate_distortion(
     if not networks:
         raise ValueError("betas is empty; name at least one β")
     rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
+    draws = _draws(samples, len(betas))
     sums = torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), dtype=torch.float64, device="cpu")
-    for x, noise in _with_noise(model, data, samples, seed, batch_size, progress, first=rank, step=processes):
-        sums += torch.stack([_sum(_measure(network, x, noise)) for network in networks])
+    for measured in _measured(networks, data, draws, seed, batch_size, progress, first=rank, step=processes):
+        sums += torch.stack([_sum(each) for each in measured])
     if accelerator is not None and processes > 1:
         sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
     examples = round(sums[0, 0].item())
     if examples == 0:
         raise ValueError("data holds no examples")
     points = []
-    for beta, row in zip(betas, sums, strict=True):
+    for beta, row, number in zip(betas, sums, draws, strict=True):
         total = _Sums(*row.split(_Sums.sizes(model.latent_dim)))
         # In float64 the difference of the two is good to 1e-16 of the squared mean.
         variance = total.square / total.places - (total.mean / total.places).square()
@@ -91,11 +90,13 @@ def rate_distortion(
             rate=total.rate.item() / examples,
             distortion=total.distortion.item() / examples,
             active_units=int((variance > ACTIVE).sum()),
-            psnr=total.psnr.item() / examples if _has_psnr(model.config) else None,
+            psnr=total.psnr.item() / examples if has_psnr(model.config) else None,
             total_correlation=_total_correlation(model.at(beta), data, examples, seed) if total_correlation else None,
+            samples=number if len({*draws}) > 1 else None,
+            standard_error=math.sqrt(total.variance.item()) / examples if number > 1 else None,
         )
         points.append(point)
-    return RDCurve(points=tuple(points), data=describe(data, examples), samples=samples, seed=seed)
+    return RDCurve(points=tuple(points), data=describe(data, examples), samples=max(draws), seed=seed)
 
 
 class Losses(NamedTuple):
@@ -140,32 +141,39 @@ def example_losses(
     """
     model = unwrap(model)
     network = model.at(beta)
-    parts = _with_noise(model, data, samples, seed, batch_size, progress)
-    measured = [_measure(network, x, noise) for x, noise in parts]
+    parts = _measured([network], data, _draws(samples, 1), seed, batch_size, progress)
+    measured = [each for (each,) in parts]
     return Losses(torch.cat([each.rate for each in measured]), torch.cat([each.distortion for each in measured]))
 
 
-def _with_noise(
-    model: MultiRateVAE | FixedRateVAE,
+def _measured(
+    networks: Sequence[FixedRateVAE],
     data: Examples,
-    samples: int,
+    draws: Sequence[int],
     seed: int,
     batch_size: int,
     progress: Callable[[float], None],
     *,
     first: int = 0,
     step: int = 1,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Examples (B, C, H, W) of every `step`-th chunk from `first` on, and the noise of their draws (S, B, Z, ...)."""
-    if samples < 1:
-        raise ValueError(f"samples={samples} should be at least 1")
+) -> Iterator[list[Measured]]:
+    """Each network on every `step`-th chunk of the data from `first` on, a chunk at a time."""
     total = count(data)
-    parts = chunks(data, CHUNK, model=model, first=first, step=step)
+    parts = chunks(data, CHUNK, model=networks[0], first=first, step=step)
     for number, x in zip(itertools.count(first, step), parts):
-        noise = draw_noise(model, x, samples, seeded_generator(seed, number))
-        yield from zip(x.split(batch_size), noise.split(batch_size, dim=1), strict=True)
+        yield measure(networks, x, draws, seeded_generator(seed, number), batch_size=min(batch_size, CHUNK))
         if total is not None:
             progress(min(1.0, (number + 1) * CHUNK / total))
+
+
+def _draws(samples: int | Sequence[int], networks: int) -> list[int]:
+    """For each network; a ValueError where there are not as many numbers, or one is below 1."""
+    draws = [samples] * networks if isinstance(samples, int) else list(samples)
+    if len(draws) != networks:
+        raise ValueError(f"samples={draws} should be one number, or one for each of {networks} β")
+    if min(draws) < 1:
+        raise ValueError(f"samples={samples} should be at least 1")
+    return draws
 
 
 def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, seed: int) -> float:
@@ -176,25 +184,17 @@ def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, see
     total = 0.0
     for start in range(0, len(drawn), AT_ONCE):
         z = drawn[start : start + AT_ONCE]
-        total += decompose(z, *posterior, examples=examples, start=start).total_correlation.double().sum().item()
+        total += decompose(z, *posterior, examples=examples, start=start).total_correlation.cpu().double().sum().item()
     return total / len(drawn)
 
 
-class _Measured(NamedTuple):
-    """Of each example at one β, in float64 on the CPU: (B,), means over draws; and the posterior mean (B, Z, ...)."""
-
-    rate: Tensor
-    distortion: Tensor
-    psnr: Tensor
-    mean: Tensor
-
-
 class _Sums(NamedTuple):
-    """Sums over examples at one β, in float64: how many, their rate, distortion and PSNR, and over places of means."""
+    """Sums over examples at one β, in float64: how many, the fields of `Measured`, and over places of means."""
 
     examples: Tensor
     rate: Tensor
     distortion: Tensor
+    variance: Tensor
     psnr: Tensor
     places: Tensor
     mean: Tensor
@@ -203,59 +203,20 @@ class _Sums(NamedTuple):
     @staticmethod
     def sizes(latents: int) -> list[int]:
         """Of each field, for Z latents."""
-        return [1, 1, 1, 1, 1, latents, latents]
+        return [1, 1, 1, 1, 1, 1, latents, latents]
 
 
-def _measure(network: FixedRateVAE, x: Tensor, noise: Tensor) -> _Measured:
-    """What a network makes of examples x (B, C, H, W) with noise (S, B, Z, ...)."""
-    distortion, psnr = torch.zeros(2, len(x), dtype=torch.float64, device="cpu")
-    posterior = network.encode(x)  # once for all draws
-    for each in noise:
-        reconstruction, its_distortion = decode_and_compare(network, x, posterior.displaced(each))
-        distortion += its_distortion.cpu().double() / len(noise)
-        if _has_psnr(network.config):
-            psnr += _psnr(reconstruction, x, network.config).cpu().double() / len(noise)
-    return _Measured(posterior.kl().cpu().double(), distortion, psnr, posterior.mean.cpu().double())
-
-
-def _sum(measured: _Measured) -> Tensor:
+def _sum(measured: Measured) -> Tensor:
     """The fields of `_Sums`, one after the other."""
     mean = measured.mean.movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
     fields = _Sums(
         examples=torch.tensor([len(measured.rate)], dtype=torch.float64, device="cpu"),
         rate=measured.rate.sum(0, keepdim=True),
         distortion=measured.distortion.sum(0, keepdim=True),
+        variance=measured.variance.sum(0, keepdim=True),
         psnr=measured.psnr.sum(0, keepdim=True),
         places=torch.tensor([len(mean)], dtype=torch.float64, device="cpu"),
         mean=mean.sum(0),
         square=mean.square().sum(0),
     )
     return torch.cat(fields)
-
-
-def decode_and_compare(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """The clamped mean of p(x|z) (B, C, H, W) and −log p(x|z) in nats (B,), as `network(x)` gives them."""
-    likelihood = make_likelihood(network.config)
-    output = crop(
-        network.decoder(z.clamp(*LATENT_RANGE), None), (x.shape[2], x.shape[3])
-    )  # what a spatial model padded
-    return likelihood.mean(output), likelihood.distortion(output, x)
-
-
-def draw_noise(model: MultiRateVAE | FixedRateVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-    """(S, B, Z, ...), drawn one after the other, so that the first ones do not depend on how many there are."""
-    shape = (len(x), *model.latent_shape((x.shape[2], x.shape[3])))
-    like = next(model.parameters())
-    return torch.stack([standard_normal(shape, like=like, generator=generator) for _ in range(samples)])
-
-
-def _has_psnr(config: ModelConfig) -> bool:
-    return config.likelihood == "gaussian" and config.data_range is not None
-
-
-def _psnr(reconstruction: Tensor, x: Tensor, config: ModelConfig) -> Tensor:
-    """Peak signal-to-noise ratio of each image in dB, at most 100: (B,)."""
-    assert config.data_range is not None
-    low, high = config.data_range
-    error = (reconstruction.float() - x.float()).square().flatten(1).mean(1) / (high - low) ** 2
-    return -10 * error.clamp(min=1e-10).log10()

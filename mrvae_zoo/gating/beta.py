@@ -1,5 +1,6 @@
 """β as the caller gives it -> β as a tensor that a model can use, or an error that says what is wrong with it."""
 
+import itertools
 import math
 import numbers
 from collections.abc import Sequence
@@ -86,11 +87,18 @@ def _outside(beta: float, beta_range: tuple[float, float]) -> str:
 
 
 def log_spaced(beta_range: tuple[float, float], count: int) -> list[float]:
-    """`count` values of β from one end of the range to the other, in equal steps of log β, to 4 digits."""
+    """`count` values of β from one end of the range to the other, in equal steps of log β: rising.
+
+    To 4 digits, or to as many as tell them apart in a narrow range; where none do there are fewer.
+    """
     low, high = beta_range
     ratio = (math.log(high) - math.log(low)) / (count - 1)
-    inner = [float(f"{low * math.exp(i * ratio):.4g}") for i in range(1, count - 1)]
-    return [low, *inner, high]
+    inner = [low * math.exp(i * ratio) for i in range(1, count - 1)]
+    for digits in range(4, 18):
+        rounded = [low, *(float(f"{beta:.{digits}g}") for beta in inner), high]
+        if all(a < b for a, b in itertools.pairwise(rounded)):
+            return rounded
+    return sorted({low, high, *(beta for beta in inner if low < beta < high)})
 
 
 def draw_beta(

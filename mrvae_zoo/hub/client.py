@@ -6,6 +6,8 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mrvae_zoo._version import __version__
@@ -38,6 +40,26 @@ class NoRepositoryError(HubError):
 
 class NoRevisionError(HubError):
     """The repository has no such branch, tag or commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubOptions:
+    """How to ask the Hub, in the words of huggingface_hub.
+
+    Attributes:
+        token: None is the saved one, or that of HF_TOKEN.
+        cache_dir: another cache than that of huggingface_hub.
+        local_files_only: take what is in the cache, and ask nobody.
+    """
+
+    token: str | None = None
+    cache_dir: Path | None = None
+    local_files_only: bool = False
+
+    @property
+    def offline(self) -> bool:
+        """Whether nobody is to be asked."""
+        return self.local_files_only or is_offline()
 
 
 def make_api(token: str | None = None) -> "HfApi":

@@ -16,11 +16,11 @@ from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.errors import HubError
 from mrvae_zoo.hub.client import (
     LIBRARY,
+    HubOptions,
     NoRevisionError,
     UnreachableError,
     call,
     check_environment,
-    is_offline,
     make_api,
 )
 
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 
+ANYHOW = HubOptions()
+
 logger = logging.getLogger(__name__)
 
 
-def find_commit(repo_id: str, revision: str | None = None) -> str:
+def find_commit(repo_id: str, revision: str | None = None, options: HubOptions = ANYHOW) -> str:
     """The commit that a revision stands for, 40 hexadecimal digits; a commit in full is returned without asking.
 
     Without a network, the commit that the Hub gave when it was last asked.
@@ -39,6 +41,7 @@ def find_commit(repo_id: str, revision: str | None = None) -> str:
     Args:
         repo_id: "org/name".
         revision: a branch, a tag or a commit; None is the main branch.
+        options: how to ask.
 
     Raises:
         HubError: see `explain`.
@@ -46,21 +49,21 @@ def find_commit(repo_id: str, revision: str | None = None) -> str:
     check_environment()
     if revision is not None and is_commit(revision):
         return revision
-    ref = _repository_cache(repo_id) / "refs" / (revision or "main")
+    ref = _repository_cache(repo_id, options) / "refs" / (revision or "main")
     try:
-        commit = _ask_commit(make_api(), repo_id, revision)
+        commit = _ask_commit(make_api(options.token), repo_id, revision, options)
     except UnreachableError as error:
         if not ref.is_file():
             raise
         commit = ref.read_text(encoding="utf-8").strip()
-        if not is_offline():
+        if not options.offline:
             logger.warning("%s; using the commit it was last seen at, %s", error, commit[:12])
         return commit
     _remember(ref, commit)
     return commit
 
 
-def fetch(repo_id: str, commit: str, *, token: str | None = None, cache_dir: Path | None = None) -> Path:
+def fetch(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
     """The folder of a model at a commit: config.json, model.safetensors and, where there are, the curve and the recipe.
 
     What is in the cache is not asked for again.
@@ -68,20 +71,14 @@ def fetch(repo_id: str, commit: str, *, token: str | None = None, cache_dir: Pat
     Args:
         repo_id: "org/name".
         commit: in full.
-        token: None is the saved one.
-        cache_dir: another cache than that of huggingface_hub.
+        options: how to ask.
 
     Raises:
         HubError: the model cannot be had, is none of this library, or is damaged; see also `explain`.
     """
-    api = make_api(token)
-    files = _Files(api, repo_id, commit, cache_dir)
-    config = files.get(CONFIG)
-    if config is None:
-        raise HubError(f"{repo_id} is not an MR-VAE repository: it has no {CONFIG}; see: mrvae list --hub")
+    files = _Files(repo_id, commit, options)
+    config = _description(files)  # before the weights: whoever finds these knows that the rest was asked for
     expected = _read_checksum(config, repo_id)
-    for name in (CURVE, RECIPE):  # before the weights: whoever finds these knows that they were asked for
-        files.get_if_any(name)
     weights = files.get(WEIGHTS)
     if weights is None:
         raise HubError(f"{repo_id} has no {WEIGHTS}; see: mrvae list --hub")
@@ -95,13 +92,33 @@ def fetch(repo_id: str, commit: str, *, token: str | None = None, cache_dir: Pat
     return config.parent
 
 
-def fetch_recipe(repo_id: str, commit: str) -> Path:
+def fetch_description(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
+    """The folder of a model at a commit with config.json, and the curve and the recipe where there are; no weights.
+
+    Raises:
+        HubError: as of `fetch`.
+    """
+    return _description(_Files(repo_id, commit, options)).parent
+
+
+def _description(files: "_Files") -> Path:
+    """The config of a model of this library, its curve and its recipe beside it."""
+    config = files.get(CONFIG)
+    if config is None:
+        raise HubError(f"{files.repo_id} is not an MR-VAE repository: it has no {CONFIG}; see: mrvae list --hub")
+    _read_checksum(config, files.repo_id)
+    for name in (CURVE, RECIPE):
+        files.get_if_any(name)
+    return config
+
+
+def fetch_recipe(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
     """The recipe.toml of a repository at a commit.
 
     Raises:
         HubError: it has none; see also `explain`.
     """
-    path = _Files(make_api(), repo_id, commit, None).get(RECIPE)
+    path = _Files(repo_id, commit, options).get(RECIPE)
     if path is None:
         raise HubError(f"{repo_id} has no {RECIPE}")
     return path
@@ -131,8 +148,8 @@ def git_blob_id(content: bytes) -> str:
 class _Files:
     """The files of a repository at a commit; the Hub is asked for that commit before the first one is downloaded."""
 
-    def __init__(self, api: "HfApi", repo_id: str, commit: str, cache_dir: Path | None) -> None:
-        self.api, self.repo_id, self.commit, self.cache_dir = api, repo_id, commit, cache_dir
+    def __init__(self, repo_id: str, commit: str, options: HubOptions) -> None:
+        self.api, self.repo_id, self.commit, self.options = make_api(options.token), repo_id, commit, options
         self.asked = False
 
     def get(self, name: str) -> Path | None:
@@ -144,10 +161,10 @@ class _Files:
             if _is_whole(path):
                 return path
             _discard(path)
-            if is_offline():
+            if self.options.offline:
                 raise HubError(
-                    f"{path} was damaged and is removed from the cache; unset HF_HUB_OFFLINE and run again to "
-                    "download it once more"
+                    f"{path} was damaged and is removed from the cache; run again without HF_HUB_OFFLINE and "
+                    "local_files_only to download it once more"
                 )
             logger.warning("%s is damaged; downloading it again", path)
         for force in (path is not _UNKNOWN, True):
@@ -172,7 +189,7 @@ class _Files:
         """What the cache says: a path, None (there is no such file), or _UNKNOWN."""
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(self.repo_id, name, cache_dir=self.cache_dir, revision=self.commit)
+        found = try_to_load_from_cache(self.repo_id, name, cache_dir=self.options.cache_dir, revision=self.commit)
         if isinstance(found, str):
             return Path(found)
         return _UNKNOWN if found is None else None
@@ -181,12 +198,12 @@ class _Files:
         from huggingface_hub.errors import EntryNotFoundError
 
         if not self.asked:
-            _ask_commit(self.api, self.repo_id, self.commit)
+            _ask_commit(self.api, self.repo_id, self.commit, self.options)
             self.asked = True
         try:
             path = call(
                 lambda: self.api.hf_hub_download(
-                    self.repo_id, name, revision=self.commit, cache_dir=self.cache_dir, force_download=force
+                    self.repo_id, name, revision=self.commit, cache_dir=self.options.cache_dir, force_download=force
                 ),
                 api=self.api,
                 repo_id=self.repo_id,
@@ -200,8 +217,12 @@ class _Files:
 _UNKNOWN = Path()  # of a file that the cache knows nothing of
 
 
-def _ask_commit(api: "HfApi", repo_id: str, revision: str | None) -> str:
+def _ask_commit(api: "HfApi", repo_id: str, revision: str | None, options: HubOptions) -> str:
     from huggingface_hub import constants
+
+    if options.local_files_only:
+        what = repo_id if revision is None else f"{repo_id}@{revision}"
+        raise UnreachableError(f"{what} is not in the cache, and local_files_only is set; run again without it")
 
     info = call(
         lambda: api.model_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT),
@@ -214,11 +235,11 @@ def _ask_commit(api: "HfApi", repo_id: str, revision: str | None) -> str:
     return info.sha
 
 
-def _repository_cache(repo_id: str) -> Path:
+def _repository_cache(repo_id: str, options: HubOptions) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
-    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
+    return Path(options.cache_dir or constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
 
 
 def _remember(ref: Path, commit: str) -> None:

@@ -1,24 +1,27 @@
 """Where a model comes from: a name of the registry, a folder, or the Hugging Face Hub."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mrvae_zoo.checkpoints.pins import Pin, pins_path, read_pins
 from mrvae_zoo.checkpoints.registry import has_weights, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL, HubSource, local_folder, parse_hub_source
-from mrvae_zoo.common.layout import RECIPE, WEIGHTS
+from mrvae_zoo.common.layout import CONFIG, RECIPE, WEIGHTS
 from mrvae_zoo.errors import HubError
+from mrvae_zoo.hub.client import HubOptions
 
 if TYPE_CHECKING:
     import torch
 
+    from mrvae_zoo.checkpoints.folder import Description, DTypeName
     from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
 
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 
 
-def exact(source: str, revision: str | None = None) -> str:
+def exact(source: str) -> str:
     """The source in a form that stays: of the Hub with its commit, of a folder with its whole path.
 
     A name of the registry without weights becomes what its pin names. What was made from a model can say so, and
@@ -31,40 +34,87 @@ def exact(source: str, revision: str | None = None) -> str:
     if source.startswith(HUB):
         from mrvae_zoo.hub.download import find_commit
 
-        parts = parse_hub_source(source, revision)
+        parts = parse_hub_source(source)
         return str(HubSource(repo_id=parts.repo_id, revision=find_commit(parts.repo_id, parts.revision)))
-    _check_no_revision(source, revision)
     if source.startswith(LOCAL):
         return f"{LOCAL}{local_folder(source).resolve()}"
     pin = _pin_of(source)
     if pin is None:
         return source
-    _fetch_pinned(source, pin)  # the pin names the checksum of the weights as well, and its source does not
+    _fetch_pinned(
+        source, pin, HubOptions()
+    )  # the pin names the checksum of the weights as well, and its source does not
     return pin.source
 
 
-def locate_checkpoint(source: str, revision: str | None = None) -> Path:
+def locate_checkpoint(source: str, revision: str | None = None, options: HubOptions | None = None) -> Path:
     """The folder of a trained model: downloaded where it is on the Hub.
 
     Args:
         source: a name of the registry (`arch.tag`), `local-dir:path` or `hf-hub:org/name[@revision]`.
         revision: of a source of the Hub.
+        options: how to ask it.
 
     Raises:
         ValueError: the source is none of these (the message says what it could have been), or the registry has the
             recipe of a model, and neither its weights nor a pin.
         HubError: the Hub cannot give it; the message says why, and what to do.
     """
+    options = options or HubOptions()
     if source.startswith(HUB):
         from mrvae_zoo.hub.download import fetch, find_commit
 
         parts = parse_hub_source(source, revision)
-        return fetch(parts.repo_id, find_commit(parts.repo_id, parts.revision))
+        return fetch(parts.repo_id, find_commit(parts.repo_id, parts.revision, options), options)
     _check_no_revision(source, revision)
     if source.startswith(LOCAL):
         return local_folder(source)
     pin = _pin_of(source)
-    return model_folder(source) if pin is None else _fetch_pinned(source, pin)
+    return model_folder(source) if pin is None else _fetch_pinned(source, pin, options)
+
+
+def describe_model(source: str) -> "Description":
+    """What is known of a model without its weights, which are not downloaded and need not be there.
+
+    Arguments and errors as of `locate_checkpoint`, but that a model of the registry need not be trained.
+    """
+    from mrvae_zoo.checkpoints.folder import read_description
+
+    folder = _description_folder(source)
+    if (folder / CONFIG).is_file() or not (folder / RECIPE).is_file():
+        return read_description(folder)
+    from mrvae_zoo.training.recipe import read_recipe
+
+    return read_description(folder, read_recipe(folder / RECIPE).model)
+
+
+def _description_folder(source: str) -> Path:
+    if source.startswith(LOCAL):
+        return local_folder(source)
+    if source.startswith(HUB):
+        parts = parse_hub_source(source)
+    else:
+        here = has_weights(_in_registry(source))
+        pin = None if here else read_pins().get(source)
+        if pin is None:
+            return model_folder(source)
+        parts = HubSource(repo_id=pin.repo, revision=pin.revision)
+    from mrvae_zoo.hub.download import fetch_description, find_commit
+
+    return fetch_description(parts.repo_id, find_commit(parts.repo_id, parts.revision))
+
+
+def own_folder(source: str) -> Path:
+    """The folder of a trained model that may be written to: `local-dir:path`, or a name whose weights are here.
+
+    Raises:
+        ValueError: the model is in the cache of the Hub, or the source is none.
+    """
+    if source.startswith(HUB) or (not source.startswith(LOCAL) and _pin_of(source) is not None):
+        raise ValueError(
+            f"{source} is in the cache of the Hub, which holds what is published; save it in a folder first"
+        )
+    return locate_checkpoint(source)
 
 
 def locate_recipe(source: str) -> Path:
@@ -105,10 +155,10 @@ def _pin_of(source: str) -> Pin | None:
     return pin
 
 
-def _fetch_pinned(source: str, pin: Pin) -> Path:
+def _fetch_pinned(source: str, pin: Pin, options: HubOptions) -> Path:
     from mrvae_zoo.hub.download import discard_weights, fetch, sha256
 
-    folder = fetch(pin.repo, pin.revision)
+    folder = fetch(pin.repo, pin.revision, options)
     if sha256(folder / WEIGHTS) != pin.sha256:
         discard_weights(folder)
         raise HubError(
@@ -119,21 +169,29 @@ def _fetch_pinned(source: str, pin: Pin) -> Path:
 
 
 def load_pretrained(
-    source: str,
+    source: "str | os.PathLike[str]",
     device: "str | torch.device" = "cpu",
-    dtype: "torch.dtype | None" = None,
+    dtype: "torch.dtype | DTypeName | None" = None,
     revision: str | None = None,
     *,
+    token: str | None = None,
+    cache_dir: "str | os.PathLike[str] | None" = None,
+    local_files_only: bool = False,
     compile: bool | CompileMode = False,  # noqa: A002 (the word of torch)
 ) -> "MultiRateVAE | FixedRateVAE":
     """A trained model in eval mode, with its published curve as `model.curve`.
 
     Args:
-        source: a name of the registry (`mrvae_mlp.mnist`), `local-dir:path` or `hf-hub:org/name[@revision]`. A name
-            whose weights are not here is downloaded from the commit that registry/pins.toml names.
+        source: a name of the registry (`mrvae_mlp.mnist`), `local-dir:path` or a Path, or
+            `hf-hub:org/name[@revision]`. A name whose weights are not here is downloaded from the commit that
+            registry/pins.toml names.
         device: where to put it.
-        dtype: of its weights; None is float32 for weights stored in half precision, else as stored.
+        dtype: of its weights, as torch's or by its name ("float16"); None is float32 for weights stored in half
+            precision, else as stored.
         revision: of `hf-hub:org/name`: a branch, a tag or a commit; None is the main branch.
+        token: for a private repository of the Hub; None is the saved one, or that of HF_TOKEN.
+        cache_dir: another cache for what is downloaded than that of huggingface_hub.
+        local_files_only: take what is in that cache, and ask nobody.
         compile: compile call, encode and decode when they are first used (`model.compile()`), once more when β or the
             batch size first changes, and not again after. "reduce-overhead" runs them as CUDA graphs on a GPU: the
             fastest for small batches, from one thread, one graph for each batch size.
@@ -146,11 +204,15 @@ def load_pretrained(
         HubError: the Hub cannot give it: no such repository or revision, no network, a checksum that differs.
         CheckpointError: the files are not a whole checkpoint; the message names the file and the fault.
     """
-    from mrvae_zoo.checkpoints.folder import load_checkpoint
+    from mrvae_zoo.checkpoints.folder import load_checkpoint, torch_dtype
 
     if compile not in (False, True, *get_args(CompileMode)):
         raise ValueError(f"compile={compile!r} should be True, False or one of {', '.join(get_args(CompileMode))}")
-    model = load_checkpoint(locate_checkpoint(source, revision), device=device, dtype=dtype)
+    dtype = torch_dtype(dtype)
+    source = source if isinstance(source, str) else f"{LOCAL}{os.fspath(source)}"
+    cache = None if cache_dir is None else Path(cache_dir)
+    options = HubOptions(token=token, cache_dir=cache, local_files_only=local_files_only)
+    model = load_checkpoint(locate_checkpoint(source, revision, options), device=device, dtype=dtype)
     if compile:
         model.compile(mode="default" if compile is True else compile)
     return model

@@ -67,14 +67,14 @@ def make_package(
     """The files that a push of a model to a repository sends, all of them checked.
 
     Args:
-        source: the folder of a training, a name of the registry, or a model with its curve and its recipe.
+        source: the folder of a model, a name of the registry, or a model with its curve.
         repo_id: that the page speaks of.
         data_root: to measure the curve again on the data sets there, see `check_curve`.
         progress: of that, see `rate_distortion`.
 
     Raises:
-        ValueError: something is missing or wrong: the checkpoint, the curve, the recipe, the page.
-        FileNotFoundError: the recipe or the data set is not there.
+        ValueError: something is missing or wrong: the checkpoint, the curve, the page.
+        FileNotFoundError: the data set is not there.
         MissingExtraError: matplotlib is not installed.
     """
     if not isinstance(source, str | Path):
@@ -86,12 +86,16 @@ def make_package(
     folder, name = find_folder(source)
     model = load_checkpoint(folder)
     if model.curve is None:
-        raise ValueError(f"{folder} has no {CURVE}; only a model with its measured curve is pushed, as train leaves it")
+        raise ValueError(
+            f"{folder} has no {CURVE}; only a model with its measured curve is pushed; measure it "
+            f"with: mrvae curve {LOCAL}{folder} --data-root DIR --data NAME --save"
+        )
     if data_root is not None:
         check_curve(model, data_root, progress=progress)
     name = repo_id.split("/")[1] if name is None else name
     page = make_card(folder, name=name, repo_id=repo_id, data_root=data_root)
-    files = {file: (folder / file).read_bytes() for file in (RECIPE, CONFIG, WEIGHTS, CURVE)} | page.files
+    own = (file for file in (RECIPE, CONFIG, WEIGHTS, CURVE) if (folder / file).is_file())  # a recipe is no must
+    files = {file: (folder / file).read_bytes() for file in own} | page.files
     check_page(files)
     return Package(name=name, model=model, files=files)
 
@@ -101,11 +105,7 @@ def _check_complete(model: MultiRateVAE | FixedRateVAE) -> None:
     if model.curve is None or "name" not in model.curve.data:
         raise ValueError(
             "this model has no curve that names the data set it was measured on, which its page shows; set "
-            "model.curve = mrvae_zoo.rate_distortion(model, data, betas), with data from mrvae_zoo.load_data"
-        )
-    if model.recipe is None:
-        raise ValueError(
-            f"this model has no recipe, which its page shows; set model.recipe to the text of its {RECIPE}"
+            "model.curve = mrvae_zoo.measure_curve(model, data), with data from mrvae_zoo.load_data"
         )
 
 

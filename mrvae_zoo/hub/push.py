@@ -20,6 +20,7 @@ from mrvae_zoo.hub.client import (
     LONGEST_WAIT,
     WAITS,
     ChangedError,
+    HubOptions,
     NoRepositoryError,
     NoRevisionError,
     UnreachableError,
@@ -80,7 +81,7 @@ def push_to_hub(
     repository holds the same files already, no commit is made.
 
     Args:
-        source: the folder of a training, a name of the registry, or a model with its curve and its recipe.
+        source: the folder of a training, a name of the registry, or a model with its curve.
         repo_id: "org/name"; made where it is missing.
         private: make it a private one.
         revision: the branch, made where it is missing; None is the main branch.
@@ -190,7 +191,7 @@ class _Push:
         if any(self._pending(commit)):
             raise HubError(f"{self.repo_id}@{commit} does not hold what was pushed; push again")
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
-            again = load_checkpoint(fetch(self.repo_id, commit, token=self._token(), cache_dir=Path(cache)))
+            again = load_checkpoint(fetch(self.repo_id, commit, HubOptions(token=self._token(), cache_dir=Path(cache))))
         ours, theirs = self.package.model, again
         expected, found = ours.state_dict(), theirs.state_dict()
         same = expected.keys() == found.keys() and all(torch.equal(expected[name], found[name]) for name in expected)

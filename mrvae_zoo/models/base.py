@@ -5,6 +5,7 @@
 Letters: B batch, C, H, W image, Z latents. Rates and distortions are in nats per example.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeAlias, TypeVar
 
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+logger = logging.getLogger(__name__)
+
 COMPILED = ("_call", "_encode", "_decode")
 CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
 # Beyond these one odd example overflows: in training the loss of the whole batch, in half precision its own output. An
 # image like those of the training stays far within them.
 LOG_VAR_RANGE = (-30.0, 10.0)
 LATENT_RANGE = (-100.0, 100.0)  # standard deviations of the prior
+UNLIKE = 50.0  # of these: no image of the training lies there
 
 MaybeNone: TypeAlias = Any  # None, for those who ask; whoever knows better may use it without asking
 
@@ -82,6 +86,7 @@ class BaseVAE(nn.Module):
         self.curve: RDCurve | MaybeNone = None
         self.recipe: str | None = None
         self._likelihood = make_likelihood(config)
+        self._told = False  # of images unlike those of the training
 
     @property
     def beta_range(self) -> tuple[float, float]:
@@ -133,7 +138,7 @@ class BaseVAE(nn.Module):
         x = self.config.to_data_range(to_tensor(images, self.input_shape))
         return x.to(self.device, self.dtype)
 
-    def save_pretrained(self, folder: "str | os.PathLike[str]", *, dtype: torch.dtype | None = None) -> None:
+    def save_pretrained(self, folder: "str | os.PathLike[str]", *, dtype: torch.dtype | str | None = None) -> None:
         """Write this model into a folder, see `mrvae_zoo.save_pretrained`."""
         public("save_pretrained")(self, folder, dtype=dtype)
 
@@ -142,7 +147,7 @@ class BaseVAE(nn.Module):
         return public("push_to_hub")(self, repo_id, **options)
 
     @classmethod
-    def from_pretrained(cls, source: str, **options: Any) -> Self:
+    def from_pretrained(cls, source: "str | os.PathLike[str]", **options: Any) -> Self:
         """The trained model that a source names, see `mrvae_zoo.load_pretrained`; it has to be of this class."""
         return _of_class(cls, public("load_pretrained")(source, **options), source)
 
@@ -207,7 +212,23 @@ class BaseVAE(nn.Module):
             raise ValueError("noise= is what z is drawn with; leave out sample= and generator=")
         elif noise.shape != shape:
             raise ValueError(f"noise has shape {tuple(noise.shape)}; for this x it is {shape}")
-        return self._call(x, beta, noise)
+        output = self._call(x, beta, noise)
+        self._tell_if_unlike(output.posterior)
+        return output
+
+    def _tell_if_unlike(self, posterior: Posterior) -> None:
+        """Warn once where an image is like none that the model was trained on, and looking makes no GPU wait."""
+        mean = posterior.mean.detach()
+        if self.training or self._told or not values_can_be_read(mean) or mean.numel() == 0:
+            return
+        farthest = mean.abs().max().item()
+        if farthest > UNLIKE:
+            self._told = True
+            logger.warning(
+                "x holds an image unlike those that this model was trained on (a latent %.3g standard deviations from "
+                "the prior): its rate and distortion say little; are its values inverted, or scaled in another way?",
+                farthest,
+            )
 
     def _check_x(self, x: Tensor) -> None:
         """Shape and kind always; the values where looking at them does not make a GPU or a compiler wait."""
@@ -270,7 +291,7 @@ def _with_outputs_of_its_own(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def _of_class(cls: type[V], model: BaseVAE, source: str) -> V:
+def _of_class(cls: type[V], model: BaseVAE, source: object) -> V:
     """`model`, where it is of the class; else a ValueError that names the one it is of."""
     if not isinstance(model, cls):
         raise ValueError(f"{source} is a {type(model).__name__}; load it with {type(model).__name__}.from_pretrained")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 LikelihoodName = Literal["bernoulli", "gaussian"]
 
 MAX_GATING_DEGREE = 16
+NARROWEST = 1.0001  # β_max / β_min
 UNIT = (0.0, 1.0)
 LARGEST_VALUE = 10.0  # in magnitude, of an image
 SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model
@@ -57,6 +58,8 @@ class ModelConfig:
         low, high = self.beta_range
         if not (0 < low < high < math.inf):
             raise ValueError(f"beta_range={self.beta_range} should be two numbers with 0 < low < high")
+        if high < low * NARROWEST:
+            raise ValueError(f"beta_range={self.beta_range} is too narrow: a ratio of at least {NARROWEST} is needed")
         self._check_likelihood()
         if not 1 <= self.gating_degree <= MAX_GATING_DEGREE:
             raise ValueError(f"gating_degree={self.gating_degree} should be between 1 and {MAX_GATING_DEGREE}")

@@ -7,13 +7,27 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mrvae_zoo.common.layout import CURVE
-from mrvae_zoo.common.schema import from_mapping, to_plain
+from mrvae_zoo.common.schema import check_value, from_mapping, to_plain
 
 if TYPE_CHECKING:
     from mrvae_zoo.models.config import ModelConfig
+
+
+DATA_KEYS: dict[str, Any] = {  # what a curve may say of its data, and is asked for elsewhere
+    "name": str,
+    "split": str,
+    "examples": int,
+    "binarize": Literal["none", "static", "dynamic"],
+    "binarize_seed": int,
+    "size": tuple[int, int],
+    "held_out": int,
+    "limit": int,
+    "selection_seed": int,
+    "stratified": bool,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +42,9 @@ class RDPoint:
         psnr: peak signal-to-noise ratio in dB, mean over the images, of a Gaussian model with a data range.
         total_correlation: KL(q(z) ‖ Π q(z_i)) in nats.
         mutual_information_gap: on the sprites (see `mrvae_zoo.evaluation.disentanglement`).
+        samples: draws of z for an example, where not those of the curve.
+        standard_error: of D, and so of L, by the draw of z, in nats: what another seed would change. The data are the
+            same; with other images the figures change by more.
     """
 
     beta: float
@@ -37,14 +54,18 @@ class RDPoint:
     psnr: float | None = None
     total_correlation: float | None = None
     mutual_information_gap: float | None = None
+    samples: int | None = None
+    standard_error: float | None = None
 
     def __post_init__(self) -> None:
-        optional = (self.psnr, self.total_correlation, self.mutual_information_gap)
+        optional = (self.psnr, self.total_correlation, self.mutual_information_gap, self.standard_error)
         figures = (self.beta, self.rate, self.distortion, *(figure for figure in optional if figure is not None))
         if not all(map(math.isfinite, figures)) or self.beta <= 0:
             raise ValueError(f"{self} should hold finite numbers and a positive beta")
         if self.active_units is not None and self.active_units < 0:
             raise ValueError(f"active_units={self.active_units} should be at least 0")
+        if self.samples is not None and self.samples < 1:
+            raise ValueError(f"samples={self.samples} should be at least 1")
 
     @property
     def loss(self) -> float:
@@ -59,7 +80,7 @@ class RDCurve:
     Attributes:
         points: by rising β.
         data: what the curve was measured on, such as {"name": "mnist", "split": "test", "examples": 10000}.
-        samples: draws of z for an example and β.
+        samples: draws of z for an example and β; the most, where points say others.
         seed: of these draws.
     """
 
@@ -73,6 +94,11 @@ class RDCurve:
             raise ValueError("points is empty; a curve has at least one")
         if any(low.beta >= high.beta for low, high in itertools.pairwise(self.points)):
             raise ValueError("points should be sorted by rising beta")
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """The draws of z for an example at each β."""
+        return tuple(self.samples if point.samples is None else point.samples for point in self.points)
 
     @property
     def betas(self) -> tuple[float, ...]:
@@ -160,7 +186,11 @@ class RDCurve:
             raise ValueError(f"{where} is not JSON") from None
         if not isinstance(data, dict):
             raise ValueError(f"{where} should hold an object, with points")
-        return from_mapping(cls, data, where=where)
+        curve = from_mapping(cls, data, where=where)
+        for key, kind in DATA_KEYS.items():
+            if key in curve.data:
+                check_value(curve.data[key], kind, where=where, key=f"data.{key}")
+        return curve
 
     @classmethod
     def read(cls, path: Path) -> "RDCurve":

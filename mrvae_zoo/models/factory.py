@@ -18,11 +18,13 @@ ANY_SIZE = "any"
 CONFIG_KEYS = frozenset(field.name for field in fields(ModelConfig)) - {"arguments", "beta"}
 
 
-def create_model(architecture: str, **options: Any) -> "MultiRateVAE":
-    """An untrained model. Touches no network.
+def create_model(architecture: str, *, pretrained: bool = False, **options: Any) -> "MultiRateVAE":
+    """An untrained model, which touches no network; or with pretrained=True a trained one, as in timm.
 
     Args:
-        architecture: a registered name; see `list_architectures()`.
+        architecture: a registered name; see `list_architectures()`. With pretrained=True the name of a trained model
+            (`mrvae_mlp.mnist`), and options are those of `load_pretrained`.
+        pretrained: whether the model is to be trained already.
         options: input_shape=(C, H, W), required ((C, None, None) for a spatial architecture); latent_dim=32,
             beta_range=(0.01, 10.0), likelihood="bernoulli" or "gaussian" (with sigma=), data_range=(0, 1), gating= (the
             architecture's own default), gating_degree=3, and the architecture's own arguments.
@@ -32,6 +34,16 @@ def create_model(architecture: str, **options: Any) -> "MultiRateVAE":
     """
     from mrvae_zoo.models.vae import MultiRateVAE
 
+    known = architecture in architectures
+    if pretrained and known:
+        raise ValueError(
+            f"create_model: {architecture} is an architecture; name a trained model of it, see "
+            f'list_models("{architecture}.*", pretrained=True)'
+        )
+    if pretrained:
+        return MultiRateVAE.from_pretrained(architecture, **options)
+    if not known and str(architecture).partition(".")[0] in architectures:
+        raise UnknownNameError(f"create_model: {architecture} is the name of a trained model; say pretrained=True")
     model = build_model(config_from_options({"architecture": architecture, **options}, where="create_model"))
     assert isinstance(model, MultiRateVAE)  # options cannot hold beta
     return model

@@ -58,7 +58,9 @@ class MultiRateVAE(BaseVAE):
     def encode(self, x: Tensor, beta: Beta) -> Posterior:
         """The posterior q(z|x) at β. Raises a ValueError as `forward` does."""
         self._check_x(x)
-        return self._encode(x, self._check_beta(beta, x.shape[0]))
+        posterior = self._encode(x, self._check_beta(beta, x.shape[0]))
+        self._tell_if_unlike(posterior)
+        return posterior
 
     def decode(self, z: Tensor, beta: Beta) -> Tensor:
         """The mean of p(x|z) at β, clamped to the data range: (B, Z) -> (B, C, H, W)."""
@@ -84,11 +86,12 @@ class MultiRateVAE(BaseVAE):
         """
         features = self._features(beta, batch_size=None)
         low, high = self.beta_range
-        number = torch.as_tensor(beta, dtype=torch.float64, device="cpu").item()
+        on_cpu = beta.cpu() if isinstance(beta, Tensor) else beta  # some devices have no float64
+        number = torch.as_tensor(on_cpu, dtype=torch.float64, device="cpu").item()
         config = replace(self.config, gating="none", beta=min(max(number, low), high))
         encoder, decoder = fold(self.encoder, features), fold(self.decoder, features)
         plain = FixedRateVAE(config, encoder, decoder).train(self.training)
-        plain.recipe = self.recipe
+        plain.recipe, plain._told = self.recipe, self._told
         return plain
 
     def _features(self, beta: Beta, batch_size: int | None) -> Tensor:
@@ -138,7 +141,9 @@ class FixedRateVAE(BaseVAE):
         """The posterior q(z|x)."""
         self._check_x(x)
         self._check_own(beta, x.shape[0])
-        return self._encode(x, None)
+        posterior = self._encode(x, None)
+        self._tell_if_unlike(posterior)
+        return posterior
 
     def decode(self, z: Tensor, beta: Beta | None = None) -> Tensor:
         """The mean of p(x|z), clamped to the data range: (B, Z) -> (B, C, H, W)."""

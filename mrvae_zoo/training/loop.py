@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mrvae_zoo.common.layout import STATES
 from mrvae_zoo.common.noise import Noise, seed_of
+from mrvae_zoo.common.precision import widest_dtype
 from mrvae_zoo.common.processes import gather
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.gating.beta import draw_beta
@@ -28,6 +29,7 @@ from mrvae_zoo.training.recipe import Recipe, TrainingRecipe
 from mrvae_zoo.training.run_folder import Progress, append_metrics
 from mrvae_zoo.training.signals import stop_requests
 from mrvae_zoo.training.state import TrainingState, restore, save_state
+from mrvae_zoo.training.validation import Validation
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -48,6 +50,7 @@ class Loop:
         accelerator: devices and processes.
         run: the folder for metrics and states.
         state: to go on from.
+        validation: what to look at meanwhile; None for nothing.
 
     Raises:
         ValueError: the batch cannot be split over the processes and accumulation steps.
@@ -61,11 +64,13 @@ class Loop:
         accelerator: "Accelerator",
         run: Path,
         state: TrainingState | None = None,
+        validation: Validation | None = None,
     ) -> None:
         from timm.utils.model_ema import ModelEmaV3
 
         self.recipe, self.training, self.data = recipe, recipe.training, data
         self.accelerator, self.device, self.run = accelerator, accelerator.device, run
+        self.validation = validation
         self.batch = whole_batch(self.training, len(data), accelerator.num_processes)
         self.steps = count_steps(self.training, len(data))
         share = self.batch // accelerator.num_processes
@@ -81,15 +86,16 @@ class Loop:
         self.average = ModelEmaV3(self.model, decay=decay, use_warmup=True) if decay else None
         self.done, self.seconds_before = 0, 0.0
         if state is not None:
-            restore(state, self.model, self._averaged(), self.optimizer)
+            restore(state, self.model, self._averaged(), self.optimizer, validation)
             self.done, self.seconds_before = state.step, state.seconds
         if self.training.compile:
             self.model.compile()
         self.wrapped: nn.Module = accelerator.prepare_model(self.model)
         self.generator = torch.Generator(self.device)
-        self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)  # see LOSSES
+        dtype = widest_dtype(self.device)
+        self.sums = torch.zeros(3, dtype=dtype, device=self.device)  # see LOSSES
         self.summed = 0  # steps in them
-        self.fault = torch.zeros(2, dtype=torch.float64, device=self.device)  # the first step with one, and its β
+        self.fault = torch.zeros(2, dtype=dtype, device=self.device)  # the first step with one, and its β
         self.clock = time.perf_counter()
 
     def run_steps(self, report: Callable[[Progress], None]) -> MultiRateVAE:
@@ -99,7 +105,8 @@ class Loop:
             report: called in the main process with each line of the metrics.
 
         Returns:
-            The averaged model (or the last, without averaging) in eval mode.
+            The averaged model (or the last, without averaging) in eval mode; that of the best validation where the
+            recipe has a patience. It is the same in every process.
 
         Raises:
             FloatingPointError: the loss or a weight is not finite; naming the step and β.
@@ -111,17 +118,27 @@ class Loop:
             for raw in self.data.read(index[self.part] for index in indices):
                 self.take_step(raw)
                 saving = self.done % self.training.checkpoint_every == 0 or self.done == self.steps
-                logging_now = saving or self.done % self.training.log_every == 0
+                validating = self._is_to_validate()
+                logging_now = saving or validating or self.done % self.training.log_every == 0
                 stopping = self._agree(stop.received, logging_now)
                 if logging_now or stopping:
                     self._check_finite()
-                    self._log(report)
+                    self._log(report, self._validate() if validating else None)
                 if saving or stopping:
                     self._save()
                 if stopping:
                     logger.info("stopped after step %d, which is saved; --resume goes on from it", self.done)
                     raise KeyboardInterrupt
-        result: MultiRateVAE = self.model if self.average is None else self.average.module
+                if self.validation is not None and self.validation.exhausted:
+                    text = "stopped after step %d: the loss on the validation split has not fallen for %d validations"
+                    logger.info(text, self.done, self.validation.waited)
+                    break
+        result = self._result()
+        if self.validation is not None and self.validation.best:
+            result.load_state_dict(self.validation.best)
+        for buffer in result.buffers():  # what is measured by all is what one of them saves
+            if self.accelerator.num_processes > 1:
+                torch.distributed.broadcast(buffer, src=0)
         return result.eval()
 
     def take_step(self, raw: Tensor) -> None:
@@ -145,7 +162,7 @@ class Loop:
                 self.accelerator.backward(loss)
             with torch.no_grad():
                 means = (output.rate.mean() / training.accumulate, output.distortion.mean() / training.accumulate)
-                self.sums += torch.stack([*means, loss]).double()
+                self.sums += torch.stack([*means, loss]).to(self.sums.dtype)
                 self._note_fault(each, some_beta)
         if training.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.wrapped.parameters(), training.clip_norm)
@@ -179,12 +196,27 @@ class Loop:
             skew=objective.beta_skew,
         )
 
+    def _result(self) -> MultiRateVAE:
+        result: MultiRateVAE = self.model if self.average is None else self.average.module
+        return result
+
+    def _is_to_validate(self) -> bool:
+        every = self.training.validate_every
+        return self.validation is not None and every > 0 and (self.done % every == 0 or self.done == self.steps)
+
+    def _validate(self) -> dict[str, float]:
+        assert self.validation is not None
+        losses = self.validation.look(self._result(), self.accelerator)
+        if self.average is not None:
+            self.average.module.eval()  # as it always is
+        return losses
+
     def _averaged(self) -> nn.Module | None:
         return None if self.average is None else self.average.module
 
     def _note_fault(self, losses: Tensor, beta: Tensor) -> None:
         """Keep the step and the β of the first loss that is not finite, without waiting for the device."""
-        worst = torch.where(losses.isfinite(), 0.0, beta).max().double()
+        worst = torch.where(losses.isfinite(), 0.0, beta).max().to(self.fault.dtype)
         here = torch.stack([torch.full_like(worst, self.done + 1), worst])
         self.fault = torch.where((worst > 0) & (self.fault[1] == 0), here, self.fault)
 
@@ -208,7 +240,7 @@ class Loop:
         flags: Tensor = self.accelerator.gather(torch.tensor([received], device=self.device))
         return bool(flags.any())
 
-    def _log(self, report: Callable[[Progress], None]) -> None:
+    def _log(self, report: Callable[[Progress], None], validation: dict[str, float] | None) -> None:
         rate, distortion, loss = (self.accelerator.reduce(self.sums, reduction="mean") / self.summed).tolist()
         progress = Progress(
             step=self.done,
@@ -220,6 +252,7 @@ class Loop:
             learning_rate=self.optimizer.param_groups[0]["lr"],
             num_processes=self.accelerator.num_processes,
             seconds=round(self.seconds(), 2),
+            validation=validation,
         )
         self.sums.zero_()
         self.summed = 0
@@ -227,6 +260,7 @@ class Loop:
             append_metrics(self.run, progress)
             report(progress)
         values = {name: getattr(progress, name) for name in (*LOSSES, "learning_rate", "epoch")}
+        values |= {f"validation/beta={beta}": loss for beta, loss in (validation or {}).items()}
         self.accelerator.log(values, step=self.done)
 
     def _save(self) -> None:
@@ -235,29 +269,41 @@ class Loop:
             raise FloatingPointError(f"a weight is not finite after step {self.done}; {self._remedy()}")
         if self.accelerator.is_main_process:
             folder = self.run / STATES
-            save_state(folder, self.model, self._averaged(), self.optimizer, step=self.done, seconds=self.seconds())
+            steps, validation = (self.done, self.seconds()), self.validation
+            save_state(folder, self.model, self._averaged(), self.optimizer, steps, validation)
         self.accelerator.wait_for_everyone()
 
 
 def make_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.Optimizer:
     """The optimiser that a recipe names; one kernel for all weights where torch has it."""
-    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
-    optimizer: torch.optim.Optimizer = kinds[training.optimizer](
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused
+    return create_optimizer_v2(
+        model,
+        opt=training.optimizer,
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        filter_bias_and_bn=False,
+        fused=fused,
     )
-    return optimizer
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, training: TrainingRecipe, steps: int) -> Any:
     """Timm's schedule; the learning rate is a function of the step."""
     from timm.scheduler.cosine_lr import CosineLRScheduler
 
+    if training.warmup_steps >= steps:
+        highest = training.learning_rate * steps / training.warmup_steps
+        text = "training.warmup_steps=%d: the training ends within it, after %d steps and at a learning rate of %.2g"
+        logger.warning(text, training.warmup_steps, steps, highest)
+        logging.getLogger("timm.scheduler.cosine_lr").setLevel(logging.ERROR)  # it warns of a cosine of one step
     return CosineLRScheduler(
         optimizer,
         t_initial=max(1, steps - training.warmup_steps),
         lr_min=training.learning_rate if training.schedule == "constant" else 0.0,  # a cosine from it to itself
         warmup_t=training.warmup_steps,
+        warmup_lr_init=training.learning_rate / max(1, training.warmup_steps),  # of the first step, which counts too
         warmup_prefix=True,
         t_in_epochs=False,
     )

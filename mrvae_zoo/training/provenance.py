@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,24 @@ from mrvae_zoo._version import __version__
 from mrvae_zoo.training.recipe import TrainedRecord
 
 
-def record_training(*, seconds: float, hardware: str) -> TrainedRecord:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a training began with, besides its recipe.
+
+    Attributes:
+        version: of mrvae_zoo.
+        data: a checksum of the images.
+        init: where its first weights came from; None where they were drawn.
+        init_sha256: the checksum of these.
+    """
+
+    version: str
+    data: str
+    init: str | None = None
+    init_sha256: str | None = None
+
+
+def record_training(*, seconds: float, hardware: str, origin: Origin) -> TrainedRecord:
     """The record of a training that ends now and took so many seconds."""
     return TrainedRecord(
         seconds=round(seconds, 1),
@@ -17,6 +35,9 @@ def record_training(*, seconds: float, hardware: str) -> TrainedRecord:
         version=__version__,
         commit=commit_of(Path(__file__).parent),
         date=datetime.now(UTC).date().isoformat(),
+        data=origin.data,
+        init=origin.init,
+        init_sha256=origin.init_sha256,
     )
 
 

@@ -65,6 +65,9 @@ class TrainingRecipe:
         seed: of everything that is drawn.
         checkpoint_every: steps from one state to the next, from which a training that was killed goes on.
         log_every: steps from one line of metrics.jsonl to the next.
+        validate_every: steps from one look at the validation split to the next; 0 for none. L at three β, of the
+            averaged weights where there is an average, is in the log and with the trackers.
+        patience: stop after so many looks without a lower L, and keep the weights of the lowest; 0 never stops.
     """
 
     epochs: int
@@ -84,6 +87,8 @@ class TrainingRecipe:
     seed: int = 0
     checkpoint_every: int = 1000
     log_every: int = 10
+    validate_every: int = 0
+    patience: int = 0
 
     def __post_init__(self) -> None:
         for name, low in (
@@ -95,6 +100,8 @@ class TrainingRecipe:
             ("log_every", 1),
             ("warmup_steps", 0),
             ("seed", 0),
+            ("validate_every", 0),
+            ("patience", 0),
         ):
             check_at_least(name, getattr(self, name), low)
         if self.seed >= 1 << 31:
@@ -103,6 +110,8 @@ class TrainingRecipe:
             raise ValueError(f"learning_rate={self.learning_rate} should be above 0 and at most 1")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm={self.clip_norm} should be above 0")
+        if self.patience and not self.validate_every:
+            raise ValueError(f"patience={self.patience} counts validations; say how often with validate_every")
         if not 0 <= self.weight_decay < 1:
             raise ValueError(f"weight_decay={self.weight_decay} should be at least 0 and below 1")
         if not 0 <= self.ema < 1:
@@ -119,6 +128,9 @@ class TrainedRecord:
         version: of mrvae_zoo.
         commit: of the git checkout that mrvae_zoo ran from, with "-dirty" where it had been changed.
         date: of its end, an ISO day in UTC.
+        data: a checksum of the images that it trained on.
+        init: where its first weights came from (--init), and
+        init_sha256: their checksum.
     """
 
     seconds: float
@@ -126,6 +138,9 @@ class TrainedRecord:
     version: str
     commit: str | None = None
     date: str | None = None
+    data: str | None = None
+    init: str | None = None
+    init_sha256: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seconds < math.inf:

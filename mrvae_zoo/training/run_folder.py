@@ -1,16 +1,23 @@
 """RUN, the folder of a training: its recipe, metrics and states, and in the end the files of a checkpoint."""
 
 import json
+import logging
+import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mrvae_zoo.common.files import write_atomically
-from mrvae_zoo.common.layout import CONFIG, CURVE, METRICS, RECIPE, STATES, WEIGHTS
-from mrvae_zoo.common.schema import flat, to_plain
+from mrvae_zoo.common.files import STAGED, finish_replacing, write_atomically
+from mrvae_zoo.common.layout import CONFIG, CURVE, LOCK, METRICS, ORIGIN, RECIPE, STATES, WEIGHTS
+from mrvae_zoo.common.schema import flat, from_mapping, to_plain
+from mrvae_zoo.errors import name_some
 from mrvae_zoo.models.curve import RDCurve
-from mrvae_zoo.training.provenance import format_seconds
+from mrvae_zoo.training.provenance import Origin, format_seconds
 from mrvae_zoo.training.recipe import Recipe, read_recipe, to_toml
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +34,7 @@ class Progress:
         learning_rate: of the step.
         num_processes: that share a batch.
         seconds: since the start, those before a resume included.
+        validation: L on the validation split by β, where it was looked at.
     """
 
     step: int
@@ -38,6 +46,31 @@ class Progress:
     learning_rate: float
     num_processes: int
     seconds: float
+    validation: dict[str, float] | None = None
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep other processes out of a run, so long as this one lives.
+
+    Raises:
+        BlockingIOError: another process trains there.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(run / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(f"{run} is in use: another process trains there; wait for it, or stop it") from None
+    except NotImplementedError:  # a file system without locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        (run / LOCK).unlink(missing_ok=True)
+        lock.release()
 
 
 def check_same_recipe(run: Path, recipe: Recipe) -> None:
@@ -51,11 +84,41 @@ def check_same_recipe(run: Path, recipe: Recipe) -> None:
         if theirs.get(key) != ours.get(key)
     ]
     if changed:
-        raise ValueError(f"{run} cannot be resumed with another recipe: {'; '.join(changed)}")
+        raise ValueError(f"{run} cannot be resumed with another recipe: {name_some(changed, '; ')}")
+
+
+def write_origin(run: Path, origin: Origin) -> None:
+    """Note what a training begins with, beside its states."""
+    (run / STATES).mkdir(exist_ok=True)
+    write_atomically(run / STATES / ORIGIN, json.dumps(asdict(origin)) + "\n")
+
+
+def check_origin(run: Path, origin: Origin) -> Origin:
+    """What a run that is to be resumed began with; `origin` where it does not say.
+
+    Raises:
+        ValueError: its images, or the weights of --init, were others than those of `origin`.
+    """
+    path = run / STATES / ORIGIN
+    if not path.is_file():
+        return origin
+    try:
+        began = from_mapping(Origin, json.loads(path.read_text(encoding="utf-8")), where=str(path))
+    except json.JSONDecodeError:
+        raise ValueError(f"{path} is not JSON") from None
+    if began.data != origin.data:
+        raise ValueError(f"{run} cannot be resumed: its training images are not those that it began with")
+    if origin.init is not None and origin.init_sha256 != began.init_sha256:
+        what = "drawn weights" if began.init is None else f"the weights of {began.init}"
+        raise ValueError(f"{run} cannot be resumed with --init {origin.init}: it began with {what}")
+    if began.version != origin.version:
+        logger.warning("%s was begun with mrvae_zoo %s and goes on with %s", run, began.version, origin.version)
+    return began
 
 
 def is_finished(run: Path) -> bool:
     """Whether the training is done: config.json is what is written last."""
+    finish_replacing(run, CONFIG)
     return (run / CONFIG).is_file()
 
 
@@ -65,6 +128,7 @@ def clear(run: Path) -> None:
         (run / name).unlink(missing_ok=True)
     remove_states(run)
     remove_temporary(run)
+    shutil.rmtree(run / STAGED, ignore_errors=True)
 
 
 def remove_states(run: Path) -> None:
@@ -85,7 +149,7 @@ def append_metrics(run: Path, progress: Progress) -> None:
     path = run / METRICS
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(progress)) + "\n")
+            file.write(json.dumps({key: value for key, value in asdict(progress).items() if value is not None}) + "\n")
     except OSError as error:
         error.filename = str(path)
         raise
@@ -108,7 +172,13 @@ def write_recipe(run: Path, recipe: Recipe, *, header: str = "") -> str:
     return text
 
 
-def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str) -> str:
+def train_again(init: str | None) -> str:
+    """The command that trains a model again from the recipe beside it."""
+    start = "" if init is None else f" --init {shlex.quote(init)}"
+    return f"mrvae train {RECIPE} --data-root DIR{start} -o RUN"
+
+
+def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str, init: str | None = None) -> str:
     """The comment on top of the recipe of a finished run: the command, the time it took, the curve to expect."""
     points = curve.points[:: max(1, (len(curve.points) - 1) // 4)]
     rows = (("beta", [f"{p.beta:g}" for p in points]), ("L", [f"{p.loss:.2f}" for p in points]))
@@ -116,7 +186,7 @@ def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str) -
     time = format_seconds(seconds)
     measured_on = {"valid": "validation"}.get(curve.data["split"], curve.data["split"])
     return (
-        f"mrvae train {RECIPE} --data-root DIR -o RUN\n\n"
+        f"{train_again(init)}\n\n"
         f"{time} on {hardware}. "
         f"Expect L = D + beta * R on the {measured_on} set of {recipe.data.name}, in nats an image:\n"
         f"{table}"

@@ -1,12 +1,13 @@
 """What a training goes on from after it was killed: one safetensors file a state, the newest two kept.
 
 A file is named STEP-SHA256.safetensors after the steps done and its own content, so that damage shows. It holds the
-weights as "model.NAME", their average as "average.NAME" and the optimiser's as "optimizer.PARAMETER.NAME"; the
-schedule and all noise are functions of the step.
+weights as "model.NAME", their average as "average.NAME", those of the best validation as "best.NAME" and the
+optimiser's as "optimizer.PARAMETER.NAME"; the schedule and all noise are functions of the step.
 """
 
 import hashlib
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.training.validation import Validation
 
 KEPT = 2
 
@@ -31,11 +33,15 @@ class TrainingState:
         step: the steps done.
         seconds: that they took.
         tensors: by the names that the head of this file tells.
+        lowest: of the validations so far, as is the next, see `Validation`.
+        waited: since.
     """
 
     step: int
     seconds: float
     tensors: dict[str, Tensor]
+    lowest: float = math.inf
+    waited: int = 0
 
 
 def save_state(
@@ -43,18 +49,25 @@ def save_state(
     model: nn.Module,
     average: nn.Module | None,
     optimizer: torch.optim.Optimizer,
-    *,
-    step: int,
-    seconds: float,
+    done: tuple[int, float],
+    validation: Validation | None = None,
 ) -> None:
-    """Write a state into `folder`, made where it is missing; then remove all but the newest two."""
+    """Write a state into `folder`, made where it is missing; then remove all but the newest two.
+
+    `done` are the steps, and the seconds that they took.
+    """
+    step, seconds = done
+    metadata = {"step": str(step), "seconds": str(seconds)}
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if average is not None:
         tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in values.items()}
+    if validation is not None:
+        tensors |= {f"best.{name}": tensor for name, tensor in validation.best.items()}
+        metadata |= {"lowest": str(validation.lowest), "waited": str(validation.waited)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(tensors, metadata={"step": str(step), "seconds": str(seconds)})
+    content = safetensors.torch.save(tensors, metadata=metadata)
     folder.mkdir(exist_ok=True)
     path = folder / f"{step:09}-{hashlib.sha256(content).hexdigest()}.safetensors"
     write_atomically(path, content)
@@ -76,19 +89,32 @@ def load_state(folder: Path) -> TrainingState | None:
         if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
             with safetensors.safe_open(path, framework="pt") as file:
                 metadata = file.metadata()
-            step, seconds = int(metadata["step"]), float(metadata["seconds"])
-            return TrainingState(step=step, seconds=seconds, tensors=safetensors.torch.load(content))
+            return TrainingState(
+                step=int(metadata["step"]),
+                seconds=float(metadata["seconds"]),
+                tensors=safetensors.torch.load(content),
+                lowest=float(metadata.get("lowest", "inf")),
+                waited=int(metadata.get("waited", "0")),
+            )
         logger.warning("%s is damaged: its content is not what was written; the state before it is taken", path)
     return None
 
 
 def restore(
-    state: TrainingState, model: nn.Module, average: nn.Module | None, optimizer: torch.optim.Optimizer
+    state: TrainingState,
+    model: nn.Module,
+    average: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+    validation: Validation | None = None,
 ) -> None:
     """Put a state of the same recipe into the objects of a training."""
     model.load_state_dict(_below("model.", state.tensors))
     if average is not None:
         average.load_state_dict(_below("average.", state.tensors))
+    if validation is not None:
+        device = next(model.parameters()).device
+        validation.lowest, validation.waited = state.lowest, state.waited
+        validation.best = {name: tensor.to(device) for name, tensor in _below("best.", state.tensors).items()}
     values: dict[int, dict[str, Any]] = {}
     for name, tensor in _below("optimizer.", state.tensors).items():
         number, _, key = name.partition(".")

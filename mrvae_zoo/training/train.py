@@ -3,46 +3,54 @@
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from mrvae_zoo.checkpoints.folder import DTYPES, load_checkpoint, save_pretrained, stored
+from mrvae_zoo._version import __version__
+from mrvae_zoo.checkpoints.folder import DTYPES, load_checkpoint, read_config, save_pretrained, stored
+from mrvae_zoo.common.environment import is_main_process
 from mrvae_zoo.common.files import check_output
 from mrvae_zoo.common.layout import STATES
 from mrvae_zoo.common.processes import make_accelerator
 from mrvae_zoo.common.schema import flat, to_plain
+from mrvae_zoo.data.fingerprint import fingerprint
 from mrvae_zoo.data.recipe import Split
-from mrvae_zoo.data.sets import load_data
-from mrvae_zoo.evaluation.rate_distortion import rate_distortion
+from mrvae_zoo.data.sets import ImageData, load_data
+from mrvae_zoo.errors import name_some
+from mrvae_zoo.evaluation.curve import CURVE_POINTS, measure_curve
 from mrvae_zoo.gating.beta import log_spaced
 from mrvae_zoo.models.factory import build_model
 from mrvae_zoo.models.vae import MultiRateVAE
 from mrvae_zoo.training.loop import Loop
 from mrvae_zoo.training.objectives import objectives
-from mrvae_zoo.training.provenance import record_training
+from mrvae_zoo.training.provenance import Origin, record_training
 from mrvae_zoo.training.recipe import Recipe, TrainingRecipe
 from mrvae_zoo.training.run_folder import (
     Progress,
+    check_origin,
     check_same_recipe,
     clear,
     cut_metrics,
     describe,
     is_finished,
+    locked,
     remove_states,
     remove_temporary,
+    write_origin,
     write_recipe,
 )
 from mrvae_zoo.training.state import TrainingState, load_state
+from mrvae_zoo.training.validation import Validation
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-CURVE_POINTS = 13
 # What makes other functions of the same tensors; where there are gates, the features of β as well.
 MEANING = ("architecture", "gating", "likelihood", "data_range", "arguments")
 MEANING_OF_GATES = ("beta_range", "gating_degree")
@@ -56,11 +64,13 @@ def train(
     run: str | Path,
     *,
     init: str | Path | None = None,
+    init_name: str | None = None,
     resume: bool = False,
     force: bool = False,
     trackers: Sequence[str] = (),
     split: Split = "test",
     betas: Sequence[float] | None = None,
+    draws: int | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> MultiRateVAE:
     """Train a model and write recipe.toml, metrics.jsonl, config.json, model.safetensors and rd_curve.json into `run`.
@@ -73,11 +83,13 @@ def train(
         data_root: the folder of data sets.
         run: a folder, made once the recipe and the data are known to be right.
         init: the folder of a checkpoint to start the weights from.
+        init_name: what the record of the training calls it; None for the folder.
         resume: go on from the newest state in `run` that is whole; from the start where there is none.
         force: replace the training in `run`.
         trackers: "tensorboard", "wandb".
         split: what the curve is measured on, "test" or "valid"; the other is not read.
         betas: where it is measured, rising; None for 13 log-spaced ones, or for the one β of a recipe that has one.
+        draws: of z for an example there; None for as many as bring what another seed would change below 0.03% of L.
         report: called in the main process with each line of the metrics.
 
     Returns:
@@ -85,7 +97,9 @@ def train(
 
     Raises:
         ValueError: the data or `init` do not fit the model, naming the tensor; or `run` holds another recipe, naming
-            the key; or `betas` are not rising or not in the model's range.
+            the key, or began with other images or weights; or `betas` are not rising or not in the model's range; or
+            the recipe validates, and there is no validation split.
+        BlockingIOError: another process trains in `run`.
         FloatingPointError: the loss or a weight is not finite; naming the step and β.
         KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and the state saved.
         MissingExtraError: Accelerate or a tracker is not installed.
@@ -95,51 +109,85 @@ def train(
     recipe = replace(recipe, trained=None)
     betas = _curve_betas(recipe, betas)
     check_output(run, force=force or resume)
-    if resume:
-        check_same_recipe(run, recipe)
-        if is_finished(run):
-            return _finished(run)
-    accelerator = make_accelerator(trackers, run)
-    with accelerator.main_process_first():  # it may have to download them
-        train_data = load_data(recipe.data, "train", data_root, recipe.model.input_shape).to(accelerator.device)
-        curve_data = load_data(recipe.data, split, data_root, recipe.model.input_shape)
-    torch.manual_seed(recipe.training.seed)
-    model = build_model(recipe.model)
-    assert isinstance(model, MultiRateVAE)  # a recipe holds no β
-    state = load_state(run / STATES) if resume else None
-    if init is not None:
-        start_from(model, Path(init))
-    loop = Loop(model, train_data, recipe, accelerator, run, state)
-    accelerator.wait_for_everyone()  # all have seen the folder as it was
-    if accelerator.is_main_process:
-        _prepare(run, recipe, state)
-    if trackers:
-        settings = {key: str(value) for key, value in flat(to_plain(recipe)).items()}
-        accelerator.init_trackers("mrvae_zoo", config=settings, init_kwargs={"wandb": {"dir": str(run)}})
-    try:
-        model = loop.run_steps(report)
-        seconds = loop.seconds()
-        model.load_state_dict(as_stored(model, recipe.training))
-        model.curve = rate_distortion(
-            model,
-            curve_data,
-            betas,
-            seed=recipe.training.seed,
-            total_correlation=objectives[recipe.objective.name].total_correlation,
-            accelerator=accelerator,
+    if resume and not run.is_dir():
+        raise FileNotFoundError(
+            f"{run}: no such folder, so there is nothing to resume; leave --resume out to begin one"
         )
-        model.cpu()
+    with ExitStack() as stack:
+        if run.is_dir() and is_main_process():
+            stack.enter_context(locked(run))
+        if resume:
+            check_same_recipe(run, recipe)
+            if is_finished(run):
+                return _finished(run)
+        accelerator = make_accelerator(trackers, run)
+        with accelerator.main_process_first():  # it may have to download them
+            splits = _Splits.load(recipe, data_root, split)
+        train_data = splits.train.to(accelerator.device)
+        origin = Origin(version=__version__, data=fingerprint(splits.train))
+        torch.manual_seed(recipe.training.seed)
+        model = build_model(recipe.model)
+        assert isinstance(model, MultiRateVAE)  # a recipe holds no β
+        if init is not None:
+            name = str(init) if init_name is None else init_name
+            origin = replace(origin, init=name, init_sha256=start_from(model, Path(init)))
+        state = load_state(run / STATES) if resume else None
+        if state is not None:
+            origin = check_origin(run, origin)
+        validation = None if splits.valid is None else Validation(recipe, splits.valid)
+        loop = Loop(model, train_data, recipe, accelerator, run, state, validation)
+        accelerator.wait_for_everyone()  # all have seen the folder as it was
         if accelerator.is_main_process:
-            hardware = _hardware(accelerator)
-            header = describe(recipe, model.curve, seconds=seconds, hardware=hardware)
-            trained = record_training(seconds=seconds, hardware=hardware)
-            model.recipe = write_recipe(run, replace(recipe, trained=trained), header=header)
-            save_pretrained(model, run, dtype=DTYPES[recipe.training.weights_dtype])
-            remove_states(run)
-        accelerator.wait_for_everyone()
-    finally:
-        accelerator.end_training()
+            if not run.is_dir():
+                run.mkdir()
+                stack.enter_context(locked(run))
+            _prepare(run, recipe, state, origin)
+        if trackers:
+            settings = {key: str(value) for key, value in flat(to_plain(recipe)).items()}
+            accelerator.init_trackers("mrvae_zoo", config=settings, init_kwargs={"wandb": {"dir": str(run)}})
+        try:
+            model = loop.run_steps(report)
+            seconds = loop.seconds()
+            model.load_state_dict(as_stored(model, recipe.training))
+            model.curve = measure_curve(
+                model,
+                splits.measured,
+                betas,
+                draws=draws,
+                seed=recipe.training.seed,
+                total_correlation=objectives[recipe.objective.name].total_correlation,
+                accelerator=accelerator,
+            )
+            model.cpu()
+            if accelerator.is_main_process:
+                hardware = _hardware(accelerator)
+                header = describe(recipe, model.curve, seconds=seconds, hardware=hardware, init=origin.init)
+                trained = record_training(seconds=seconds, hardware=hardware, origin=origin)
+                model.recipe = write_recipe(run, replace(recipe, trained=trained), header=header)
+                save_pretrained(model, run, dtype=DTYPES[recipe.training.weights_dtype])
+                remove_states(run)
+            accelerator.wait_for_everyone()
+        finally:
+            accelerator.end_training()
     return model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Splits:
+    """What a training reads; `valid` where it validates."""
+
+    train: ImageData
+    measured: ImageData
+    valid: ImageData | None
+
+    @classmethod
+    def load(cls, recipe: Recipe, data_root: Path, measured: Split) -> "_Splits":
+        def load(split: Split) -> ImageData:
+            return load_data(recipe.data, split, data_root, recipe.model.input_shape)
+
+        valid = load("valid") if recipe.training.validate_every else None
+        both = measured == "valid" and valid is not None
+        return cls(train=load("train"), measured=valid if both and valid is not None else load(measured), valid=valid)
 
 
 def _curve_betas(recipe: Recipe, betas: Sequence[float] | None) -> list[float]:
@@ -161,12 +209,12 @@ def _finished(run: Path) -> MultiRateVAE:
     return model
 
 
-def _prepare(run: Path, recipe: Recipe, state: TrainingState | None) -> None:
+def _prepare(run: Path, recipe: Recipe, state: TrainingState | None, origin: Origin) -> None:
     """The folder as a training wants it that starts, or goes on from `state`."""
-    run.mkdir(exist_ok=True)
     if state is None:
         clear(run)
         write_recipe(run, recipe)
+        write_origin(run, origin)
     else:
         remove_temporary(run)
         cut_metrics(run, state.step)
@@ -188,8 +236,8 @@ def as_stored(model: nn.Module, training: TrainingRecipe) -> dict[str, Any]:
     return {name: stored(tensor, dtype).to(tensor.dtype) for name, tensor in model.state_dict().items()}
 
 
-def start_from(model: MultiRateVAE, source: Path) -> None:
-    """Take the weights of a checkpoint, all of them.
+def start_from(model: MultiRateVAE, source: Path) -> str:
+    """Take the weights of a checkpoint, all of them; returns their checksum.
 
     Raises:
         ValueError: naming the tensors that are missing, left over or of another shape, and the keys of the model that
@@ -210,5 +258,6 @@ def start_from(model: MultiRateVAE, source: Path) -> None:
         if name in theirs and theirs[name].shape != tensor.shape
     ]
     if faults:
-        raise ValueError(f"--init {source} does not fit the recipe's model: {'; '.join(faults)}")
+        raise ValueError(f"--init {source} does not fit the recipe's model: {name_some(faults, '; ')}")
     model.load_state_dict(theirs)
+    return read_config(source).weights.sha256

@@ -2,14 +2,16 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers import BARS_RECIPE, DEFAULT_MODEL, python_of, run_snippets
+from helpers import BARS_RECIPE, DEFAULT_MODEL, RECORD, python_of, run_snippets
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -18,8 +20,11 @@ from mrvae_zoo import CheckpointError, MissingExtraError, RDCurve, RDPoint
 from mrvae_zoo.cards.card import make_card
 from mrvae_zoo.cards.metadata import metadata
 from mrvae_zoo.cards.subject import read_comparison, read_subject
+from mrvae_zoo.cards.tables import comparison_table
 from mrvae_zoo.cards.text import text
+from mrvae_zoo.checkpoints.folder import save_curve
 from mrvae_zoo.checkpoints.registry import model_folder
+from mrvae_zoo.comparison.record import SeedGap
 from mrvae_zoo.data.sets import data_facts, data_sets
 from mrvae_zoo.training.recipe import recipe_from_table
 from mrvae_zoo.training.run_folder import write_recipe
@@ -167,6 +172,39 @@ def test_dedicated_models_are_laid_beside_the_curve(comparison, monkeypatch):
     assert left.lines[1].get_xydata().tolist() == [[80.0, 36.0], [30.0, 70.0]]
     assert right.lines[1].get_xydata().tolist() == [[0.1, 44.0], [1.0, 100.0]]
     assert [one.get_text() for one in right.get_legend().get_texts()][1] == "β-VAEs, one training each"
+
+
+@pytest.mark.parametrize(
+    ("seed", "loss", "gap"), [(0, "48.00", "-2.04%"), (7, "48.00", "-2.04%"), (1, "48.50", "-1.02%")]
+)
+def test_a_comparison_is_of_the_model_on_offer(tmp_path, seed, loss, gap):
+    second = replace(RECORD.per_seed[0], seed=1, mrvae=SeedGap(L=(48.5, 181.0), gap=(-0.02, 0.03)))
+    record = replace(RECORD, per_seed=(*RECORD.per_seed, second), budget=3.0, budgets=None)
+    (tmp_path / "compare.json").write_text(record.to_json(), encoding="utf-8")
+    comparison = read_comparison(tmp_path / "compare.json", seed=seed)
+    assert f"| 0.1 | {loss} | 49.00 | {gap} | -1.00% ± 1.00% |" in comparison_table(comparison)
+    assert "gap over 2 seeds" in comparison_table(comparison)
+    assert (comparison.budget, comparison.seeds, comparison.regime, comparison.draws) == (3.0, 2, "converged", 2)
+
+
+def test_a_page_says_how_the_comparison_was_made(tmp_path):
+    (tmp_path / "compare.json").write_text(replace(RECORD, budget=3.0, budgets=None).to_json(), encoding="utf-8")
+    card = make_card(model_folder(DEFAULT_MODEL), name=DEFAULT_MODEL, compare=tmp_path / "compare.json")
+    page = card.files["README.md"].decode()
+    assert "each trained for one β (means of 2 trainings)." in page
+    assert "with 3 times the operations of one of them (trainings: converged). Both were measured with 2 draws" in page
+    assert "It is one training with one seed" not in page
+
+
+def test_a_page_says_how_many_draws_were_taken_and_what_others_would_change(tmp_path):
+    folder = Path(shutil.copytree(model_folder(DEFAULT_MODEL), tmp_path / "model"))
+    curve = RDCurve.read(folder / "rd_curve.json")
+    points = [replace(p, samples=i + 2, standard_error=p.loss * 1e-4) for i, p in enumerate(curve.points)]
+    save_curve(folder, replace(curve, points=tuple(points), samples=14))
+    page = make_card(folder, name=DEFAULT_MODEL).files["README.md"].decode()
+    assert "with 2 to 14 draws of z per image:" in page
+    assert "Other draws would change L by 0.010% at most (one standard error)." in page
+    assert "| draws of z |" in page
 
 
 def test_a_comparison_beside_the_benchmarks_is_found(comparison, tmp_path, monkeypatch):

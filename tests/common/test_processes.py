@@ -13,6 +13,7 @@ from helpers import BARS_RECIPE, DEFAULT_MODEL
 
 import mrvae_zoo
 from mrvae_zoo.common.processes import gather
+from mrvae_zoo.evaluation.published import deviation, measure_again
 from mrvae_zoo.training.recipe import recipe_from_table
 from mrvae_zoo.training.run_folder import write_recipe
 from mrvae_zoo.training.state import load_state
@@ -63,6 +64,17 @@ def test_two_processes_learn_what_one_does(objective, bars, tmp_path):
     for a, b in zip(models[0].curve.points, models[1].curve.points, strict=True):
         assert b.loss == pytest.approx(a.loss, rel=1e-4)
     assert one[-1]["distortion"] < 0.95 * one[0]["distortion"]  # there was something to learn
+
+
+def test_what_is_measured_is_what_is_saved(bars, tmp_path):
+    """With batch norm each process has statistics of its own part of the data."""
+    model = {"architecture": "mrvae_conv", "input_shape": [1, 8, 8], "latent_dim": 4, "widths": [6, 8], "norm": "batch"}
+    table = {**BARS_RECIPE, "model": model, "data": {"name": "binarized_mnist"}}
+    write_recipe(tmp_path, recipe_from_table(table, where="test"))
+    ok(train(tmp_path, bars, tmp_path / "run", processes=2))
+    loaded = mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}")
+    for old, new in zip(loaded.curve.points, measure_again(loaded, bars).points, strict=True):
+        assert deviation(old, new) < 1e-5
 
 
 @pytest.mark.long

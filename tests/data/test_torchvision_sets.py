@@ -8,6 +8,7 @@ import torch
 from helpers import CHECKOUT
 from PIL import Image
 
+from mrvae_zoo.data.downloading import download
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import data_sets, load_data
 from mrvae_zoo.errors import MissingExtraError
@@ -59,6 +60,21 @@ def test_without_a_network_it_says_what_to_put_where(tmp_path, monkeypatch, name
     ) as error:
         load_data(DataRecipe(name=name), "train", tmp_path, (1, 28, 28))
     assert str(tmp_path / folder) in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_whole_reason_is_told_and_what_was_there_stays(tmp_path):
+    def fail():
+        (tmp_path / "there" / "new" / "deep").mkdir(parents=True)
+        (tmp_path / "there" / "new" / "deep" / "half").touch()
+        raise RuntimeError("Error downloading it:\nTried https://a, got:\n<name or service not known>")
+
+    (tmp_path / "there").mkdir()
+    reason = r"\(Error downloading it: Tried https://a, got: <name or service not known>\); put files there"
+    with pytest.raises(FileNotFoundError, match=reason):
+        download(fail, "a set", tmp_path / "there" / "new" / "deep", "files")
+    assert list(tmp_path.iterdir()) == [tmp_path / "there"]
+    assert list((tmp_path / "there").iterdir()) == []
 
 
 def test_an_archive_that_is_there_is_unpacked_without_a_network(tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def test_a_tensor_and_a_loader_of_any_batch_size_give_the_curve_of_the_data(mode
         assert curve.data == {"examples": N}
         for point, own in zip(curve.points, expected.points, strict=True):
             figures, same = ({k: v for k, v in to_plain(each).items() if v is not None} for each in (point, own))
-            assert len(figures) == 5
+            assert len(figures) == 6
             assert figures == pytest.approx(same, rel=1e-6)
 
 

@@ -13,8 +13,9 @@ from mrvae_zoo import RDCurve, RDPoint, create_model, rate_distortion
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import ImageData, load_data
+from mrvae_zoo.evaluation.measuring import CHUNK
 from mrvae_zoo.evaluation.published import deviation, measure_again
-from mrvae_zoo.evaluation.rate_distortion import CHUNK, example_losses
+from mrvae_zoo.evaluation.rate_distortion import example_losses
 from mrvae_zoo.gating.beta import log_spaced
 
 

@@ -227,7 +227,7 @@ def test_a_file_that_is_damaged_in_the_cache_is_replaced(hub, hub_client, put, t
         assert hub_client(["info", source], home=home).returncode == 0
         assert cached.read_bytes() == whole
     cached.write_bytes(b"damaged")
-    message = f"{file} was damaged and is removed from the cache; unset HF_HUB_OFFLINE"
+    message = f"{file} was damaged and is removed from the cache; run again without HF_HUB_OFFLINE"
     assert message in failed(hub_client(["info", source], home=home, offline=True))
     assert not cached.exists()
     assert hub_client(["info", source], home=home).returncode == 0

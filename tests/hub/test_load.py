@@ -42,6 +42,27 @@ def test_a_folder_is_a_source(tmp_path, monkeypatch):
     assert mrvae_zoo.load_pretrained(f"local-dir:{CHECKOUT / 'registry' / DEFAULT_MODEL}").latent_dim == 32
 
 
+def test_a_path_a_dtype_by_name_and_the_words_of_timm():
+    folder = CHECKOUT / "registry" / DEFAULT_MODEL
+    model = mrvae_zoo.load_pretrained(folder, dtype="float16")
+    assert model.dtype == torch.float16
+    assert mrvae_zoo.load_pretrained(DEFAULT_MODEL, dtype="torch.bfloat16").dtype == torch.bfloat16
+    for dtype in ("float8", 16):
+        with pytest.raises(ValueError, match="dtype=.* one of float64, float32, float16, bfloat16"):
+            mrvae_zoo.load_pretrained(folder, dtype=dtype)
+    assert mrvae_zoo.create_model(DEFAULT_MODEL, pretrained=True, dtype="float16").curve == model.curve
+    with pytest.raises(mrvae_zoo.UnknownNameError, match="is the name of a trained model; say pretrained=True"):
+        mrvae_zoo.create_model(DEFAULT_MODEL)
+    with pytest.raises(ValueError, match=r'name a trained model of it, see list_models\("mrvae_mlp.\*"'):
+        mrvae_zoo.create_model("mrvae_mlp", pretrained=True)
+
+
+def test_a_model_is_saved_in_a_dtype_by_name(tmp_path):
+    model = mrvae_zoo.create_model("mrvae_linear", input_shape=(1, 2, 2))
+    mrvae_zoo.save_pretrained(model, tmp_path, dtype="float16")
+    assert '"dtype": "float16"' in (tmp_path / "config.json").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("source", ["org/name", "./folder", "C:\\folder", "s3:thing", "hf-hub/x"])
 def test_a_name_with_a_path_in_it_names_both_prefixes(source):
     with pytest.raises(ValueError, match=r"for a folder write local-dir:path, for the Hub hf-hub:org/name"):

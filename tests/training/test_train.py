@@ -227,11 +227,55 @@ def test_the_learning_rate_follows_the_schedule(root, recipe, tmp_path):
     training = replace(recipe.training, max_steps=100, warmup_steps=20, log_every=1)
     train(replace(recipe, training=training), root, tmp_path / "run", report=reports.append)
     rates = [report.learning_rate for report in reports]
-    assert rates[10] == pytest.approx(5e-3 * 10 / 20)
+    assert rates[0] == pytest.approx(5e-3 / 20)  # the first step counts too
+    assert rates[10] == pytest.approx(5e-3 * (1 / 20 + 19 / 20 * 10 / 20))
     assert rates[:21] == sorted(rates[:21])
     assert rates[21:] == sorted(rates[21:], reverse=True)
     assert rates[60] == pytest.approx(5e-3 / 2)  # halfway through the cosine that follows the warm-up
     assert 0 < rates[-1] < 1e-5
+
+
+def test_a_training_that_ends_within_its_warm_up_says_so(root, recipe, tmp_path, caplog):
+    reports = []
+    training = replace(recipe.training, max_steps=10, warmup_steps=200, log_every=1)
+    train(replace(recipe, training=training), root, tmp_path / "run", draws=1, report=reports.append)
+    (message,) = caplog.messages
+    assert message == (
+        "training.warmup_steps=200: the training ends within it, after 10 steps and at a learning rate of 0.00025"
+    )
+    assert max(report.learning_rate for report in reports) == pytest.approx(0.00025, rel=0.1)
+
+
+@pytest.mark.parametrize("beta_range", [(1.0, 1.001), (0.01, 0.010002)])
+def test_a_narrow_range_has_a_curve(root, recipe, tmp_path, beta_range):
+    training = replace(recipe.training, max_steps=2)
+    narrow = replace(recipe, model=replace(recipe.model, beta_range=beta_range), training=training)
+    model = train(narrow, root, tmp_path / "run", draws=1)
+    assert len(model.curve.points) == 13
+    assert (model.curve.betas[0], model.curve.betas[-1]) == beta_range
+    with pytest.raises(ValueError, match="is too narrow: a ratio of at least 1.0001 is needed"):
+        replace(recipe.model, beta_range=(1.0, 1.00001))
+
+
+def test_the_split_of_the_curve_may_be_chosen(mrvae, own_root, tmp_path):
+    options = (
+        "--data-root",
+        own_root,
+        "--set",
+        "data.held_out=80",
+        "--set",
+        "training.max_steps=2",
+        "--split",
+        "valid",
+    )
+    (tmp_path / "r.toml").write_text(
+        'model = {architecture = "mrvae_linear", input_shape = [1, 8, 8]}\ndata.name = "mine"\ntraining.epochs = 1\n',
+        encoding="utf-8",
+    )
+    done = mrvae("train", "r.toml", "-o", "run", *options)
+    assert done.returncode == 0, done.stderr
+    curve = mrvae_zoo.RDCurve.read(tmp_path / "run" / "rd_curve.json")
+    assert (curve.data["split"], curve.data["examples"]) == ("valid", 80)
 
 
 def test_an_epoch_shows_each_example_once(recipe):

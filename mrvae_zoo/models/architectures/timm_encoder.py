@@ -91,18 +91,27 @@ def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: b
     config = timm.get_pretrained_cfg(name)
     if config is not None and config.fixed_input_size:
         options["img_size"] = tuple(image)
-    network = timm.create_model(name, pretrained=pretrained and not on_meta(), **options)
+    network = _create(name, pretrained=pretrained and not on_meta(), **options)
     unsaved = unsaved_buffers(network)
     if not on_meta() or not unsaved:
         return network, feature_size(network, name, input_shape)
     with torch.random.fork_rng(devices=()), torch.device("cpu"):
-        computed = timm.create_model(name, **options)
+        computed = _create(name, **options)
         size = feature_size(computed, name, input_shape)
     values = unsaved_buffers(computed)
     for buffer in unsaved:
         parent, _, leaf = buffer.rpartition(".")
         setattr(network.get_submodule(parent), leaf, values[buffer])
     return network, size
+
+
+def _create(name: str, **options: Any) -> nn.Module:
+    try:
+        network: nn.Module = timm.create_model(name, **options)
+    except Exception as error:  # each family of timm has errors of its own, and so has a download
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"backbone={name!r} cannot be made by timm: {reason}") from error
+    return network
 
 
 def unsaved_buffers(network: nn.Module) -> dict[str, Tensor]:

@@ -85,6 +85,7 @@ def test_pretrained_weights_are_asked_for_once_and_not_when_a_checkpoint_is_read
         ({"backbone": "resnet81"}, "backbone='resnet81' is not a model of timm; .*resnet18"),
         ({"backbone": "hf-hub:org/name"}, "backbone='hf-hub:org/name' is not a model of timm"),
         ({"backbone": "local-dir:folder"}, "is not a model of timm"),
+        ({"backbone": "resnet18.no_such_tag"}, "backbone='resnet18.no_such_tag' cannot be made by timm: "),
         ({"backbone": "test_vit", "widths": ()}, r"widths=\(\) should hold"),
         ({"backbone": "test_convnext", "input_shape": (3, 8, 8)}, r"'test_convnext' does not take images \(3, 8, 8\)"),
         ({"backbone": "test_vit", "ungated": ("nothing",)}, "backbone='test_vit': pattern 'nothing' matches no layer"),

@@ -1,0 +1,10 @@
+"""What a device can count in."""
+
+import torch
+
+WITHOUT_FLOAT64 = ("mps",)  # kinds of devices: Apple's GPU
+
+
+def widest_dtype(device: torch.device) -> torch.dtype:
+    """The widest floating-point type of a device, for sums: float64, or float32 where it has none."""
+    return torch.float32 if device.type in WITHOUT_FLOAT64 else torch.float64

@@ -1,0 +1,24 @@
+"""Whether images are the same as before: a checksum of what a training reads."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from torch import Tensor
+
+from mrvae_zoo.data.sets import ImageData
+
+
+def fingerprint(data: ImageData) -> str:
+    """16 hexadecimal digits: of the pixels, or where they are streamed of the names and sizes of their files."""
+    digest = hashlib.blake2b(json.dumps([*data.describe().items(), *data.shape]).encode(), digest_size=8)
+    if isinstance(data.images, Tensor):
+        for images in data.images.split(4096):
+            digest.update(images.cpu().contiguous().numpy())
+    else:
+        encoded = data.images.encoded
+        for index in data.images.kept:
+            item = encoded.items[index]
+            size = item.stat().st_size if isinstance(item, Path) else None
+            digest.update(json.dumps([encoded.label(index), size]).encode())
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""How many draws of z a curve takes, so that its figures are those of the model and not of the draws.
+
+Letters: N examples, S draws.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from mrvae_zoo.common.noise import seeded_generator
+from mrvae_zoo.evaluation.examples import Examples, chunks, count
+from mrvae_zoo.evaluation.measuring import CHUNK, measure
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+
+PRECISION = 3e-4  # of L, the standard error by the draw of a published figure
+SAFETY = 1.25  # of the variance, which is estimated
+FEWEST, MOST = 2, 1000  # two draws show how much they differ
+TRIED = 4  # draws of each example that is looked at
+LOOKED_AT = 4  # chunks, spread over the data
+
+
+@torch.no_grad()
+def draws_needed(
+    model: MultiRateVAE | FixedRateVAE,
+    data: Examples,
+    betas: Sequence[float],
+    *,
+    precision: float = PRECISION,
+    seed: int = 0,
+) -> list[int]:
+    """How many draws of z an example `rate_distortion` needs at each β for a figure that another seed would confirm.
+
+    Estimated from four draws of some examples: the standard error of L = D + β·R by the draw is the spread of D over
+    draws, divided by sqrt(S·N). It falls with the number of examples, so few examples need many draws.
+
+    Args:
+        model: in eval mode.
+        data: that will be measured.
+        betas: rising.
+        precision: the standard error to reach, as a share of L.
+        seed: of the draws.
+
+    Returns:
+        S for each β, from 2 to 1000; at 1000 the precision may not be reached.
+
+    Raises:
+        ValueError: `precision` is not above 0, a β that the model does not take, or data of another shape or empty.
+    """
+    if not precision > 0:
+        raise ValueError(f"precision={precision} should be above 0")
+    model = unwrap(model)
+    networks = [model.at(beta) for beta in betas]
+    examples = count(data)
+    if examples is None:
+        examples = sum(map(len, chunks(data, CHUNK, model=model)))
+    if examples == 0:
+        raise ValueError("data holds no examples")
+    step = max(1, examples // CHUNK // LOOKED_AT)
+    looked_at, variances, losses = 0, [0.0] * len(betas), [0.0] * len(betas)
+    for number, x in zip(range(LOOKED_AT), chunks(data, CHUNK, model=model, step=step), strict=False):
+        measured = measure(networks, x, [TRIED] * len(betas), seeded_generator(seed, number * step))
+        for i, (beta, each) in enumerate(zip(betas, measured, strict=True)):
+            variances[i] += TRIED * each.variance.sum().item()
+            losses[i] += (each.distortion + beta * each.rate).sum().item()
+        looked_at += len(x)
+    return [
+        _draws(variance, loss, looked_at, examples, precision) for variance, loss in zip(variances, losses, strict=True)
+    ]
+
+
+def _draws(variance: float, loss: float, looked_at: int, examples: int, precision: float) -> int:
+    """From the sums of the variance of D by the draw, and of L, over the examples looked at."""
+    allowed = examples * (precision * loss / looked_at) ** 2
+    wanted = SAFETY * variance / looked_at / allowed if allowed > 0 else math.inf
+    return min(MOST, max(FEWEST, math.ceil(min(wanted, MOST)))) if not math.isnan(wanted) else FEWEST

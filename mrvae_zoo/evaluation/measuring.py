@@ -1,0 +1,113 @@
+"""What networks make of one chunk of examples: rate, distortion over several draws of z, and how much a draw matters.
+
+Letters: B examples of a chunk, S draws, Z latents.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mrvae_zoo.models.base import LATENT_RANGE, crop
+from mrvae_zoo.models.config import ModelConfig
+from mrvae_zoo.models.likelihoods import make_likelihood
+from mrvae_zoo.models.posterior import Posterior, standard_normal
+from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+
+CHUNK = 256  # examples whose noise is drawn together, and that one process measures
+
+
+class Measured(NamedTuple):
+    """Of each example at one β, in float64 on the CPU: (B,), means over draws; and the posterior mean (B, Z, ...).
+
+    `variance` is that of the distortion from draw to draw, divided by the number of draws; NaN for one draw.
+    """
+
+    rate: Tensor
+    distortion: Tensor
+    variance: Tensor
+    psnr: Tensor
+    mean: Tensor
+
+
+def measure(
+    networks: Sequence[FixedRateVAE],
+    x: Tensor,
+    samples: Sequence[int],
+    generator: torch.Generator,
+    *,
+    batch_size: int = CHUNK,
+) -> list[Measured]:
+    """Each network on examples x (B, C, H, W), with so many draws of z each: the same noise for all.
+
+    The memory does not grow with the number of draws: no more than `batch_size` examples are decoded at once, or
+    several draws of fewer examples.
+    """
+    parts = x.split(batch_size)
+    posteriors = [[network.encode(part) for part in parts] for network in networks]  # once for all draws
+    sums = [torch.zeros(3, len(x), dtype=torch.float64, device="cpu") for _ in networks]
+    at_once = max(1, batch_size // len(x))
+    for start in range(0, max(samples), at_once):
+        noise = draw_noise(networks[0], x, min(at_once, max(samples) - start), generator)
+        for network, posterior, total, wanted in zip(networks, posteriors, sums, samples, strict=True):
+            if wanted > start:
+                drawn = noise[: wanted - start].split(batch_size, dim=1)
+                pieces = [_decode(network, *each) for each in zip(parts, posterior, drawn, strict=True)]
+                total += torch.cat(pieces, dim=1)
+    return [_mean(*each) for each in zip(posteriors, sums, samples, strict=True)]
+
+
+def _decode(network: FixedRateVAE, x: Tensor, posterior: Posterior, noise: Tensor) -> Tensor:
+    """Sums over the draws of noise (S, B, Z, ...) of distortion, its square, and PSNR: (3, B) float64 on the CPU."""
+    draws = len(noise)
+    z = posterior.displaced(noise).flatten(0, 1)
+    repeated = x.repeat(draws, 1, 1, 1) if draws > 1 else x
+    reconstruction, distortion = decode_and_compare(network, repeated, z)
+    distortion = distortion.cpu().double()
+    psnr = torch.zeros_like(distortion)
+    if has_psnr(network.config):
+        psnr = _psnr(reconstruction, repeated, network.config).cpu().double()
+    return torch.stack([distortion, distortion.square(), psnr]).view(3, draws, -1).sum(1)
+
+
+def _mean(posteriors: Sequence[Posterior], sums: Tensor, samples: int) -> Measured:
+    distortion, square, psnr = sums / samples
+    # In float64 the difference is good to 1e-16 of the squared distortion.
+    variance = (square - distortion.square()).clamp(min=0) / (samples - 1) if samples > 1 else square * torch.nan
+    return Measured(
+        rate=torch.cat([each.kl().cpu().double() for each in posteriors]),
+        distortion=distortion,
+        variance=variance,
+        psnr=psnr,
+        mean=torch.cat([each.mean.cpu().double() for each in posteriors]),
+    )
+
+
+def decode_and_compare(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """The clamped mean of p(x|z) (B, C, H, W) and −log p(x|z) in nats (B,), as `network(x)` gives them."""
+    likelihood = make_likelihood(network.config)
+    output = crop(
+        network.decoder(z.clamp(*LATENT_RANGE), None), (x.shape[2], x.shape[3])
+    )  # what a spatial model padded
+    return likelihood.mean(output), likelihood.distortion(output, x)
+
+
+def draw_noise(model: MultiRateVAE | FixedRateVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    """(S, B, Z, ...), drawn one after the other, so that the first ones do not depend on how many there are."""
+    shape = (len(x), *model.latent_shape((x.shape[2], x.shape[3])))
+    like = next(model.parameters())
+    return torch.stack([standard_normal(shape, like=like, generator=generator) for _ in range(samples)])
+
+
+def has_psnr(config: ModelConfig) -> bool:
+    """Whether the peak signal-to-noise ratio says something of this model."""
+    return config.likelihood == "gaussian" and config.data_range is not None
+
+
+def _psnr(reconstruction: Tensor, x: Tensor, config: ModelConfig) -> Tensor:
+    """Peak signal-to-noise ratio of each image in dB, at most 100: (B,)."""
+    assert config.data_range is not None
+    low, high = config.data_range
+    error = (reconstruction.float() - x.float()).square().flatten(1).mean(1) / (high - low) ** 2
+    return -10 * error.clamp(min=1e-10).log10()
