@@ -57,7 +57,6 @@ class Subject:
         weights_bytes: the size of model.safetensors.
         recipe: how it was trained; None of a model that was trained in a loop of one's own.
         recipe_text: recipe.toml as it is.
-        data_name: of the data that it was trained on.
         data: what is known of them.
         measured_on: the data of the curve, most often the same.
         comparison: where dedicated β-VAEs were measured.
@@ -71,10 +70,14 @@ class Subject:
     weights_bytes: int
     recipe: Recipe | None
     recipe_text: str
-    data_name: str
     data: DataFacts
     measured_on: DataFacts
     comparison: Comparison | None
+
+    @property
+    def data_name(self) -> str:
+        """Of the data that it was trained on, or else that its curve was measured on."""
+        return _trained_on(self.recipe, self.curve)
 
     @property
     def config(self) -> ModelConfig:
@@ -94,7 +97,7 @@ def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path 
         recipe = read_recipe(folder / RECIPE)
         _check_recipe(recipe, record.model, folder)
     compare = _find_comparison(name, recipe) if compare is None and recipe is not None else compare
-    data_name = str(model.curve.data["name"]) if recipe is None else recipe.data.name
+    trained_on = _trained_on(recipe, model.curve)
     return Subject(
         name=name,
         source=_source(folder, name, repo_id),
@@ -104,13 +107,16 @@ def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path 
         weights_bytes=(folder / WEIGHTS).stat().st_size,
         recipe=recipe,
         recipe_text=model.recipe or "",
-        data_name=data_name,
-        data=data_facts(data_name),
+        data=data_facts(trained_on),
         measured_on=data_facts(str(model.curve.data["name"])),
         comparison=None
         if compare is None
         else read_comparison(compare, seed=None if recipe is None else recipe.training.seed),
     )
+
+
+def _trained_on(recipe: Recipe | None, curve: RDCurve) -> str:
+    return str(curve.data["name"]) if recipe is None else recipe.data.name
 
 
 def read_comparison(path: Path, *, seed: int | None = None) -> Comparison:

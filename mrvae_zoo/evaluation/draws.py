@@ -16,7 +16,7 @@ from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 PRECISION = 3e-4  # of L, the standard error by the draw of a published figure
 SAFETY = 1.25  # of the variance, which is estimated
 FEWEST, MOST = 2, 1000  # two draws show how much they differ
-TRIED = 4  # draws of each example that is looked at
+TRIED, DECODED = 4, 4096  # draws of each example that is looked at: so many, or more of few examples
 LOOKED_AT = 4  # chunks, spread over the data
 
 
@@ -31,7 +31,7 @@ def draws_needed(
 ) -> list[int]:
     """How many draws of z an example `rate_distortion` needs at each β for a figure that another seed would confirm.
 
-    Estimated from four draws of some examples: the standard error of L = D + β·R by the draw is the spread of D over
+    Estimated from a few draws of some examples: the standard error of L = D + β·R by the draw is the spread of D over
     draws, divided by sqrt(S·N). It falls with the number of examples, so few examples need many draws.
 
     Args:
@@ -57,11 +57,12 @@ def draws_needed(
     if examples == 0:
         raise ValueError("data holds no examples")
     step = max(1, examples // CHUNK // LOOKED_AT)
+    tried = max(TRIED, DECODED // examples)
     looked_at, variances, losses = 0, [0.0] * len(betas), [0.0] * len(betas)
     for number, x in zip(range(LOOKED_AT), chunks(data, CHUNK, model=model, step=step), strict=False):
-        measured = measure(networks, x, [TRIED] * len(betas), seeded_generator(seed, number * step))
+        measured = measure(networks, x, [tried] * len(betas), seeded_generator(seed, number * step))
         for i, (beta, each) in enumerate(zip(betas, measured, strict=True)):
-            variances[i] += TRIED * each.variance.sum().item()
+            variances[i] += tried * each.variance.sum().item()
             losses[i] += (each.distortion + beta * each.rate).sum().item()
         looked_at += len(x)
     return [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 
 
-def exact(source: str) -> str:
+def exact(source: str, revision: str | None = None) -> str:
     """The source in a form that stays: of the Hub with its commit, of a folder with its whole path.
 
     A name of the registry without weights becomes what its pin names. What was made from a model can say so, and
@@ -34,8 +34,9 @@ def exact(source: str) -> str:
     if source.startswith(HUB):
         from mrvae_zoo.hub.download import find_commit
 
-        parts = parse_hub_source(source)
+        parts = parse_hub_source(source, revision)
         return str(HubSource(repo_id=parts.repo_id, revision=find_commit(parts.repo_id, parts.revision)))
+    _check_no_revision(source, revision)
     if source.startswith(LOCAL):
         return f"{LOCAL}{local_folder(source).resolve()}"
     pin = _pin_of(source)

@@ -130,8 +130,7 @@ def trace(model: MultiRateVAE | FixedRateVAE, part: Part) -> torch.export.Export
     )
     x = torch.full((EXAMPLE_BATCH, channels, height, width), 0.5, dtype=torch.float32, device="cpu")
     beta = torch.full((EXAMPLE_BATCH,), math.sqrt(math.prod(model.beta_range)), dtype=torch.float32, device="cpu")
-    with torch.no_grad():
-        latents = (model.encode(x, beta) if isinstance(model, MultiRateVAE) else model.encode(x)).mean
+    latents = torch.zeros(EXAMPLE_BATCH, *model.latent_shape((height, width)), dtype=torch.float32, device="cpu")
     examples = {"x": x, "beta": beta, "z": latents, "noise": torch.zeros_like(latents)}
     names = [name for name in INPUTS[part] if name != "beta" or isinstance(model, MultiRateVAE)]
     batch = torch.export.Dim("batch")

@@ -250,13 +250,13 @@ def start_from(model: MultiRateVAE, source: Path) -> str:
         for name in (*MEANING, *(MEANING_OF_GATES if model.gating.gates else ()))
         if getattr(checkpoint.config, name) != getattr(model.config, name)
     ]
-    faults += [f"{name} is missing" for name in ours if name not in theirs]
-    faults += [f"{name} is not in the recipe's model" for name in theirs if name not in ours]
     faults += [
         f"{name} has shape {tuple(theirs[name].shape)}, not {tuple(tensor.shape)}"
         for name, tensor in ours.items()
         if name in theirs and theirs[name].shape != tensor.shape
     ]
+    faults += [f"{name} is missing" for name in ours if name not in theirs]
+    faults += [f"{name} is not in the recipe's model" for name in theirs if name not in ours]
     if faults:
         raise ValueError(f"--init {source} does not fit the recipe's model: {name_some(faults, '; ')}")
     model.load_state_dict(theirs)

@@ -271,7 +271,7 @@ def test_train_on_real_digits(mrvae, data_root, tmp_path):
     assert curve.data["name"] == "mnist"
     assert curve.points[0].rate > curve.points[-1].rate
     assert curve.points[0].loss < 170  # 206 is the best that a model without latents can do
-    assert done.stdout.splitlines()[0].split() == ["beta", "rate", "distortion", "loss", "active_units"]
+    assert done.stdout.splitlines()[0].split() == ["beta", "rate", "distortion", "loss", "draws", "active_units"]
     assert "rate" in done.stderr
     ok(mrvae("verify", "local-dir:run", "--data-root", data_root))
     again = mrvae("train", DEFAULT_MODEL, "--data-root", data_root, "-o", "run", *arguments)

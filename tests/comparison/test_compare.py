@@ -372,7 +372,8 @@ def test_a_folder_of_a_run_that_diverged_is_refused_for_another_recipe(small, ow
     trained = small.dedicated(0.01, 0.01, 0)
     runs = make_runs(small, own_root, tmp_path / "runs")
     runs.validation(trained)
-    (tmp_path / "runs" / trained.name / DIVERGED).write_text("{}", encoding="utf-8")
+    of_today = json.dumps({"of": runs._made_of})
+    (tmp_path / "runs" / trained.name / DIVERGED).write_text(of_today, encoding="utf-8")
     again = make_runs(small, own_root, tmp_path / "runs")
     with pytest.raises(ValueError, match="cannot be resumed with another recipe"):
         again.validation(replace(trained, recipe=small.dedicated(0.01, 0.02, 0).recipe))

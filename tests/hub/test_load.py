@@ -173,7 +173,7 @@ def test_a_pinned_model_comes_from_its_commit_with_its_checksum(recipe_only, mon
     write_pins({"mrvae_mlp.far": Pin(repo="org/far", revision=COMMIT, sha256=checksum)}, pins)
     assert mrvae_zoo.load_pretrained("mrvae_mlp.far").input_shape == (1, 2, 2)
     assert hub.exact("mrvae_mlp.far") == f"hf-hub:org/far@{COMMIT}"
-    assert set(asked) == {("org/far", COMMIT)}
+    assert {arguments[:2] for arguments in asked} == {("org/far", COMMIT)}
 
     write_pins({"mrvae_mlp.far": Pin(repo="org/far", revision=COMMIT, sha256=64 * "0")}, pins)
     with pytest.raises(mrvae_zoo.HubError, match=r"differs from the one in .*pins.toml; it is removed from the cache"):

@@ -17,7 +17,7 @@ class NoFloat64(TorchFunctionMode):
     def __torch_function__(self, function, _types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
-        wide = torch.float64 in (*args, *kwargs.values()) or name == "double"
+        wide = any(one is torch.float64 for one in (*args, *kwargs.values())) or name == "double"
         tensor = args[0] if args and isinstance(args[0], torch.Tensor) else None
         if wide and tensor is not None and name in ("double", "to") and not self.is_brought(tensor):
             raise TypeError("Cannot convert a tensor to float64 dtype as the framework doesn't support it")

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from helpers import CHECKOUT
 
-from mrvae_zoo.training.provenance import commit_of, format_seconds, record_training
+from mrvae_zoo.training.provenance import Origin, commit_of, format_seconds, record_training
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def test_without_a_checkout_a_commit_or_git_there_is_none_and_no_error(checkout,
 
 
 def test_a_record_is_dated_and_rounded():
-    record = record_training(seconds=12.3456, hardware="1 CPU thread")
+    origin = Origin(version="0.1.0", data="0123456789abcdef", init="local-dir:RUN", init_sha256="0" * 64)
+    record = record_training(seconds=12.3456, hardware="1 CPU thread", origin=origin)
+    assert (record.data, record.init, record.init_sha256) == (origin.data, origin.init, origin.init_sha256)
     assert record.seconds == 12.3
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", record.date)
 

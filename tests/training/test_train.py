@@ -14,6 +14,8 @@ from helpers import BARS_RECIPE
 
 import mrvae_zoo
 from mrvae_zoo.data.recipe import DataRecipe
+from mrvae_zoo.data.sets import load_data
+from mrvae_zoo.evaluation.draws import draws_needed
 from mrvae_zoo.evaluation.published import measure_again
 from mrvae_zoo.gating.beta import draw_beta
 from mrvae_zoo.training.loop import count_steps, make_optimizer, orders, whole_batch
@@ -50,7 +52,7 @@ def test_a_run_learns_and_its_rate_falls_with_beta(trained):
     assert low.distortion < 5 < high.distortion
 
 
-def test_a_run_leaves_a_whole_checkpoint(trained, recipe):
+def test_a_run_leaves_a_whole_checkpoint(trained, recipe, bars):
     model, run, reports = trained
     names = ["config.json", "metrics.jsonl", "model.safetensors", "rd_curve.json", "recipe.toml"]
     assert sorted(path.name for path in run.iterdir()) == names
@@ -58,7 +60,10 @@ def test_a_run_leaves_a_whole_checkpoint(trained, recipe):
     assert loaded.config == recipe.model
     assert loaded.curve == model.curve
     assert loaded.curve.data == {"name": "binarized_mnist", "split": "test", "examples": 128}
-    assert (loaded.curve.samples, len(loaded.curve.points)) == (1, 13)
+    assert (loaded.curve.draws, len(loaded.curve.points)) == (
+        tuple(draws_needed(model, load_data(recipe.data, "test", bars, (1, 8, 8)), model.curve.betas, seed=1)),
+        13,
+    )
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
