@@ -7,8 +7,10 @@ import pytest
 from helpers import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
+from mrvae_zoo.cards.subject import read_subject
 from mrvae_zoo.checkpoints import registry
-from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
+from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measured_split
+from mrvae_zoo.evaluation.rate_distortion import rate_distortion
 
 pytestmark = pytest.mark.slow
 
@@ -40,13 +42,32 @@ def test_models_are_listed_by_pattern_and_by_weights(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", mrvae_zoo.list_models(pretrained=True))
 def test_a_published_curve_is_what_its_weights_give(name, data_root):
-    """At both ends and in the middle; `mrvae verify` measures all of it."""
+    """At both ends and in the middle, with one draw; `mrvae verify` measures all of it with all draws."""
     model = mrvae_zoo.load_pretrained(name)
-    assert model.curve is not None
     points = model.curve.points
     chosen = (points[0], points[len(points) // 2], points[-1])
-    measured = measure_again(model, data_root, betas=[point.beta for point in chosen])
+    measured = rate_distortion(model, measured_split(model, data_root), [point.beta for point in chosen])
     assert max(deviation(*pair) for pair in zip(chosen, measured.points, strict=True)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", mrvae_zoo.list_models(pretrained=True))
+def test_no_published_figure_is_that_of_one_draw(name):
+    for point in mrvae_zoo.RDCurve.read(registry.model_folder(name) / "rd_curve.json").points:
+        assert point.standard_error < 3e-4 * point.loss, point.beta
+
+
+@pytest.mark.parametrize("name", mrvae_zoo.list_models(pretrained=True))
+def test_a_comparison_on_a_page_is_of_the_model_on_offer(name):
+    """Its L is that of the curve, where both were measured, but for the draws."""
+    subject = read_subject(registry.model_folder(name), name=name, repo_id=None, compare=None)
+    if subject.comparison is None:
+        pytest.skip("no comparison")
+    pairs = zip(subject.comparison.dedicated, subject.comparison.losses, strict=True)
+    shared = {point.beta: loss for point, loss in pairs if point.beta in subject.curve.betas}
+    assert len(shared) >= 2
+    for beta, loss in shared.items():
+        point = subject.curve.at(beta)
+        assert abs(loss - point.loss) < 5 * point.standard_error, beta
 
 
 @pytest.fixture(scope="module")
