@@ -49,7 +49,8 @@ def _cut(text: str, length: int) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known ones, or all of them."""
     names, name = sorted(known), name[:MAX_MESSAGE]
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = [one for one in names if name and one.startswith(name)][:MAX_NAMED]
+    close = close or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"known: {', '.join(names)}" if names else "none is known"

@@ -31,11 +31,13 @@ from mrvae_zoo.cli.train import train
 from mrvae_zoo.cli.verify import verify
 from mrvae_zoo.errors import MissingExtraError, one_line
 
+HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     name="mrvae",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings=HELP,
 )
 
 
@@ -55,13 +57,16 @@ def options(
     """Multi-Rate VAEs: one model, every β."""
 
 
-app.command("list")(list_command)
-COMMANDS: tuple[Callable[..., None], ...] = (
-    *(info, reconstruct, sample, encode, decode, curve, verify, diff),
-    *(init_recipe, train, compare, card, push, publish, export),
-)
-for command in COMMANDS:
-    app.command()(command)
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Use": (list_command, info, reconstruct, sample, encode, decode, export),
+    "Measure": (curve, verify, diff, compare),
+    "Train": (init_recipe, train),
+    "Share": (card, push, publish),
+}
+for group, commands in COMMANDS.items():
+    for command in commands:
+        name = "list" if command is list_command else None
+        app.command(name, rich_help_panel=group, context_settings=HELP)(command)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -82,7 +87,10 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
-        return _fail(f"{message} See: mrvae --help", 2) if message else 2  # without one, help was shown
+        context = getattr(error, "ctx", None)
+        which = "mrvae" if context is None else context.command_path
+        stop = "" if message.endswith((".", "?", "!")) else "."
+        return _fail(f"{message}{stop} See: {which} --help", 2) if message else 2  # without one, help was shown
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except (BrokenPipeError, SystemExit):  # Typer makes the second of the first

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 BATCH = 32  # images that a command holds at once
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")
+    str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH or hf-hub:ORG/NAME\\[@REVISION].")
 ]
 Images = Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images in any format that Pillow reads.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
+ImageOutput = Annotated[
+    Path, typer.Option("--output", "-o", help="The image to write, in the format of its suffix: .png, .jpg, .webp.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of what is drawn.", min=0, max=2**31 - 1)]

@@ -34,7 +34,9 @@ def curve(
     ] = None,
     mig: Annotated[bool, typer.Option("--mig", help="Also measure the mutual information gap on the sprites.")] = False,
     save: Annotated[bool, typer.Option("--save", help="Keep the measured curve beside the weights.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also draw it, as a PNG.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also draw it, in the format of the suffix: .png, .pdf, .svg.")
+    ] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -44,7 +46,7 @@ def curve(
     from mrvae_zoo.common.layout import CURVE
     from mrvae_zoo.evaluation.curve import measure_curve
     from mrvae_zoo.evaluation.disentanglement import with_gaps
-    from mrvae_zoo.evaluation.plots import check_matplotlib, plot_curve
+    from mrvae_zoo.evaluation.plots import plot_curve, plot_format
     from mrvae_zoo.evaluation.published import measured_split
     from mrvae_zoo.hub.load import describe_model, load_pretrained, own_folder
 
@@ -55,7 +57,7 @@ def curve(
         raise typer.BadParameter("--binarize needs --data.")
     if output is not None:
         check_output(output, force=force)
-        check_matplotlib()
+        plot_format(output)
     folder = own_folder(name) if save else None
     published = describe_model(name).curve
     curve = published

@@ -6,7 +6,7 @@ import typer
 
 from mrvae_zoo.cli.common import Json, print_json, print_table, say
 
-Source = Annotated[str, typer.Argument(help="A name of the registry, local-dir:PATH or hf-hub:ORG/NAME[@REVISION].")]
+Source = Annotated[str, typer.Argument(help="A name of the registry, local-dir:PATH or hf-hub:ORG/NAME\\[@REVISION].")]
 
 
 def diff(a: Source, b: Source, json: Json = False) -> None:

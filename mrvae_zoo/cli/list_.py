@@ -33,6 +33,10 @@ def list_command(
     ]
     if json:
         print_json([{"name": name, "weights": here, "hub": source} for name, here, source in rows])
+    elif not rows:
+        wider = f"*{pattern}*"
+        hint = f"; try {wider!r}" if list_models(wider, pretrained=pretrained) else ""
+        say(f"no model of the registry matches {pattern!r}{' and has its weights here' if pretrained else ''}{hint}")
     else:
         cells = [(name, "yes" if here else "on the Hub" if source else "no") for name, here, source in rows]
         print_table(("name", "weights"), cells)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import BATCH, Force, Images, Json, Name, Output, Seed, print_curve, print_json, say
+from mrvae_zoo.cli.common import BATCH, Force, ImageOutput, Images, Json, Name, Seed, print_curve, print_json, say
 
 DEFAULT_COUNT = 7
 
@@ -12,7 +12,7 @@ DEFAULT_COUNT = 7
 def reconstruct(
     name: Name,
     images: Images,
-    output: Output,
+    output: ImageOutput,
     beta: Annotated[
         list[float] | None,
         typer.Option("--beta", help="One row of the grid; give several. Default: seven."),
@@ -27,14 +27,15 @@ def reconstruct(
     """
     import torch
 
-    from mrvae_zoo.common.files import atomic_path, check_output
-    from mrvae_zoo.common.grids import grid
+    from mrvae_zoo.common.files import check_output
+    from mrvae_zoo.common.grids import grid, image_format, save_image
     from mrvae_zoo.gating.beta import log_spaced
     from mrvae_zoo.hub.load import load_pretrained
     from mrvae_zoo.models.curve import RDCurve, RDPoint
     from mrvae_zoo.models.vae import FixedRateVAE
 
     check_output(output, force=force)
+    image_format(output)
     model = load_pretrained(name)
     if beta is None:
         beta = [model.beta] if isinstance(model, FixedRateVAE) else log_spaced(model.beta_range, DEFAULT_COUNT)
@@ -51,8 +52,7 @@ def reconstruct(
             rows.append(model.config.to_unit_range(torch.cat(means)))
             labels.append((f"beta {one:g}", f"{point.rate:.1f} nats"))  # Pillow's own font has no β
             points.append(point)
-    with atomic_path(output) as path:
-        grid(rows, labels).save(path, format="PNG")
+    save_image(grid(rows, labels), output)
     curve = RDCurve(points=tuple(points), data={"images": [str(image) for image in images]}, seed=seed)
     if json:
         print_json(curve.to_plain())

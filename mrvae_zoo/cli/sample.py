@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Name, Output, Seed, batches, say
+from mrvae_zoo.cli.common import Force, ImageOutput, Name, Seed, batches, say
 
 COLUMNS = 8
 
 
 def sample(
     name: Name,
-    output: Output,
+    output: ImageOutput,
     beta: Annotated[
         float | None,
         typer.Option("--beta", help="The β of the decoder. Default: 1, or what the model takes next to it."),
@@ -26,12 +26,13 @@ def sample(
     """Draw images decoded from the prior."""
     import torch
 
-    from mrvae_zoo.common.files import atomic_path, check_output
-    from mrvae_zoo.common.grids import grid
+    from mrvae_zoo.common.files import check_output
+    from mrvae_zoo.common.grids import grid, image_format, save_image
     from mrvae_zoo.hub.load import load_pretrained
     from mrvae_zoo.models.vae import FixedRateVAE
 
     check_output(output, force=force)
+    image_format(output)
     model = load_pretrained(name)
     if beta is None:
         low, high = model.beta_range
@@ -41,6 +42,5 @@ def sample(
     with torch.no_grad():
         parts = [plain.sample(some, size=size, generator=generator) for some in batches(n)]
     images = torch.cat(parts)
-    with atomic_path(output) as path:
-        grid(plain.config.to_unit_range(images).split(COLUMNS)).save(path, format="PNG")
+    save_image(grid(plain.config.to_unit_range(images).split(COLUMNS)), output)
     say(f"wrote {output}")

@@ -1,5 +1,6 @@
 """mrvae train."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -39,16 +40,22 @@ def train(
     """Train a model as its recipe says, and measure its curve."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
+    from mrvae_zoo.checkpoints.registry import list_models
     from mrvae_zoo.checkpoints.sources import LOCAL
-    from mrvae_zoo.common.files import check_output
+    from mrvae_zoo.common.layout import RECIPE
     from mrvae_zoo.hub.load import exact, locate_checkpoint, locate_recipe
     from mrvae_zoo.training.recipe import read_recipe
-    from mrvae_zoo.training.run_folder import Progress
+    from mrvae_zoo.training.run_folder import Progress, check_run, is_finished
     from mrvae_zoo.training.train import train as run_training
 
     if resume and force:
         raise typer.BadParameter("give --resume or --force, and not both.")
-    check_output(output, force=force or resume)
+    check_run(output, force=force, resume=resume)
+    finished = resume and is_finished(output)
+    if Path(name).is_dir() and not (Path(name) / RECIPE).is_file() and name not in list_models():
+        raise ValueError(
+            f"{name} is a folder; write a recipe for its images first: mrvae init-recipe {shlex.quote(name)}"
+        )
     path = Path(name) if name.endswith(".toml") else locate_recipe(name)
     recipe = read_recipe(path, overrides or ())
     start = init if init is None or init.startswith(LOCAL) else exact(init)  # with its commit, where it has one
@@ -79,4 +86,5 @@ def train(
     assert model.curve is not None
     if is_main_process():
         print_curve(model.curve)
-        say(f"wrote {output}")
+        if not finished:
+            say(f"wrote {output}")

@@ -4,9 +4,12 @@ Letters: N images in a row, C, H, W image.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+from mrvae_zoo.common.files import atomic_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +35,27 @@ def to_pil(x: Tensor) -> "Image.Image":
     pixels = (x.detach().float().clamp(0, 1) * 255).round().byte().cpu()
     array = pixels.permute(1, 2, 0).numpy()
     return Image.fromarray(array[..., 0] if x.shape[0] == 1 else array)
+
+
+def image_format(path: Path) -> str:
+    """The format that the suffix of a file stands for, as Pillow calls it.
+
+    Raises:
+        ValueError: there is no suffix, or none of a format that Pillow writes.
+    """
+    from PIL import Image
+
+    known = Image.registered_extensions().get(path.suffix.lower())
+    if known is None or known not in Image.SAVE:
+        raise ValueError(f"{path} should end in .png, .jpg, .webp or another format of images that Pillow writes")
+    return known
+
+
+def save_image(image: "Image.Image", path: Path) -> None:
+    """Write an image whole or not at all, in the format of the suffix; errors as of `image_format`."""
+    kind = image_format(path)
+    with atomic_path(path) as temporary:
+        image.save(temporary, format=kind)
 
 
 def grid(rows: Sequence[Tensor], labels: Sequence[tuple[str, str]] = ()) -> "Image.Image":

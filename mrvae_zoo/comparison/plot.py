@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mrvae_zoo.comparison.record import ComparisonRecord
-from mrvae_zoo.evaluation.plots import INK, LINE, OTHER, over_beta, pair_of_axes, to_png
+from mrvae_zoo.evaluation.plots import INK, LINE, OTHER, over_beta, pair_of_axes, to_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def draw_comparison(record: ComparisonRecord) -> bytes:
     seeds = f", {len(record.seeds)} seeds" if len(record.seeds) > 1 else ""
     heading = f"{record.name}  ({measured}; {record.reached}, budget {record.budget:g}{seeds})"
     figure.suptitle(heading, color=INK, fontsize=12)
-    return to_png(figure)
+    return to_image(figure)
 
 
 def _draw_losses(axes: "Axes", record: ComparisonRecord) -> None:

@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.errors import MissingExtraError
@@ -16,21 +16,43 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 
+ANONYMOUS: dict[str, dict[str, Any]] = {  # what a format would say beside the plot
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Date": None},
+}
 LINE, OTHER, INK, FAINT = "#2f6fb0", "#c8552b", "#202024", "#6e6e76"
 
 
 def plot_curve(curve: RDCurve, path: Path, *, title: str) -> None:
-    """Write the plot of a curve; see `draw_curve`. A file that exists is overwritten."""
-    write_atomically(path, draw_curve(curve, title=title))
+    """Write the plot of a curve in the format of the suffix; see `draw_curve`. A file that exists is overwritten."""
+    write_atomically(path, draw_curve(curve, title=title, kind=plot_format(path)))
 
 
-def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = ()) -> bytes:
+def plot_format(path: Path) -> str:
+    """The format that the suffix of a file stands for, as matplotlib calls it.
+
+    Raises:
+        ValueError: there is no suffix, or none of a format that matplotlib writes.
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FigureCanvasAgg.get_supported_filetypes():
+        raise ValueError(f"{path} should end in .png, .pdf, .svg or another format that matplotlib writes")
+    return kind
+
+
+def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = (), kind: str = "png") -> bytes:
     """Distortion over rate, each measured point labelled with its β, and L = D + β·R over β beside it, as a PNG.
 
     Args:
         curve: what to draw.
         title: the name of the model, for example.
         dedicated: points of β-VAEs that were each trained for one β, to lay beside it.
+        kind: another format of matplotlib's, such as "pdf".
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -54,7 +76,7 @@ def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = ())
     figure.suptitle(_heading(curve, title), color=INK, fontsize=12)
     figure.draw_without_rendering()  # lays the axes out: where labels are free of each other depends on it
     _label_betas(left, curve.points)
-    return to_png(figure)
+    return to_image(figure, kind)
 
 
 def pair_of_axes() -> "Figure":
@@ -82,10 +104,10 @@ def over_beta(axes: "Axes") -> None:
     axes.xaxis.set_major_formatter("{x:g}")
 
 
-def to_png(figure: "Figure") -> bytes:
-    """The plot as PNG, without the version of what drew it."""
+def to_image(figure: "Figure", kind: str = "png") -> bytes:
+    """The plot in a format of matplotlib's, without the version of what drew it and the time."""
     file = BytesIO()
-    figure.savefig(file, dpi="figure", format="png", metadata={"Software": None})
+    figure.savefig(file, dpi="figure", format=kind, metadata=ANONYMOUS.get(kind))
     return file.getvalue()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mrvae_zoo.checkpoints.pins import Pin, pins_path, read_pins
-from mrvae_zoo.checkpoints.registry import has_weights, model_folder
+from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL, HubSource, local_folder, parse_hub_source
 from mrvae_zoo.common.layout import CONFIG, RECIPE, WEIGHTS
 from mrvae_zoo.errors import HubError
@@ -138,6 +138,8 @@ def _in_registry(source: str) -> Path:
         raise ValueError(
             f"{source!r} is not a name of the registry; for a folder write {LOCAL}path, for the Hub {HUB}org/name"
         )
+    if Path(source).is_dir() and source not in list_models():
+        raise ValueError(f"{source!r} is not a name of the registry; for the folder of that name write {LOCAL}{source}")
     return model_folder(source)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mrvae_zoo.common.files import STAGED, finish_replacing, write_atomically
+from mrvae_zoo.common.files import STAGED, check_output, finish_replacing, write_atomically
 from mrvae_zoo.common.layout import CONFIG, CURVE, LOCK, METRICS, ORIGIN, RECIPE, STATES, WEIGHTS
 from mrvae_zoo.common.schema import flat, from_mapping, to_plain
 from mrvae_zoo.errors import name_some
@@ -47,6 +47,23 @@ class Progress:
     num_processes: int
     seconds: float
     validation: dict[str, float] | None = None
+
+
+def check_run(run: Path, *, force: bool, resume: bool) -> None:
+    """Raise an OSError that says why a training could not be written into `run`, or go on there.
+
+    Raises:
+        FileExistsError: there is something, and neither `force` nor `resume` is given.
+        FileNotFoundError: there is nothing to resume, or no folder to make `run` in.
+        PermissionError: the folder cannot be written to.
+    """
+    if resume and run.parent.is_dir() and not run.is_dir():
+        raise FileNotFoundError(f"{run}: no such folder, so there is nothing to resume; begin one without --resume")
+    if not (force or resume) and next(iter((run / STATES).glob("*")), None) is not None:
+        raise FileExistsError(
+            f"{run} holds a training that is not finished; go on with --resume, or replace it with --force"
+        )
+    check_output(run, force=force or resume)
 
 
 @contextmanager

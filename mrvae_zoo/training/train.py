@@ -14,7 +14,6 @@ from torch import nn
 from mrvae_zoo._version import __version__
 from mrvae_zoo.checkpoints.folder import DTYPES, load_checkpoint, read_config, save_pretrained, stored
 from mrvae_zoo.common.environment import is_main_process
-from mrvae_zoo.common.files import check_output
 from mrvae_zoo.common.layout import STATES
 from mrvae_zoo.common.processes import make_accelerator
 from mrvae_zoo.common.schema import flat, to_plain
@@ -33,6 +32,7 @@ from mrvae_zoo.training.recipe import Recipe, TrainingRecipe
 from mrvae_zoo.training.run_folder import (
     Progress,
     check_origin,
+    check_run,
     check_same_recipe,
     clear,
     cut_metrics,
@@ -108,11 +108,7 @@ def train(
     data_root, run = Path(data_root), Path(run)
     recipe = replace(recipe, trained=None)
     betas = _curve_betas(recipe, betas)
-    check_output(run, force=force or resume)
-    if resume and not run.is_dir():
-        raise FileNotFoundError(
-            f"{run}: no such folder, so there is nothing to resume; leave --resume out to begin one"
-        )
+    check_run(run, force=force, resume=resume)
     with ExitStack() as stack:
         if run.is_dir() and is_main_process():
             stack.enter_context(locked(run))
