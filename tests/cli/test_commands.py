@@ -180,7 +180,7 @@ def test_latents_of_other_weights_are_not_decoded(mrvae, digits, tmp_path, defau
 
 def test_curve_prints_the_published_one(mrvae, default_model):
     lines = ok(mrvae("curve", DEFAULT_MODEL)).stdout.splitlines()
-    assert lines[0].split() == ["beta", "rate", "distortion", "loss", "active_units"]
+    assert lines[0].split() == ["beta", "rate", "distortion", "loss", "draws", "active_units"]
     assert len(lines) == 1 + len(default_model.curve.points)
     point = default_model.curve.points[4]
     assert lines[5].split()[:4] == ["0.1", f"{point.rate:.2f}", f"{point.distortion:.2f}", f"{point.loss:.2f}"]
