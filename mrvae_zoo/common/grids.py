@@ -42,9 +42,12 @@ def image_format(path: Path) -> str:
 
     Raises:
         ValueError: there is no suffix, or none of a format that Pillow writes.
+        IsADirectoryError: it is a folder.
     """
     from PIL import Image
 
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file")
     known = Image.registered_extensions().get(path.suffix.lower())
     if known is None or known not in Image.SAVE:
         raise ValueError(f"{path} should end in .png, .jpg, .webp or another format of images that Pillow writes")

@@ -14,8 +14,8 @@ from mrvae_zoo.evaluation.measuring import CHUNK, measure
 from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
 
 PRECISION = 3e-4  # of L, the standard error by the draw of a published figure
-SAFETY = 1.25  # of the variance, which is estimated
-FEWEST, MOST = 2, 1000  # two draws show how much they differ
+SAFETY = 1.5  # of the variance, which is estimated from some examples
+FEWEST, MOST = 2, 200  # two draws show how much they differ; beyond the last the few images matter far more
 TRIED, DECODED = 4, 4096  # draws of each example that is looked at: so many, or more of few examples
 LOOKED_AT = 4  # chunks, spread over the data
 
@@ -42,7 +42,7 @@ def draws_needed(
         seed: of the draws.
 
     Returns:
-        S for each β, from 2 to 1000; at 1000 the precision may not be reached.
+        S for each β, from 2 to 200; at 200 the precision may not be reached.
 
     Raises:
         ValueError: `precision` is not above 0, a β that the model does not take, or data of another shape or empty.

@@ -138,7 +138,7 @@ def _in_registry(source: str) -> Path:
         raise ValueError(
             f"{source!r} is not a name of the registry; for a folder write {LOCAL}path, for the Hub {HUB}org/name"
         )
-    if Path(source).is_dir() and source not in list_models():
+    if source and Path(source).is_dir() and source not in list_models():
         raise ValueError(f"{source!r} is not a name of the registry; for the folder of that name write {LOCAL}{source}")
     return model_folder(source)
 

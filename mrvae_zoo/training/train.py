@@ -241,19 +241,19 @@ def start_from(model: MultiRateVAE, source: Path) -> str:
     """
     checkpoint = load_checkpoint(source)
     theirs, ours = checkpoint.state_dict(), model.state_dict()
-    faults = [
+    meaning = [
         f"model.{name} = {getattr(checkpoint.config, name)!r} there, and {getattr(model.config, name)!r} in the recipe"
         for name in (*MEANING, *(MEANING_OF_GATES if model.gating.gates else ()))
         if getattr(checkpoint.config, name) != getattr(model.config, name)
     ]
-    faults += [
+    shapes = [
         f"{name} has shape {tuple(theirs[name].shape)}, not {tuple(tensor.shape)}"
         for name, tensor in ours.items()
         if name in theirs and theirs[name].shape != tensor.shape
     ]
-    faults += [f"{name} is missing" for name in ours if name not in theirs]
-    faults += [f"{name} is not in the recipe's model" for name in theirs if name not in ours]
-    if faults:
-        raise ValueError(f"--init {source} does not fit the recipe's model: {name_some(faults, '; ')}")
+    missing = [f"{name} is missing" for name in ours if name not in theirs]
+    more = [f"{name} is not in the recipe's model" for name in theirs if name not in ours]
+    if faults := [name_some(part, "; ") for part in (meaning, shapes, missing, more) if part]:
+        raise ValueError(f"--init {source} does not fit the recipe's model: {'; '.join(faults)}")
     model.load_state_dict(theirs)
     return read_config(source).weights.sha256

@@ -1,5 +1,6 @@
 """Cards, and that the one in git is what the command makes."""
 
+import math
 from io import BytesIO
 
 import numpy as np
@@ -99,8 +100,9 @@ def test_the_markdown_shows_its_images_and_tables(card, readme, default_model):
         start = cells.index(f"{point.rate:.2f}")
         assert cells[start - 1] == f"{point.beta:g}"
         assert cells[start + 1 : start + 3] == [f"{point.distortion:.2f}", f"{point.loss:.2f}"]
-        assert cells[start + 4] == str(point.active_units)
-        assert cells[start + 3] == ("0.1651" if point.beta == 1 else "")  # 89.72 nats / (784 log 2)
+        assert cells[start + 3] == str(point.samples)
+        assert cells[start + 4] == (f"{point.loss / (784 * math.log(2)):.4f}" if point.beta == 1 else "")
+        assert cells[start + 5] == str(point.active_units)
     assert "nan" not in cells
     recipe = (model_folder(DEFAULT_MODEL) / "recipe.toml").read_text(encoding="utf-8")
     assert [token.content for token in tokens if token.type == "fence" and token.info == "toml"] == [recipe]

@@ -231,7 +231,7 @@ def test_an_existing_run_is_not_overwritten_unless_forced(recipe, path, bars, un
     run = halfway(recipe, bars, tmp_path / "run")
     done = mrvae("train", path, "--data-root", bars, "-o", run)
     assert done.returncode == 1
-    assert "exists; pass --force" in done.stderr
+    assert "holds a training that is not finished; go on with --resume, or replace it with --force" in done.stderr
     assert mrvae("train", path, "--data-root", bars, "-o", run, "--force", "--resume").returncode == 2
     other = replace(recipe, training=replace(recipe.training, max_steps=3))
     train(other, bars, run, force=True)

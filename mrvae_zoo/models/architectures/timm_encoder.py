@@ -7,6 +7,7 @@ Letters: B batch, C, H, W image, K features of the backbone, Z latents.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import timm
@@ -88,15 +89,17 @@ def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: b
         raise ValueError(f"backbone={name!r} is not a model of timm; {nearest(name, timm.list_models())}")
     channels, *image = input_shape
     options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
-    config = timm.get_pretrained_cfg(name)
+    config = _ask_timm(name, lambda: timm.get_pretrained_cfg(name))
     if config is not None and config.fixed_input_size:
         options["img_size"] = tuple(image)
-    network = _create(name, pretrained=pretrained and not on_meta(), **options)
+    network: nn.Module = _ask_timm(
+        name, lambda: timm.create_model(name, pretrained=pretrained and not on_meta(), **options)
+    )
     unsaved = unsaved_buffers(network)
     if not on_meta() or not unsaved:
         return network, feature_size(network, name, input_shape)
     with torch.random.fork_rng(devices=()), torch.device("cpu"):
-        computed = _create(name, **options)
+        computed: nn.Module = _ask_timm(name, lambda: timm.create_model(name, **options))
         size = feature_size(computed, name, input_shape)
     values = unsaved_buffers(computed)
     for buffer in unsaved:
@@ -105,13 +108,13 @@ def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: b
     return network, size
 
 
-def _create(name: str, **options: Any) -> nn.Module:
+def _ask_timm(name: str, function: Callable[[], Any]) -> Any:
+    """What a function of timm gives for a backbone; a ValueError that names the backbone, whatever it raises."""
     try:
-        network: nn.Module = timm.create_model(name, **options)
+        return function()
     except Exception as error:  # each family of timm has errors of its own, and so has a download
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"backbone={name!r} cannot be made by timm: {reason}") from error
-    return network
 
 
 def unsaved_buffers(network: nn.Module) -> dict[str, Tensor]:
