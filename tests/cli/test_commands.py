@@ -238,7 +238,8 @@ def test_curve_with_the_gap_on_the_sprites(mrvae, tmp_path):
 
 
 def test_curve_on_another_data_set(mrvae, data_root):
-    done = ok(mrvae("curve", DEFAULT_MODEL, "--data-root", data_root, "--data", "binarized_mnist", "--json"))
+    options = ("--data-root", data_root, "--data", "binarized_mnist", "--draws", 1, "--json")
+    done = ok(mrvae("curve", DEFAULT_MODEL, *options))
     curve = mrvae_zoo.RDCurve.from_json(done.stdout)
     assert curve.data["name"] == "binarized_mnist"
     assert curve.points[8].loss <= 97
@@ -250,9 +251,9 @@ def test_verify_passes_for_the_published_curve_and_fails_for_another(mrvae, data
     checksum = sha256((CHECKOUT / "registry" / DEFAULT_MODEL / "model.safetensors").read_bytes()).hexdigest()
     assert f"{DEFAULT_MODEL}: checksum {checksum}, as in config.json" in done.stderr
     worse = mrvae_zoo.load_pretrained(DEFAULT_MODEL)
-    points = list(default_model.curve.points)
-    points[4] = mrvae_zoo.RDPoint(beta=0.1, rate=points[4].rate * 1.02, distortion=points[4].distortion)
-    worse.curve = mrvae_zoo.RDCurve(points=tuple(points), data=default_model.curve.data)
+    first, fifth = default_model.curve.points[0], default_model.curve.points[4]
+    points = (first, mrvae_zoo.RDPoint(beta=0.1, rate=fifth.rate * 1.02, distortion=fifth.distortion))
+    worse.curve = mrvae_zoo.RDCurve(points=points, data=default_model.curve.data)
     mrvae_zoo.save_pretrained(worse, tmp_path / "worse")
     done = mrvae("verify", "local-dir:worse", "--data-root", data_root)
     assert done.returncode == 1

@@ -55,7 +55,8 @@ def test_a_model_of_ones_own_loop_gets_its_curve_its_page_and_is_checked(mrvae, 
     assert curve.to_plain() == printed
     assert len(curve.points) == 13
     assert curve.data == {"name": "mine", "split": "test", "examples": 100}
-    assert all(point.standard_error < 3e-4 * point.loss or point.samples == 200 for point in curve.points)
+    pairs = zip(curve.points, curve.draws, strict=True)
+    assert all(point.standard_error < 3e-4 * point.loss or draws == 200 for point, draws in pairs)
     assert "off by 0.000% at most" in ok(mrvae("verify", name, "--data-root", own_root)).stderr
     ok(mrvae("card", name, "-o", "page", "--data-root", own_root))
     page = (tmp_path / "page" / "README.md").read_text(encoding="utf-8")

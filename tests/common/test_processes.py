@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -67,13 +68,18 @@ def test_two_processes_learn_what_one_does(objective, bars, tmp_path):
 
 
 def test_what_is_measured_is_what_is_saved(bars, tmp_path):
-    """With batch norm each process has statistics of its own part of the data."""
-    model = {"architecture": "mrvae_conv", "input_shape": [1, 8, 8], "latent_dim": 4, "widths": [6, 8], "norm": "batch"}
-    table = {**BARS_RECIPE, "model": model, "data": {"name": "binarized_mnist"}}
+    """With batch norm each process has statistics of its own part of the data; here each measures a part as well."""
+    root = tmp_path / "data" / "BinarizedMNIST"
+    root.mkdir(parents=True)
+    shutil.copy(bars / "BinarizedMNIST" / "train.npz", root)
+    shutil.copy(bars / "BinarizedMNIST" / "train.npz", root / "test.npz")  # 640 images: three chunks
+    model = {"architecture": "mrvae_conv", "input_shape": [1, 8, 8], "latent_dim": 4, "widths": [6, 8]}
+    model |= {"norm": "batch", "gating": "none"}
+    table = {**BARS_RECIPE, "model": model, "data": {"name": "binarized_mnist"}, "objective": {"beta": 1.0}}
     write_recipe(tmp_path, recipe_from_table(table, where="test"))
-    ok(train(tmp_path, bars, tmp_path / "run", processes=2))
+    ok(train(tmp_path, root.parent, tmp_path / "run", processes=2))
     loaded = mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'run'}")
-    for old, new in zip(loaded.curve.points, measure_again(loaded, bars).points, strict=True):
+    for old, new in zip(loaded.curve.points, measure_again(loaded, root.parent).points, strict=True):
         assert deviation(old, new) < 1e-5
 
 
