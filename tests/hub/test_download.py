@@ -21,6 +21,7 @@ def put(repo_id="{REPO}", private=False, leave=(), **changes):
     operations = [CommitOperationAdd(name, content) for name, content in files.items()]
     return api.create_commit(repo_id, operations, commit_message="put").oid
 """
+PULL = ("sample", "-n", "1", "-o", "s.png", "--force")  # a command that needs the weights
 LOAD = f"""
 import json, mrvae_zoo
 model = mrvae_zoo.load_pretrained("hf-hub:{REPO}%s")
@@ -133,7 +134,7 @@ def test_every_command_takes_a_source_of_the_hub(hub, hub_client, put, tmp_path,
     home.mkdir()
     branch = f"hf-hub:{REPO}"
     for arguments in (
-        ["info", branch],
+        [*PULL, branch],
         ["curve", branch],
         ["sample", branch, "-n", 1, "-o", "s.png"],
         ["reconstruct", branch, digits[0], "--beta", 1, "-o", "r.png"],
@@ -198,8 +199,8 @@ put("zoo/wrong", model__safetensors=(FOLDER / "model.safetensors").read_bytes()[
 """,
     )
     for source, options, message in CASES:
-        assert message in failed(hub_client(["info", source], **options)), (source, options)
-    assert hub_client(["info", f"hf-hub:{REPO}"], **READER).returncode == 0
+        assert message in failed(hub_client([*PULL, source], **options)), (source, options)
+    assert hub_client([*PULL, f"hf-hub:{REPO}"], **READER).returncode == 0
     assert not hub.requests("zoo/bert/resolve/.*/model.safetensors")
 
 
@@ -207,7 +208,7 @@ put("zoo/wrong", model__safetensors=(FOLDER / "model.safetensors").read_bytes()[
 def test_no_network_is_told_after_a_few_tries(hub, hub_client, put):
     put()
     hub.kill()
-    done = hub_client(["info", f"hf-hub:{REPO}"])
+    done = hub_client([*PULL, f"hf-hub:{REPO}"])
     assert f"the connection to the Hub at {hub.url} failed" in failed(done)
     assert failed(done).endswith("check the network and run again")
     assert done.stderr.count("trying again in") == 3
@@ -219,18 +220,18 @@ def test_a_file_that_is_damaged_in_the_cache_is_replaced(hub, hub_client, put, t
     source = f"hf-hub:{REPO}@{put()}"
     home = tmp_path / "home"
     home.mkdir()
-    assert hub_client(["info", source], home=home).returncode == 0
+    assert hub_client([*PULL, source], home=home).returncode == 0
     (cached,) = home.rglob(f"snapshots/*/{file}")
     whole = cached.read_bytes()
     for damaged in (b"", whole[:-1], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]):
         cached.write_bytes(damaged)
-        assert hub_client(["info", source], home=home).returncode == 0
+        assert hub_client([*PULL, source], home=home).returncode == 0
         assert cached.read_bytes() == whole
     cached.write_bytes(b"damaged")
     message = f"{file} was damaged and is removed from the cache; run again without HF_HUB_OFFLINE"
-    assert message in failed(hub_client(["info", source], home=home, offline=True))
+    assert message in failed(hub_client([*PULL, source], home=home, offline=True))
     assert not cached.exists()
-    assert hub_client(["info", source], home=home).returncode == 0
+    assert hub_client([*PULL, source], home=home).returncode == 0
 
 
 @pytest.mark.long
@@ -240,10 +241,10 @@ def test_a_file_that_is_not_what_was_announced_is_not_kept(hub, hub_client, put,
     home = tmp_path / "home"
     home.mkdir()
     hub.fault(WEIGHTS, do, after=1000, times=100)
-    assert failed(hub_client(["info", f"hf-hub:{REPO}"], home=home))
+    assert failed(hub_client([*PULL, f"hf-hub:{REPO}"], home=home))
     assert not list(home.rglob("snapshots/*/model.safetensors"))
     hub.clear_faults()
-    assert hub_client(["info", f"hf-hub:{REPO}"], home=home).returncode == 0
+    assert hub_client([*PULL, f"hf-hub:{REPO}"], home=home).returncode == 0
 
 
 @pytest.mark.long
@@ -283,5 +284,5 @@ def test_a_file_that_was_altered_once_is_downloaded_again(hub, hub_client, put):
     for match in (WEIGHTS, "GET .*/resolve/.*/config.json", "GET .*/resolve/.*/rd_curve.json"):
         hub.fault(match, "alter", after=100)
         struck = hub.struck()
-        assert hub_client(["info", f"hf-hub:{REPO}"]).returncode == 0
+        assert hub_client([*PULL, f"hf-hub:{REPO}"]).returncode == 0
         assert hub.struck() == struck + 1

@@ -24,7 +24,7 @@ import mrvae_zoo
 pytestmark = pytest.mark.slow
 
 PUSH = ("push", DEFAULT_MODEL, NAME)
-SHOW = ("info", f"hf-hub:{NAME}")
+SHOW = ("sample", f"hf-hub:{NAME}", "-n", "1", "-o", "s.png", "--force")  # which needs the weights
 MIDDLE = 1_000_000  # of 2.8 MB of weights
 
 

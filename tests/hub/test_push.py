@@ -16,6 +16,7 @@ from mrvae_zoo.hub import package as hub_package
 
 pytestmark = pytest.mark.slow
 
+PULL = ("sample", "-n", "1", "-o", "s.png", "--force")  # a command that needs the weights
 FILES = {"README.md", "config.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
 PAGE_IMAGES = {"rd_curve.png", "reconstructions.png", "samples.png"}
 OURS = FILES | PAGE_IMAGES
@@ -249,13 +250,13 @@ def test_the_registry_is_published_and_pinned(hub, hub_client, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     for offline in (False, True):
-        done = hub_client(run % ["info", DEFAULT_MODEL], cwd=checkout, home=home, offline=offline)
+        done = hub_client(run % [*PULL, DEFAULT_MODEL], cwd=checkout, home=home, offline=offline)
         assert done.returncode == 0, done.stderr
     message = "has no weights here; train it with"
-    assert message in failed(hub_client(run % ["info", "mrvae_mlp.far"], cwd=checkout))
+    assert message in failed(hub_client(run % [*PULL, "mrvae_mlp.far"], cwd=checkout))
 
     (checkout / "registry" / "pins.toml").write_text(pins.replace('sha256 = "', 'sha256 = "00')[:-4] + '"\n')
-    assert "differs from the one in" in failed(hub_client(run % ["info", DEFAULT_MODEL], cwd=checkout))
+    assert "differs from the one in" in failed(hub_client(run % [*PULL, DEFAULT_MODEL], cwd=checkout))
 
 
 def test_what_cannot_be_pushed_is_told(tmp_path, run, monkeypatch):
