@@ -134,7 +134,7 @@ def test_every_command_takes_a_source_of_the_hub(hub, hub_client, put, tmp_path,
     home.mkdir()
     branch = f"hf-hub:{REPO}"
     for arguments in (
-        [*PULL, branch],
+        ["info", branch],
         ["curve", branch],
         ["sample", branch, "-n", 1, "-o", "s.png"],
         ["reconstruct", branch, digits[0], "--beta", 1, "-o", "r.png"],
