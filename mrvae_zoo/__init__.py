@@ -1,9 +1,53 @@
 """A zoo of Multi-Rate VAEs: one model, trained once, for every β in a range.
 
+    model = mrvae_zoo.load_pretrained("mrvae_mlp.mnist")
+    x = model.preprocess(["digit.png"])
+    out = model(x, 0.1)  # at β = 0.1; or one β for each image
+
+Each name is explained by help(), such as help(mrvae_zoo.load_pretrained).
+
+Get a model
+    list_models                names of the models there are
+    load_pretrained            a trained model, by name, folder or Hub repository
+    create_model               an untrained model
+    list_architectures         what create_model can make
+    save_pretrained            write a model into a folder
+    push_to_hub                push a model and its page to the Hugging Face Hub
+Use it
+    MultiRateVAE               a model for every β of a range
+    FixedRateVAE               a plain VAE at one β, as model.at(beta) gives it
+    BaseVAE                    the methods that both have: calls, encode, decode, sample, preprocess
+    VAEOutput, Posterior       what calling and encoding give
+    to_pil, save_images        tensors of images as PIL images, or as one picture
+    encode_tiled, decode_tiled large images through a spatial model, tile by tile
+    export                     one file that runs without mrvae_zoo: ONNX or pt2
+Measure it
+    RDCurve, RDPoint           a rate-distortion curve; beta_for(rate=20.0) finds a β
+    measure_curve              the curve of a model, as it is published
+    rate_distortion            the same at any β
+    compare_curves             two curves, at every β in common
+    draw_curve                 a curve as a PNG
+    importance_weighted_bound  a bound on log p(x)
+    bits_per_dimension         the bound at β = 1, in bits per pixel and channel
+    mutual_information_gap     how well latents stand for the factors of the sprites
+    unusualness                how unlike the training data an image is
+Train one
+    read_recipe, Recipe        a recipe.toml
+    train                      train as it says
+    load_data, ImageData       a split of a data set
+    sample_beta                β for a training loop of one's own
+    gate                       any torch module, gated by β
+    register_architecture      a network of one's own
+    ModelConfig                what a model is
+Errors
+    CheckpointError, HubError, MissingExtraError, UnknownNameError
+
 Importing this imports no torch; each name is imported when it is first used.
 """
 
 import importlib
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mrvae_zoo._version import __version__
@@ -12,11 +56,14 @@ from mrvae_zoo.common import face
 if TYPE_CHECKING:
     from mrvae_zoo.checkpoints.folder import save_pretrained
     from mrvae_zoo.checkpoints.registry import list_models
+    from mrvae_zoo.common.grids import save_images, to_pil
     from mrvae_zoo.data.sets import ImageData, load_data
     from mrvae_zoo.errors import CheckpointError, HubError, MissingExtraError, UnknownNameError
+    from mrvae_zoo.evaluation.bits import bits_per_dimension
     from mrvae_zoo.evaluation.curve import measure_curve
     from mrvae_zoo.evaluation.disentanglement import mutual_information_gap
     from mrvae_zoo.evaluation.log_likelihood import importance_weighted_bound
+    from mrvae_zoo.evaluation.plots import draw_curve
     from mrvae_zoo.evaluation.rate_distortion import rate_distortion
     from mrvae_zoo.evaluation.unusualness import unusualness
     from mrvae_zoo.gating.beta import sample_beta
@@ -28,14 +75,15 @@ if TYPE_CHECKING:
     from mrvae_zoo.models.architecture_table import list_architectures, register_architecture
     from mrvae_zoo.models.base import VAEOutput
     from mrvae_zoo.models.config import ModelConfig
-    from mrvae_zoo.models.curve import RDCurve, RDPoint, bits_per_dimension, compare_curves
+    from mrvae_zoo.models.curve import RDCurve, RDPoint, compare_curves
     from mrvae_zoo.models.factory import create_model
     from mrvae_zoo.models.posterior import Posterior
-    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+    from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, MultiRateVAE
     from mrvae_zoo.training.recipe import Recipe, read_recipe
     from mrvae_zoo.training.train import train
 
 __all__ = [
+    "BaseVAE",
     "CheckpointError",
     "FixedRateVAE",
     "HubError",
@@ -54,6 +102,7 @@ __all__ = [
     "compare_curves",
     "create_model",
     "decode_tiled",
+    "draw_curve",
     "encode_tiled",
     "export",
     "gate",
@@ -69,7 +118,9 @@ __all__ = [
     "read_recipe",
     "register_architecture",
     "sample_beta",
+    "save_images",
     "save_pretrained",
+    "to_pil",
     "train",
     "unusualness",
 ]
@@ -77,6 +128,10 @@ __all__ = [
 _HOME = {
     "checkpoints.registry": ("list_models",),
     "checkpoints.folder": ("save_pretrained",),
+    "common.grids": (
+        "save_images",
+        "to_pil",
+    ),
     "data.sets": (
         "ImageData",
         "load_data",
@@ -87,9 +142,11 @@ _HOME = {
         "MissingExtraError",
         "UnknownNameError",
     ),
+    "evaluation.bits": ("bits_per_dimension",),
     "evaluation.curve": ("measure_curve",),
     "evaluation.disentanglement": ("mutual_information_gap",),
     "evaluation.log_likelihood": ("importance_weighted_bound",),
+    "evaluation.plots": ("draw_curve",),
     "evaluation.rate_distortion": ("rate_distortion",),
     "evaluation.unusualness": ("unusualness",),
     "gating.beta": ("sample_beta",),
@@ -106,7 +163,6 @@ _HOME = {
     "models.curve": (
         "RDCurve",
         "RDPoint",
-        "bits_per_dimension",
         "compare_curves",
     ),
     "models.factory": ("create_model",),
@@ -116,6 +172,7 @@ _HOME = {
         "register_architecture",
     ),
     "models.vae": (
+        "BaseVAE",
         "FixedRateVAE",
         "MultiRateVAE",
     ),
@@ -137,7 +194,18 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    # pydoc would print the whole of every class, and with it all of torch's Module; the overview above is its page.
+    for_help = "pydoc" in sys.modules and any(frame == "pydoc" for frame in _callers())
+    return [] if for_help else sorted(__all__)
+
+
+def _callers() -> Iterator[str]:
+    """The modules of the functions that called `dir` of this one, the next few."""
+    for depth in range(3, 6):
+        try:
+            yield sys._getframe(depth).f_globals.get("__name__", "")
+        except ValueError:
+            return
 
 
 face.lend(__getattr__)

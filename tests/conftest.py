@@ -1,6 +1,7 @@
 """Fixtures that tests share: where the real data is, how the real command is run, the embedded model."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import mrvae_zoo
 from mrvae_zoo import MultiRateVAE
 
 pytest_plugins = ["fake_hub.fixtures"]
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it for what it runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # children of ours should have it, some are interrupted
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,16 @@ BARS_RECIPE = {
     "training": {"epochs": 12, "batch_size": 32, "learning_rate": 5e-3, "seed": 1},
 }
 
+FINISHED = [  # what `mrvae train` leaves
+    "config.json",
+    "curve.png",
+    "metrics.jsonl",
+    "model.safetensors",
+    "rd_curve.json",
+    "recipe.toml",
+    "reconstructions.png",
+]
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -115,6 +125,22 @@ def outputs(model, x, *beta) -> list[torch.Tensor]:
 
 def make_data(model, n: int = 30) -> ImageData:
     return ImageData(name="noise", split="test", images=(make_images(model, n) * 255).byte())
+
+
+# Commands
+
+
+def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """A command that has to succeed."""
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def failed(done: subprocess.CompletedProcess[str], message: str) -> None:
+    """A command that has to fail, and to say why in its last line; lines before it may tell of the images."""
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr.splitlines()[-1]
 
 
 # Pages

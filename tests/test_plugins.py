@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import CHECKOUT, DEFAULT_MODEL, PLUGIN, Run, make_gating
+from helpers import CHECKOUT, DEFAULT_MODEL, FINISHED, PLUGIN, Run, make_gating, ok
 
 import mrvae_zoo
 from mrvae_zoo.common import entry_points as plugins
@@ -90,11 +90,6 @@ def architectures() -> Table[Architecture]:
     return Table("architecture", [Architecture(name=name, build="m:f") for name in ZOO], plugins=Architecture)
 
 
-def ok(done):
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 # The example
 
 
@@ -109,9 +104,9 @@ def test_what_the_example_brings_is_known_without_importing_it(installed, python
     *table, names = ok(python(installed, "-c", code)).stdout.splitlines()
     known, models, imported = json.loads(names)
     assert [line.split() for line in table] == [
-        ["name", "weights"],
-        ["mrvae_lstm.bars", "no"],
-        ["mrvae_lstm.mnist", "no"],
+        ["name", "data", "weights", "rates", "L", "at", "β=1"],
+        ["mrvae_lstm.bars", "bars", "no"],
+        ["mrvae_lstm.mnist", "mnist", "no"],
     ]
     assert known == sorted([*mrvae_zoo.list_architectures(), PLUGIN])
     assert models == sorted([*mrvae_zoo.list_models(), "mrvae_lstm.bars", "mrvae_lstm.mnist"])
@@ -131,8 +126,7 @@ def test_the_example_trains_through_the_command_line(installed, python, tmp_path
     small = [part for one in sets for part in ("--set", one)]
     train = ["-m", "mrvae_zoo", "train", "mrvae_lstm.bars", "--data-root", ".", *small]
     ok(python(installed, *train, "-o", "first", "--set", "training.max_steps=5"))
-    names = ["config.json", "metrics.jsonl", "model.safetensors", "rd_curve.json", "recipe.toml"]
-    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == FINISHED
     ok(python(installed, *train, "-o", "second", "--init", "local-dir:first", "--set", "training.max_steps=60"))
     first, second = (mrvae_zoo.RDCurve.read(tmp_path / run / "rd_curve.json") for run in ("first", "second"))
     assert first.data == {"name": "bars", "split": "test", "examples": 512}

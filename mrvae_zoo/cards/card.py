@@ -29,6 +29,7 @@ def make_card(
     repo_id: str | None = None,
     data_root: Path | None = None,
     compare: Path | None = None,
+    device: str = "cpu",
 ) -> Card:
     """The card of a model. The same folder gives the same card, but for how matplotlib and Pillow draw letters.
 
@@ -41,6 +42,8 @@ def make_card(
         compare: a file of dedicated β-VAEs (see `mrvae_zoo.cards.subject.read_comparison`); else that of a checkout's
             benchmarks/results/compare_NAME_*.json which compares the model's own recipe, where there is one.
 
+        device: where to run the model.
+
     Raises:
         CheckpointError: the folder holds no whole checkpoint.
         FileNotFoundError: the data set is not there.
@@ -49,6 +52,6 @@ def make_card(
         MissingExtraError: matplotlib is not installed.
     """
     check_matplotlib()
-    subject = read_subject(folder, name=name, repo_id=repo_id, compare=compare)
+    subject = read_subject(folder, name=name, repo_id=repo_id, compare=compare, device=device)
     drawn = page_images(subject, data_root)
     return Card(files={README: (metadata(subject) + "\n" + text(subject, drawn)).encode()} | drawn)

@@ -3,7 +3,6 @@
 Letters: N images, C, H, W image.
 """
 
-from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -11,16 +10,17 @@ from torch import Tensor
 
 from mrvae_zoo.cards.subject import Subject
 from mrvae_zoo.checkpoints.registry import root
-from mrvae_zoo.common.grids import grid
+from mrvae_zoo.common.grids import grid, to_png
 from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.common.layout import CURVE_PLOT, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.data.sets import BINARIZE_SEED
 from mrvae_zoo.evaluation.plots import draw_curve
 from mrvae_zoo.evaluation.published import measured_split
 from mrvae_zoo.gating.beta import log_spaced
+from mrvae_zoo.inference.reconstruction import ROWS, reconstruct
 from mrvae_zoo.models.vae import FixedRateVAE
 
-COLUMNS, ROWS = 10, 7
+COLUMNS = 10
 SEED = 0
 DRAWABLE = (1, 3)  # channels
 
@@ -36,7 +36,8 @@ def page_images(subject: Subject, data_root: Path | None) -> dict[str, bytes]:
     if subject.config.input_shape[0] not in DRAWABLE:
         return drawn
     x = sample_inputs(subject, data_root)
-    return drawn | {RECONSTRUCTIONS: _reconstructions(subject, x), SAMPLES: _samples(subject, x)}
+    reconstructions = reconstruct(subject.model, subject.config.to_data_range(x).to(subject.model.device))
+    return drawn | {RECONSTRUCTIONS: to_png(reconstructions.picture), SAMPLES: _samples(subject, x)}
 
 
 def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
@@ -64,17 +65,6 @@ def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
 
 
 @torch.no_grad()
-def _reconstructions(subject: Subject, x: Tensor) -> bytes:
-    """A row for each β, from the mean of the posterior, labelled with the mean rate of these images."""
-    rows, labels = [x], [("input", "")]
-    for beta in _betas(subject):
-        out = subject.model.at(beta)(subject.config.to_data_range(x), sample=False)
-        rows.append(subject.config.to_unit_range(out.reconstruction))
-        labels.append((f"beta {beta:g}", f"{out.rate.mean().item():.1f} nats"))  # Pillow's own font has no β
-    return _png(rows, labels)
-
-
-@torch.no_grad()
 def _samples(subject: Subject, x: Tensor) -> bytes:
     """A row for each β, all from the same draws of z."""
     size = (x.shape[2], x.shape[3]) if subject.config.spatial else None
@@ -85,16 +75,10 @@ def _samples(subject: Subject, x: Tensor) -> bytes:
         )
         for beta in betas
     ]
-    return _png(rows, [(f"beta {beta:g}", "") for beta in betas])
+    return to_png(grid(rows, [(f"beta {beta:g}", "") for beta in betas]))
 
 
 def _betas(subject: Subject) -> list[float]:
     if isinstance(subject.model, FixedRateVAE):
         return [subject.model.beta]
     return log_spaced(subject.config.beta_range, ROWS)
-
-
-def _png(rows: list[Tensor], labels: list[tuple[str, str]]) -> bytes:
-    file = BytesIO()
-    grid(rows, labels).save(file, format="PNG")
-    return file.getvalue()

@@ -10,6 +10,7 @@ from typing import Any
 from mrvae_zoo.checkpoints.folder import CheckpointConfig, load_checkpoint, read_config
 from mrvae_zoo.checkpoints.registry import list_models, model_folder, root
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL
+from mrvae_zoo.common.devices import find_device
 from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping
 from mrvae_zoo.comparison.record import Dedicated, check_lengths, read_object, record_from_plain
@@ -17,7 +18,7 @@ from mrvae_zoo.data.data_set import DataFacts
 from mrvae_zoo.data.sets import data_facts
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve, RDPoint
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import BaseVAE
 from mrvae_zoo.training.recipe import Recipe, read_recipe, to_toml
 
 
@@ -64,7 +65,7 @@ class Subject:
 
     name: str
     source: str
-    model: MultiRateVAE | FixedRateVAE
+    model: BaseVAE
     curve: RDCurve
     record: CheckpointConfig
     weights_bytes: int
@@ -85,9 +86,9 @@ class Subject:
         return self.record.model
 
 
-def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path | None) -> Subject:
+def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path | None, device: str = "cpu") -> Subject:
     """The subject of a card: see `mrvae_zoo.cards.card.make_card`."""
-    model = load_checkpoint(folder)
+    model = load_checkpoint(folder, device=find_device(device))
     if model.curve is None:
         raise ValueError(f"{folder / CURVE} is missing; a card shows the measured curve of a model")
     if "name" not in model.curve.data:

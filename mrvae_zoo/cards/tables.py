@@ -5,7 +5,7 @@ import math
 
 from mrvae_zoo.cards.subject import Comparison, Subject
 from mrvae_zoo.common.markdown import table
-from mrvae_zoo.models.curve import RDPoint, bits_per_dimension
+from mrvae_zoo.models.curve import RDPoint, bits_of_point
 
 COLUMNS = {  # of an RDPoint: the head of the column, and the form of the figure
     "psnr": ("PSNR (dB)", ".2f"),
@@ -82,7 +82,7 @@ def _is_one(point: RDPoint) -> bool:
 
 
 def _bits(subject: Subject, point: RDPoint) -> str:
-    return f"{bits_per_dimension(point, subject.config):.4f}" if _is_one(point) else ""
+    return f"{bits_of_point(point, subject.config):.4f}" if _is_one(point) else ""
 
 
 def comparison_table(comparison: Comparison) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo._version import __version__
+from mrvae_zoo.checkpoints.registry import data_name
 from mrvae_zoo.common.files import finish_replacing, replace_files, write_atomically
 from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping, to_plain
@@ -23,7 +24,7 @@ from mrvae_zoo.errors import CheckpointError
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.models.factory import build_model, complete
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 FORMAT_VERSION = 1
 MAX_CONFIG_BYTES = 1 << 20
@@ -80,7 +81,7 @@ def torch_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
 
 
 def save_pretrained(
-    model: MultiRateVAE | FixedRateVAE, folder: str | os.PathLike[str], *, dtype: torch.dtype | DTypeName | None = None
+    model: BaseVAE, folder: str | os.PathLike[str], *, dtype: torch.dtype | DTypeName | None = None
 ) -> None:
     """Write config.json, model.safetensors and, where the model has them, rd_curve.json and recipe.toml into `folder`.
 
@@ -156,11 +157,19 @@ def read_config(folder: Path) -> CheckpointConfig:
 
 
 class Description(NamedTuple):
-    """What a folder says of a model without its weights; `parameters` is how many numbers they would be."""
+    """What a folder says of a model without its weights.
+
+    Attributes:
+        config: what the model is.
+        curve: where it has one.
+        parameters: how many numbers its weights are.
+        data: the name of the set that it was trained on, where the recipe or else the curve says it.
+    """
 
     config: ModelConfig
     curve: RDCurve | None
     parameters: int
+    data: str | None
 
 
 def read_description(folder: Path, config: ModelConfig | None = None) -> Description:
@@ -180,7 +189,9 @@ def read_description(folder: Path, config: ModelConfig | None = None) -> Descrip
     else:
         with torch.device("meta"):
             model = build_model(config)
-    return Description(config, _read_curve(folder), sum(parameter.numel() for parameter in model.parameters()))
+    curve = _read_curve(folder)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Description(config, curve, parameters, data_name(folder, curve))
 
 
 def _read_curve(folder: Path) -> RDCurve | None:
@@ -210,9 +221,7 @@ def _read_json(path: Path) -> Any:
         raise CheckpointError(f"{path} is not JSON") from None
 
 
-def load_checkpoint(
-    folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
-) -> MultiRateVAE | FixedRateVAE:
+def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> BaseVAE:
     """The model in a folder, in eval mode.
 
     Args:
@@ -245,7 +254,7 @@ def load_checkpoint(
     return model.to(device, dtype).eval()
 
 
-def skeleton(folder: Path, config: CheckpointConfig) -> MultiRateVAE | FixedRateVAE:
+def skeleton(folder: Path, config: CheckpointConfig) -> BaseVAE:
     """The model that the config asks for, without memory for its weights."""
     try:
         with torch.device("meta"):

@@ -3,12 +3,14 @@
 A plug-in may bring a folder of such folders (see `mrvae_zoo.common.entry_points`).
 """
 
+import tomllib
 from pathlib import Path
 
 from mrvae_zoo.common.entry_points import contributions, warn_once
 from mrvae_zoo.common.layout import CONFIG, RECIPE, REGISTRY, WEIGHTS
 from mrvae_zoo.common.table import matching
 from mrvae_zoo.errors import UnknownNameError, nearest
+from mrvae_zoo.models.curve import RDCurve
 
 Source = tuple[str, Path]  # the package that brings a model, and the folder of the model in it
 
@@ -64,6 +66,15 @@ def is_checkout() -> bool:
 def has_weights(folder: Path) -> bool:
     """Whether a folder of the registry holds a trained model."""
     return (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
+
+
+def data_name(folder: Path, curve: RDCurve | None) -> str | None:
+    """The set that a model was trained on, by the recipe in its folder, or else the one of its curve."""
+    try:
+        name = tomllib.loads((folder / RECIPE).read_text(encoding="utf-8"))["data"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        name = None if curve is None else curve.data.get("name")
+    return name if isinstance(name, str) else None
 
 
 def _entries() -> dict[str, list[Source]]:

@@ -17,7 +17,6 @@ from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.compare import compare
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
-from mrvae_zoo.cli.diff import diff
 from mrvae_zoo.cli.encode import encode
 from mrvae_zoo.cli.export import export
 from mrvae_zoo.cli.info import info
@@ -28,15 +27,18 @@ from mrvae_zoo.cli.push import push
 from mrvae_zoo.cli.reconstruct import reconstruct
 from mrvae_zoo.cli.sample import sample
 from mrvae_zoo.cli.train import train
+from mrvae_zoo.cli.usage import GroupedCommands, usage_message
 from mrvae_zoo.cli.verify import verify
 from mrvae_zoo.errors import MissingExtraError, one_line
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     name="mrvae",
+    cls=GroupedCommands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # whose panels cut what does not fit them
     context_settings=HELP,
 )
 
@@ -51,22 +53,50 @@ def print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Multi-Rate VAEs: one model, every β."""
+    """Multi-Rate VAEs: one model, every β.
+
+    `mrvae COMMAND --help` explains a command and shows an example.
+    """
 
 
-COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Use": (list_command, info, reconstruct, sample, encode, decode, export),
-    "Measure": (curve, verify, diff, compare),
-    "Train": (init_recipe, train),
-    "Share": (card, push, publish),
+COMMANDS: dict[str, dict[Callable[..., None], str]] = {  # by group: each command, and an example of it
+    "Use a model": {
+        list_command: "mrvae list '*mnist*'",
+        info: "mrvae info mrvae_mlp.mnist",
+        reconstruct: "mrvae reconstruct mrvae_mlp.mnist examples/digits --beta 0.1 --beta 1 -o grid.png",
+        sample: "mrvae sample mrvae_mlp.mnist --beta 1 -n 64 -o new.png",
+        encode: "mrvae encode mrvae_mlp.mnist examples/digits --rate 20 -o latents.safetensors",
+        decode: "mrvae decode latents.safetensors -o decoded",
+        export: "mrvae export mrvae_mlp.mnist --format onnx -o model.onnx",
+    },
+    "Measure": {
+        curve: "mrvae curve mrvae_mlp.mnist -o plot.png",
+        verify: "mrvae verify mrvae_mlp.mnist --data-root data",
+        compare: "mrvae compare mrvae_mlp.mnist --data-root data --budget 1 --budget 3",
+    },
+    "Train": {
+        init_recipe: "mrvae init-recipe examples/digits -o digits.toml",
+        train: "mrvae train mrvae_mlp.mnist --data-root data -o run --set training.epochs=2",
+    },
+    "Share": {
+        card: "mrvae card mrvae_mlp.mnist -o card",
+        push: "mrvae push run org/digits --data-root data --tag v1",
+        publish: "mrvae publish --author org",
+    },
 }
+NAMES: list[str] = []
 for group, commands in COMMANDS.items():
-    for command in commands:
-        name = "list" if command is list_command else None
-        app.command(name, rich_help_panel=group, context_settings=HELP)(command)
+    for command, example in commands.items():
+        NAMES.append(example.split()[1])
+        app.command(
+            NAMES[-1],
+            rich_help_panel=group,
+            context_settings=HELP,
+            epilog=f"Example:\n\n\b\n  {example}",  # \b: not to be wrapped
+        )(command)
 
 # Typer raises errors of its own copy of click; their common class is not exported under a name of its own.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -86,11 +116,11 @@ def run(arguments: Sequence[str]) -> int:
         status = app(list(arguments), prog_name="mrvae", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
-        message = error.format_message()  # type: ignore[attr-defined]
-        context = getattr(error, "ctx", None)
-        which = "mrvae" if context is None else context.command_path
-        stop = "" if message.endswith((".", "?", "!")) else "."
-        return _fail(f"{message}{stop} See: {which} --help", 2) if message else 2  # without one, help was shown
+        message = usage_message(error, arguments, NAMES)
+        if message.startswith("Usage:"):  # no command was given
+            typer.echo(message, err=True)
+            return 2
+        return _fail(message, 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except (BrokenPipeError, SystemExit):  # Typer makes the second of the first

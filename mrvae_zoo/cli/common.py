@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,22 +13,64 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
     from mrvae_zoo.models.curve import RDCurve
+    from mrvae_zoo.training.run_folder import Progress
 
 
 BATCH = 32  # images that a command holds at once
+NARROW = 80  # columns of a terminal, below which there is no room for a bar beside the figures
+BAR = 20  # columns
+
+
+class DeviceOption(StrEnum):
+    """What --device takes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH or hf-hub:ORG/NAME\\[@REVISION].")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The model: a name from `mrvae list`, the folder of a model, or hf-hub:ORG/NAME[@REVISION].",
+    ),
 ]
-Images = Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images in any format that Pillow reads.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
+Trainable = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="What to train: a recipe file (.toml), a name from `mrvae list`, or any other model."
+    ),
+]
+Images = Annotated[
+    list[Path],
+    typer.Argument(metavar="IMAGES...", help="Image files in any format that Pillow reads, or folders of them."),
+]
 ImageOutput = Annotated[
-    Path, typer.Option("--output", "-o", help="The image to write, in the format of its suffix: .png, .jpg, .webp.")
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="The picture to write; its suffix is the format: .png, .jpg, .webp."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as training.epochs=3. May be repeated."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of what is drawn.", min=0, max=2**31 - 1)]
-DataRoot = Annotated[Path, typer.Option("--data-root", help="The folder that holds the data sets.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="The seed of everything that is drawn.", min=0, max=2**31 - 1)
+]
+DataRoot = Annotated[
+    Path, typer.Option("--data-root", metavar="DIR", help="The folder that holds the data sets, a folder each.")
+]
+Device = Annotated[
+    DeviceOption,
+    typer.Option("--device", help="Where to compute. auto is the GPU, if there is one."),
+]
 
 
 def batches(count: int) -> list[int]:
@@ -40,38 +83,21 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1))
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout, the first column to the left, the others to the right."""
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """A table on stdout, the first columns to the left, the others to the right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     for row in (header, *rows):
         cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+            cell.ljust(width) if number < left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         typer.echo("  ".join(cells).rstrip())
 
 
 def print_curve(curve: "RDCurve") -> None:
     """A curve as a table on stdout, with a column for each further figure that one of its points has."""
-    columns = {
-        "beta": [f"{p.beta:g}" for p in curve.points],
-        "rate": [f"{p.rate:.2f}" for p in curve.points],
-        "distortion": [f"{p.distortion:.2f}" for p in curve.points],
-        "loss": [f"{p.loss:.2f}" for p in curve.points],
-    }
-    styles = {
-        "samples": "d",
-        "active_units": "d",
-        "psnr": ".2f",
-        "total_correlation": ".2f",
-        "mutual_information_gap": ".3f",
-    }
-    for name, style in styles.items():
-        figures = [getattr(p, name) for p in curve.points]
-        if any(figure is not None for figure in figures):
-            name = {"samples": "draws"}.get(name, name)
-            columns[name] = ["" if figure is None else format(figure, style) for figure in figures]
+    columns = curve.columns()
     print_table(list(columns), list(zip(*columns.values(), strict=True)))
 
 
@@ -84,13 +110,15 @@ def say(message: str) -> None:
 def progress_bar(*columns: "ProgressColumn | str", keep: bool) -> Iterator[Callable[..., None]]:
     """A progress bar on stderr that appears with the first update; yields the function that updates it.
 
-    With `keep` its last state stays, also where stderr is a file; without, it leaves no trace.
+    With `keep` its last state stays, also where stderr is a file; without, it leaves no trace. A narrow terminal gets
+    the figures without the bar.
     """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress
 
     console = Console(stderr=True)
-    bar = Progress(*columns, console=console, transient=not keep, disable=not (keep or console.is_terminal))
+    shown = columns if console.width < NARROW else (*columns[:1], BarColumn(BAR), *columns[1:])
+    bar = Progress(*shown, console=console, transient=not keep, disable=not (keep or console.is_terminal))
     task: list[TaskID] = []
 
     def update(**fields: Any) -> None:
@@ -107,7 +135,40 @@ def progress_bar(*columns: "ProgressColumn | str", keep: bool) -> Iterator[Calla
 
 
 @contextmanager
+def training_bar(*, keep: bool = False) -> "Iterator[Callable[[Progress], None]]":
+    """A progress bar for a training; yields what takes each line of its metrics.
+
+    L is that on the validation split, where the recipe looks at it, and else on some training images.
+    """
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+
+    figures = ("{task.fields[losses]}", "{task.fields[speed]:.3g}/s")
+    columns = (MofNCompleteColumn(), *figures, TimeRemainingColumn(compact=True))
+    shown, began = "", (0, 0.0)
+    with progress_bar(*columns, keep=keep) as update:
+
+        def report(at: "Progress") -> None:
+            nonlocal shown, began
+            looked = at.validation or at.losses
+            if looked is not None:
+                if not shown:
+                    on = "the validation split" if at.validation else "some training images"
+                    say(f"L in nats per image on {on}, at β = {', '.join(looked)}:")
+                shown = "L " + " ".join(f"{loss:.4g}" for loss in looked.values())
+            if not began[1]:
+                began = (at.step, at.seconds)
+            steps, seconds = at.step - began[0], at.seconds - began[1]
+            speed = steps / seconds if steps and seconds else at.step / max(at.seconds, 0.01)
+            update(completed=at.step, total=at.steps, losses=shown, speed=speed)
+
+        yield report
+
+
+@contextmanager
 def measuring() -> Iterator[Callable[[float], None]]:
     """A progress bar for a measurement; yields a function that takes the share done."""
-    with progress_bar("measuring", "{task.percentage:>3.0f}%", keep=False) as update:
+    from rich.progress import TimeRemainingColumn
+
+    columns = ("measuring the curve", "{task.percentage:>3.0f}%", TimeRemainingColumn(compact=True))
+    with progress_bar(*columns, keep=False) as update:
         yield lambda share: update(completed=share, total=1.0)

@@ -1,7 +1,6 @@
 """mrvae compare."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,19 +9,22 @@ import typer
 
 from mrvae_zoo.cli.common import (
     DataRoot,
+    Device,
+    DeviceOption,
     Force,
     Json,
+    Overrides,
+    Trainable,
     measuring,
     print_json,
     print_table,
-    progress_bar,
     say,
+    training_bar,
 )
 from mrvae_zoo.common.environment import process_count
 
 if TYPE_CHECKING:
     from mrvae_zoo.comparison.record import AtBudget, ComparisonRecord
-    from mrvae_zoo.training.run_folder import Progress
 
 
 class RegimeOption(StrEnum):
@@ -33,39 +35,60 @@ class RegimeOption(StrEnum):
 
 
 def compare(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
-    ],
+    name: Trainable,
     data_root: DataRoot,
-    betas: Annotated[int, typer.Option("--betas", help="How many, log-spaced over the range.", min=2)] = 10,
+    betas: Annotated[
+        int, typer.Option("--betas", metavar="N", help="The number of β, log-spaced over the range.", min=2)
+    ] = 10,
     budget: Annotated[
         list[float] | None,
-        typer.Option("--budget", help="Of the model, in dedicated runs of equal FLOPs; may be repeated; else 1."),
+        typer.Option(
+            "--budget",
+            metavar="X",
+            help="The compute of the Multi-Rate VAE, as a multiple of one β-VAE run. May be repeated. Default: 1.",
+        ),
     ] = None,
     regime: Annotated[
-        RegimeOption, typer.Option("--regime", help="converged also trains some dedicated runs for twice the epochs.")
+        RegimeOption,
+        typer.Option(
+            "--regime", help="The regime: converged also checks that twice the epochs gain the β-VAEs less than 0.5%."
+        ),
     ] = RegimeOption.short,
     arm: Annotated[
         list[str] | None,
-        typer.Option("--arm", metavar="GATING", help="Also compare with this gating, such as paper; may be repeated."),
+        typer.Option("--arm", metavar="GATING", help="Also train this gating, such as paper. May be repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", help="How many, from the recipe's on.", min=1)] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", help="The number of seeds, from the seed of the recipe on.", min=1)
+    ] = 1,
     learning_rate: Annotated[
         list[float] | None,
-        typer.Option("--learning-rate", help="Of the grid, repeated; else 1/2, 1 and 2 times the recipe's."),
+        typer.Option(
+            "--learning-rate",
+            metavar="RATE",
+            help="A learning rate to try. May be repeated. Default: 1/2, 1 and 2 times that of the recipe.",
+        ),
     ] = None,
-    draws: Annotated[int, typer.Option("--draws", help="Of z for a test image and beta.", min=1)] = 32,
-    runs: Annotated[Path | None, typer.Option("--runs", help="Where it is trained; else runs/NAME.")] = None,
+    draws: Annotated[int, typer.Option("--draws", metavar="N", help="Draws of z per test image and β.", min=1)] = 32,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", metavar="DIR", help="The folder to train in. Default: runs/NAME.")
+    ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder for the JSON and the plot. Default: the current one.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="The folder for the JSON file and the plot. Default: the current one."
+        ),
     ] = Path(),
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as training.epochs=2.")
-    ] = None,
+    overrides: Overrides = None,
+    device: Device = DeviceOption.auto,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Compare a model with β-VAEs that are each trained for one β. The same command goes on where it was killed."""
+    """Train a Multi-Rate VAE and one β-VAE for each of several β, and say how far apart they are at equal compute.
+
+    This takes many trainings. After an interruption the same command continues where it stopped.
+    """
+    from mrvae_zoo.common.devices import find_device
     from mrvae_zoo.common.files import check_output, write_atomically
     from mrvae_zoo.comparison.compare import compare as run_comparison
     from mrvae_zoo.comparison.plan import Plan, with_validation
@@ -83,6 +106,7 @@ def compare(
     for path in (file, file.with_suffix(".png")):
         check_output(path, force=force)
     check_matplotlib()
+    find_device(device.value)
     recipe = read_recipe(Path(name) if name.endswith(".toml") else locate_recipe(name), overrides or ())
     recipe = with_validation(recipe, data_root)
     train_data = load_data(recipe.data, "train", data_root, recipe.model.input_shape)
@@ -107,7 +131,8 @@ def compare(
         data=recipe.data,
         shape=recipe.model.input_shape,
         total=plan.total,
-        bar=_training_bar,
+        device=device.value,
+        bar=training_bar,
         measuring_bar=measuring,
     )
     try:
@@ -134,20 +159,6 @@ def _short_name(name: str) -> str:
     if path.name == RECIPE:
         path = path.resolve().parent
     return path.name.removesuffix(".toml") or "model"
-
-
-@contextmanager
-def _training_bar() -> Iterator[Callable[["Progress"], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
-
-    fields = "rate {task.fields[rate]:.1f}  distortion {task.fields[distortion]:.1f} nats"
-    columns = ("training", BarColumn(), MofNCompleteColumn(), fields, TimeRemainingColumn())
-    with progress_bar(*columns, keep=False) as update:
-
-        def report(at: "Progress") -> None:
-            update(completed=at.step, total=at.steps, rate=at.rate, distortion=at.distortion)
-
-        yield report
 
 
 def _print_record(record: "ComparisonRecord") -> None:

@@ -2,11 +2,25 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Json, Name, measuring, print_curve, print_json, say
+from mrvae_zoo.cli.common import (
+    Device,
+    DeviceOption,
+    Force,
+    Json,
+    Name,
+    measuring,
+    print_curve,
+    print_json,
+    print_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from mrvae_zoo.models.curve import Difference, RDCurve
 
 
 class BinarizeOption(StrEnum):
@@ -18,37 +32,62 @@ class BinarizeOption(StrEnum):
 
 def curve(
     name: Name,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="NAME", help="Compare with the published curve of another model, at every β in common."
+        ),
+    ] = None,
     data_root: Annotated[
-        Path | None, typer.Option("--data-root", help="Measure it again on the data sets in this folder.")
+        Path | None,
+        typer.Option("--data-root", metavar="DIR", help="Measure the curve again on the data sets in this folder."),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", help="The data set to measure on. Default: that of the published curve."),
+        typer.Option(
+            "--data", metavar="SET", help="The data set to measure on. Default: the one of the published curve."
+        ),
     ] = None,
     binarize: Annotated[
-        BinarizeOption | None, typer.Option("--binarize", help="With --data: static draws each pixel once.")
+        BinarizeOption | None,
+        typer.Option("--binarize", help="How to binarize --data. static draws every pixel once, as 0 or 1."),
     ] = None,
     draws: Annotated[
         int | None,
-        typer.Option("--draws", help="Draws of z per image. Default: until they change L by less than 0.03%.", min=1),
+        typer.Option(
+            "--draws",
+            metavar="N",
+            help="Draws of z per image. Default: enough to know L to 0.03%.",
+            min=1,
+        ),
     ] = None,
-    mig: Annotated[bool, typer.Option("--mig", help="Also measure the mutual information gap on the sprites.")] = False,
+    mig: Annotated[
+        bool, typer.Option("--mig", help="Also measure the mutual information gap, on the sprites data set.")
+    ] = False,
     save: Annotated[bool, typer.Option("--save", help="Keep the measured curve beside the weights.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also draw it, in the format of the suffix: .png, .pdf, .svg.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Also draw the curve; the suffix is the format: .png, .pdf, .svg."
+        ),
     ] = None,
+    device: Device = DeviceOption.auto,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Print the rate-distortion curve of a model: the published one, or measured again with --data-root."""
+    """Print the rate-distortion curve of a model: the published one, or with --data-root one that is measured now.
+
+    With --against another model it prints both curves and the change in L from the other model to this one.
+    """
     from mrvae_zoo.checkpoints.folder import save_curve
     from mrvae_zoo.common.files import check_output
     from mrvae_zoo.common.layout import CURVE
     from mrvae_zoo.evaluation.curve import measure_curve
-    from mrvae_zoo.evaluation.disentanglement import with_gaps
+    from mrvae_zoo.evaluation.disentanglement import check_takes_sprites, with_gaps
     from mrvae_zoo.evaluation.plots import plot_curve, plot_format
     from mrvae_zoo.evaluation.published import measured_split
     from mrvae_zoo.hub.load import describe_model, load_pretrained, own_folder
+    from mrvae_zoo.models.curve import compare_curves
 
     for option, given in (("--data", data), ("--draws", draws), ("--save", save or None)):
         if given is not None and data_root is None:
@@ -59,10 +98,13 @@ def curve(
         check_output(output, force=force)
         plot_format(output)
     folder = own_folder(name) if save else None
+    other = None if against is None else _published(against)
     published = describe_model(name).curve
     curve = published
     if data_root is not None or mig:
-        model = load_pretrained(name)
+        model = load_pretrained(name, device=device.value)
+    if mig:
+        check_takes_sprites(model)
     if data_root is not None:
         split = measured_split(model, data_root, data_name=data, binarize=None if binarize is None else binarize.value)
         with measuring() as progress:
@@ -76,7 +118,7 @@ def curve(
                 progress=progress,
             )
     if curve is None:
-        raise ValueError(f"{name} has no published curve; measure one with --data-root DIR --data NAME")
+        raise ValueError(f"{name} has no published curve; measure one with --data-root DIR --data SET")
     if mig:
         with measuring() as progress:
             curve = with_gaps(model, curve, progress=progress)
@@ -84,9 +126,71 @@ def curve(
         save_curve(folder, curve)
         say(f"wrote {folder / CURVE}")
     if output is not None:
-        plot_curve(curve, output, title=name)
+        plot_curve(curve, output, title=name, other=other, other_title=against or "")
         say(f"wrote {output}")
-    if json:
+    if other is not None and against is not None:
+        differences = compare_curves(other, curve)
+        _print_differences(differences, {name: curve, against: other}, json=json)
+    elif json:
         print_json(curve.to_plain())
     else:
         print_curve(curve)
+
+
+def _published(name: str) -> "RDCurve":
+    from mrvae_zoo.hub.load import describe_model
+
+    curve = describe_model(name).curve
+    if curve is None:
+        raise ValueError(f"{name} has no published curve to compare with")
+    return curve
+
+
+def _print_differences(differences: "list[Difference]", curves: "dict[str, RDCurve]", *, json: bool) -> None:
+    """The curves of two models side by side, the first by name the one that is looked at."""
+    (name, own), (against, other) = curves.items()
+    if json:
+        print_json(
+            {
+                "name": name,
+                "against": against,
+                "data": own.data,
+                "against_data": other.data,
+                "same_data": own.data == other.data,
+                "points": [_plain(one) for one in differences],
+            }
+        )
+    else:
+        rows = []
+        for one in differences:
+            # A star for what was not measured at this β; b is the model that is looked at.
+            pairs = ((one.b, "*" if "b" in one.interpolated else ""), (one.a, "*" if "a" in one.interpolated else ""))
+            figures = [
+                f"{getattr(point, figure):.2f}{star}"
+                for figure in ("rate", "distortion", "loss")
+                for point, star in pairs
+            ]
+            change = "" if one.loss_change is None else f"{one.loss_change:+.2%}"
+            rows.append((f"{one.a.beta:g}", *figures, change))
+        print_table(("beta", "rate", "other", "distortion", "other", "loss", "other", "change"), rows)
+        if any(one.interpolated for one in differences):
+            say("* interpolated: not measured at this β")
+    if own.data != other.data:
+        say(f"measured on different data: {name} on {_words(own.data)}; {against} on {_words(other.data)}")
+
+
+def _plain(one: "Difference") -> dict[str, object]:
+    def figures(side: str) -> dict[str, object]:
+        point = one.a if side == "a" else one.b
+        return {
+            "rate": point.rate,
+            "distortion": point.distortion,
+            "loss": point.loss,
+            "interpolated": side in one.interpolated,
+        }
+
+    return {"beta": one.a.beta, "model": figures("b"), "against": figures("a"), "loss_change": one.loss_change}
+
+
+def _words(data: dict[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in data.items()) or "data that its curve does not name"

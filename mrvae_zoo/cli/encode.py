@@ -1,27 +1,35 @@
 """mrvae encode."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Name, Output, say
+from mrvae_zoo.cli.common import Device, DeviceOption, Force, Images, Json, Name, print_json, say
 from mrvae_zoo.common.environment import is_main_process, process_count
+
+if TYPE_CHECKING:
+    from mrvae_zoo.models.vae import BaseVAE
 
 
 def encode(
     name: Name,
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES...", help="Images in any format that Pillow reads, or folders.")
+    images: Images,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The latents file to write, as safetensors.")
     ],
-    output: Output,
-    beta: Annotated[float | None, typer.Option("--beta", help="The β to encode at.")] = None,
-    rate: Annotated[float | None, typer.Option("--rate", help="Or the rate in nats that β is found for.")] = None,
+    beta: Annotated[float | None, typer.Option("--beta", metavar="B", help="The β to encode at.")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", metavar="NATS", help="Instead of --beta: the mean rate per image to aim at."),
+    ] = None,
+    device: Device = DeviceOption.auto,
     force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Encode images into a safetensors file that `mrvae decode` reads.
+    """Encode images into a file of latents, which `mrvae decode` reads.
 
-    Of a folder those that cannot be read are left out and named. Several processes (torchrun) share the images.
+    Files in a folder that cannot be read are left out, and named. Several processes (torchrun) share the images.
     """
     from mrvae_zoo.checkpoints.folder import read_config
     from mrvae_zoo.common.files import check_output
@@ -31,21 +39,19 @@ def encode(
     from mrvae_zoo.inference.encoding import encode_files, find_files
     from mrvae_zoo.inference.latents import LatentsInfo, save_latents
 
-    if (beta is None) == (rate is None):
-        raise typer.BadParameter("give --beta or --rate, and one of them.")
+    if beta is None and rate is None:
+        raise typer.BadParameter("give --beta or --rate.")
+    if beta is not None and rate is not None:
+        raise typer.BadParameter("give --beta or --rate, not both.")
     check_output(output, force=force)
+    if output.is_dir():
+        raise IsADirectoryError(f"{output} is a folder; name a file")
     files, may_skip = find_files(images)
     source = exact(name)
     folder = locate_checkpoint(source)
-    accelerator = make_accelerator() if process_count() > 1 else None
-    model = load_pretrained(source, device="cpu" if accelerator is None else accelerator.device)
-    if beta is None:
-        if model.curve is None:
-            raise ValueError(f"{name} has no curve to find --rate on; give --beta")
-        beta = model.curve.beta_for(rate=rate)
-        if is_main_process():
-            say(f"rate {rate:g} nats: β = {beta:.4g}")
-    plain = model.at(beta)
+    accelerator = make_accelerator(device.value) if process_count() > 1 else None
+    model = load_pretrained(source, device=device.value if accelerator is None else accelerator.device)
+    plain = model.at(_beta_for(model, rate) if beta is None else beta)
     encoded = encode_files(plain, files, may_skip=may_skip, accelerator=accelerator)
     if accelerator is not None:
         accelerator.wait_for_everyone()
@@ -63,4 +69,18 @@ def encode(
     )
     posterior = encoded.posterior
     save_latents(output, posterior.mean, posterior.log_var, info)
-    say(f"wrote {output}: {len(encoded.files)} images, {posterior.kl().mean().item():.2f} nats each")
+    nats = posterior.kl().mean().item()
+    say(f"wrote {output}: {len(encoded.files)} images, {nats:.2f} nats each on average")
+    if json:
+        print_json({"output": str(output), "images": len(encoded.files), "beta": plain.beta, "rate": nats})
+
+
+def _beta_for(model: "BaseVAE", rate: float | None) -> float:
+    """The β of a mean rate, found on the curve and told."""
+    assert rate is not None  # where there is no β
+    curve = model.require_curve()
+    beta = curve.beta_for(rate=rate)
+    if is_main_process():
+        data = " ".join(str(curve.data[key]) for key in ("name", "split") if key in curve.data) or "its data"
+        say(f"β = {beta:.4g}, where the mean rate over {data} is {rate:g} nats; other images have other rates")
+    return beta

@@ -1,32 +1,80 @@
 """mrvae info."""
 
-from mrvae_zoo.cli.common import Json, Name, print_curve, print_json, say
+from typing import TYPE_CHECKING
+
+from mrvae_zoo.cli.common import Json, Name, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from mrvae_zoo.checkpoints.folder import Description
+
+ROWS = 7  # of the curve, so that all of it fits a screen
 
 
 def info(name: Name, json: Json = False) -> None:
-    """Show what a model is: its config, its size and its published curve. Needs no weights."""
+    """Show what a model is: its network, its data with their licence, its size and its curve. Needs no weights."""
     from mrvae_zoo.common.schema import to_plain
+    from mrvae_zoo.data.sets import data_facts
     from mrvae_zoo.hub.load import describe_model
 
-    config, curve, parameters = describe_model(name)
+    model = describe_model(name)
+    facts = None if model.data is None else data_facts(model.data)
     if json:
-        plain = None if curve is None else curve.to_plain()
-        print_json({"name": name, "parameters": parameters, "config": to_plain(config), "curve": plain})
+        print_json(
+            {
+                "name": name,
+                "parameters": model.parameters,
+                "data": model.data,
+                "licence": None if facts is None else facts.licence,
+                "config": to_plain(model.config),
+                "curve": None if model.curve is None else model.curve.to_plain(),
+            }
+        )
         return
-    facts = {key: value for key, value in to_plain(config).items() if value is not None}
-    arguments = facts.pop("arguments")
-    for key, value in {**facts, **arguments, "parameters": f"{parameters:,}"}.items():
-        print_fact(key, value)
-    if curve is None:
-        say("no published curve")
+    lines = describe(model)
+    if facts is not None:
+        lines["data"] = facts.title
+        lines["licence of data"] = facts.licence or ("none stated" if facts.known else "not known")
+    for key, value in lines.items():
+        say_fact(key, value)
+    if model.curve is None:
+        say("no published curve; it needs training first, see: mrvae train --help")
         return
-    for key, value in {**curve.data, "draws": curve.samples}.items():
-        print_fact(f"curve {key}", value)
-    print_curve(curve)
+    curve = model.curve
+    words = [f"{key} {value}" for key, value in curve.data.items() if key not in ("name", "split")]
+    on = " ".join(str(curve.data[key]) for key in ("name", "split") if key in curve.data)
+    say_fact("curve on", ", ".join([on, *words]))
+    rows = list(zip(*curve.columns().values(), strict=True))
+    some = rows[:: max(1, -(-(len(rows) - 1) // (ROWS - 1)))]
+    print_table(list(curve.columns()), some)
+    if len(some) < len(rows):
+        say(f"all {len(rows)} points: mrvae curve {name}")
 
 
-def print_fact(key: str, value: object) -> None:
-    """A key and its value on one line."""
+def describe(model: "Description") -> dict[str, str]:
+    """What a model is, in a few lines."""
+    config = model.config
+    size = " × ".join("any" if side is None else str(side) for side in config.input_shape)
+    arguments = ", ".join(f"{key} {_short(value)}" for key, value in config.arguments.items())
+    low, high = config.beta_range
+    places = " per place of 8 × 8 pixels" if config.spatial else ""
+    sigma = "" if config.sigma is None else f", sigma {config.sigma:.4g}"
+    return {
+        "architecture": f"{config.architecture} ({arguments})" if arguments else config.architecture,
+        "input shape": f"{size} (channels × height × width)",
+        "latents": f"{config.latent_dim}{places}",
+        "beta": f"{low:g} to {high:g}" if config.beta is None else f"{config.beta:g} alone",
+        "gates": config.gating,
+        "likelihood": f"{config.likelihood}{sigma}",
+        "parameters": f"{model.parameters:,}",
+    }
+
+
+def _short(value: object) -> str:
+    return "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def say_fact(key: str, value: str) -> None:
+    """A key and its value on one line of stdout."""
     import typer
 
-    typer.echo(f"{key:<20} {value}")
+    typer.echo(f"{key:<16} {value}")

@@ -1,24 +1,33 @@
 """mrvae list."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from mrvae_zoo.checkpoints.pins import read_pins
-from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
+from mrvae_zoo.checkpoints.registry import data_name, has_weights, list_models, model_folder
 from mrvae_zoo.cli.common import Json, print_json, print_table, say
+from mrvae_zoo.common.layout import CURVE, WEIGHTS
+from mrvae_zoo.models.curve import RDCurve
 
 
 def list_command(
-    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help='Such as "*mnist*".')] = "*",
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="Only models whose weights are here.")] = False,
-    hub: Annotated[bool, typer.Option("--hub", help="The models on the Hugging Face Hub instead.")] = False,
+    pattern: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="Show only names that match, such as '*mnist*'.")
+    ] = "*",
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Show only models whose weights are here.")] = False,
+    hub: Annotated[bool, typer.Option("--hub", help="List the models on the Hugging Face Hub instead.")] = False,
     author: Annotated[
-        str | None, typer.Option("--author", metavar="ORG", help="With --hub, only those of a user or an organization.")
+        str | None,
+        typer.Option("--author", metavar="ORG", help="With --hub: only models of this user or organization."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the models of the registry, or those on the Hub."""
+    """List the models of the registry, or those on the Hub.
+
+    Rates and L = D + β·R are in nats per image, over the curve that is published with each model.
+    """
     if hub:
         if pretrained:
             raise typer.BadParameter("--pretrained is for models that are here; leave out it or --hub.")
@@ -27,19 +36,47 @@ def list_command(
     if author is not None:
         raise typer.BadParameter("--author needs --hub.")
     pins = read_pins()
-    rows = [
-        (name, has_weights(model_folder(name)), pins[name].source if name in pins else None)
+    models = [
+        {**describe(name, model_folder(name)), "hub": pins[name].source if name in pins else None}
         for name in list_models(pattern, pretrained=pretrained)
     ]
     if json:
-        print_json([{"name": name, "weights": here, "hub": source} for name, here, source in rows])
-    elif not rows:
+        print_json(models)
+    elif not models:
         wider = f"*{pattern}*"
         hint = f"; try {wider!r}" if list_models(wider, pretrained=pretrained) else ""
         say(f"no model of the registry matches {pattern!r}{' and has its weights here' if pretrained else ''}{hint}")
     else:
-        cells = [(name, "yes" if here else "on the Hub" if source else "no") for name, here, source in rows]
-        print_table(("name", "weights"), cells)
+        print_table(("name", "data", "weights", "rates", "L at β=1"), [_row(model) for model in models], left=2)
+
+
+def describe(name: str, folder: Path) -> dict[str, Any]:
+    """What the folder of a model says of it: the set, the bytes of the weights, rates and the loss at β = 1 in nats."""
+    try:
+        curve = RDCurve.read(folder / CURVE)
+    except (OSError, ValueError):
+        curve = None
+    at_one = curve is not None and curve.betas[0] <= 1 <= curve.betas[-1]
+    return {
+        "name": name,
+        "data": data_name(folder, curve),
+        "weights": has_weights(folder),
+        "bytes": (folder / WEIGHTS).stat().st_size if has_weights(folder) else None,
+        "rates": None if curve is None else sorted((curve.points[0].rate, curve.points[-1].rate)),
+        "loss_at_beta_1": curve.at(1.0).loss if curve is not None and at_one else None,
+    }
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    size, rates, loss = (model[key] for key in ("bytes", "rates", "loss_at_beta_1"))
+    where = "on the Hub" if model["hub"] else "no"
+    return (
+        model["name"],
+        model["data"] or "",
+        where if size is None else f"{size / 1e6:.1f} MB",
+        "" if rates is None else "{:.1f} to {:.1f}".format(*rates),
+        "" if loss is None else f"{loss:.2f}",
+    )
 
 
 def list_hub(pattern: str, author: str | None, *, json: bool) -> None:
@@ -52,7 +89,7 @@ def list_hub(pattern: str, author: str | None, *, json: bool) -> None:
     if json:
         print_json([asdict(model) for model in models])
     elif not models:
-        say("the Hub has no such model")
+        say(f"the Hub has no such model: none matches {pattern!r}{f' of {author}' if author else ''}")
     else:
         rows = [(f"hf-hub:{one.repo_id}", one.updated or "", "private" if one.private else "") for one in models]
         print_table(("source", "updated", ""), rows)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import measuring, say
+from mrvae_zoo.cli.common import Device, DeviceOption, Json, measuring, print_json, say
 
 if TYPE_CHECKING:
     from mrvae_zoo.hub.push import Pushed
@@ -13,20 +13,29 @@ if TYPE_CHECKING:
 
 def publish(
     author: Annotated[
-        str | None, typer.Option("--author", metavar="ORG", help="A user or an organization; yourself otherwise.")
+        str | None,
+        typer.Option("--author", metavar="ORG", help="The user or organization to push to. Default: you."),
     ] = None,
     data_root: Annotated[
-        Path | None, typer.Option("--data-root", help="Measure three β of each curve again on the data sets in there.")
+        Path | None,
+        typer.Option("--data-root", metavar="DIR", help="Measure three points of each curve again on these data sets."),
     ] = None,
+    device: Device = DeviceOption.auto,
+    json: Json = False,
 ) -> None:
     """Push every trained model of this checkout's registry to ORG/NAME, and pin them in registry/pins.toml."""
+    from dataclasses import asdict
+
     from mrvae_zoo.checkpoints.pins import pins_path
     from mrvae_zoo.hub.publish import publish as publish_registry
 
     def report(name: str, pushed: "Pushed") -> None:
         say(f"{name}: {'pushed' if pushed.changed else 'nothing to push'}; read back and compared")
-        typer.echo(f"hf-hub:{pushed.repo_id}@{pushed.commit}")
+        if not json:
+            typer.echo(f"hf-hub:{pushed.repo_id}@{pushed.commit}")
 
     with measuring() as progress:
-        publish_registry(author, data_root=data_root, report=report, progress=progress)
+        pins = publish_registry(author, data_root=data_root, device=device.value, report=report, progress=progress)
     say(f"wrote {pins_path()}")
+    if json:
+        print_json({name: asdict(pin) for name, pin in pins.items()})

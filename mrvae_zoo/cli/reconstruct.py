@@ -4,9 +4,19 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import BATCH, Force, ImageOutput, Images, Json, Name, Seed, print_curve, print_json, say
-
-DEFAULT_COUNT = 7
+from mrvae_zoo.cli.common import (
+    Device,
+    DeviceOption,
+    Force,
+    ImageOutput,
+    Images,
+    Json,
+    Name,
+    Seed,
+    print_curve,
+    print_json,
+    say,
+)
 
 
 def reconstruct(
@@ -15,45 +25,44 @@ def reconstruct(
     output: ImageOutput,
     beta: Annotated[
         list[float] | None,
-        typer.Option("--beta", help="One row of the grid; give several. Default: seven."),
+        typer.Option("--beta", metavar="B", help="A β to reconstruct at. May be repeated. Default: seven β."),
     ] = None,
+    n: Annotated[int, typer.Option("-n", metavar="N", help="Take at most this many of the images.", min=1)] = 48,
     seed: Seed = 0,
-    json: Json = False,
+    device: Device = DeviceOption.auto,
     force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Draw images and their reconstructions at several β, a row each, and print rate and distortion in nats.
+    """Draw images and their reconstructions at several β, a row for each β, and print rate and distortion in nats.
 
-    The grid shows the reconstruction from the mean of the posterior; the distortion is that of a draw from it.
+    The picture shows the decoded mean of the posterior; the distortion is that of a draw from it. Files in a folder
+    that cannot be read are left out, and named.
     """
-    import torch
-
     from mrvae_zoo.common.files import check_output
-    from mrvae_zoo.common.grids import grid, image_format, save_image
-    from mrvae_zoo.gating.beta import log_spaced
+    from mrvae_zoo.common.grids import image_format, save_image
+    from mrvae_zoo.errors import name_some
     from mrvae_zoo.hub.load import load_pretrained
-    from mrvae_zoo.models.curve import RDCurve, RDPoint
-    from mrvae_zoo.models.vae import FixedRateVAE
+    from mrvae_zoo.inference.encoding import find_files, open_readable
+    from mrvae_zoo.inference.reconstruction import reconstruct as draw
+    from mrvae_zoo.models.curve import RDCurve
 
     check_output(output, force=force)
     image_format(output)
-    model = load_pretrained(name)
-    if beta is None:
-        beta = [model.beta] if isinstance(model, FixedRateVAE) else log_spaced(model.beta_range, DEFAULT_COUNT)
-    x = model.preprocess(images)
-    rows, labels, points = [model.config.to_unit_range(x)], [("input", "")], []
-    with torch.no_grad():
-        for one in sorted(set(beta)):
-            plain = model.at(one)
-            generator = torch.Generator().manual_seed(seed)
-            drawn = [plain(some, generator=generator) for some in x.split(BATCH)]
-            rate, distortion = (torch.cat([getattr(out, name) for out in drawn]) for name in ("rate", "distortion"))
-            point = RDPoint(beta=one, rate=rate.mean().item(), distortion=distortion.mean().item())
-            means = [plain(some, sample=False).reconstruction for some in x.split(BATCH)]
-            rows.append(model.config.to_unit_range(torch.cat(means)))
-            labels.append((f"beta {one:g}", f"{point.rate:.1f} nats"))  # Pillow's own font has no β
-            points.append(point)
-    save_image(grid(rows, labels), output)
-    curve = RDCurve(points=tuple(points), data={"images": [str(image) for image in images]}, seed=seed)
+    files, may_skip = find_files(images)
+    model = load_pretrained(name, device=device.value)
+    if len(files) > n:
+        say(f"taking {n} of {len(files)} images; -n takes more")
+    found = open_readable(files[:n], may_skip[:n])
+    unread = [file for file, image in zip(files, found, strict=False) if image is None]
+    if len(unread) == len(found):
+        raise ValueError(f"none of {len(found)} images can be read; the first is {files[0]}")
+    if unread:
+        say(f"{len(unread)} of {len(found)} images cannot be read: {name_some(unread)}")
+    x = model.preprocess([image for image in found if image is not None])
+    drawn = draw(model, x, None if beta is None else sorted({*beta}), seed=seed)
+    save_image(drawn.picture, output)
+    used = [str(file) for file, image in zip(files, found, strict=False) if image is not None]
+    curve = RDCurve(points=drawn.points, data={"images": used}, seed=seed)
     if json:
         print_json(curve.to_plain())
     else:

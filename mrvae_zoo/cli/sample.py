@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, ImageOutput, Name, Seed, batches, say
+from mrvae_zoo.cli.common import Device, DeviceOption, Force, ImageOutput, Json, Name, Seed, batches, print_json, say
 
 COLUMNS = 8
 
@@ -14,16 +14,19 @@ def sample(
     output: ImageOutput,
     beta: Annotated[
         float | None,
-        typer.Option("--beta", help="The β of the decoder. Default: 1, or what the model takes next to it."),
+        typer.Option("--beta", metavar="B", help="The β of the decoder. Default: 1, or what the model has next to it."),
     ] = None,
-    n: Annotated[int, typer.Option("-n", help="How many images.", min=1, max=4096)] = 64,
+    n: Annotated[int, typer.Option("-n", metavar="N", help="How many images to draw.", min=1, max=4096)] = 64,
     size: Annotated[
-        tuple[int, int] | None, typer.Option("--size", metavar="HEIGHT WIDTH", help="For a model of any size.")
+        tuple[int, int] | None,
+        typer.Option("--size", metavar="HEIGHT WIDTH", help="The size of the images, of a model that takes any."),
     ] = None,
     seed: Seed = 0,
+    device: Device = DeviceOption.auto,
     force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Draw images decoded from the prior."""
+    """Draw new images: decode draws from the prior."""
     import torch
 
     from mrvae_zoo.common.files import check_output
@@ -33,14 +36,16 @@ def sample(
 
     check_output(output, force=force)
     image_format(output)
-    model = load_pretrained(name)
+    model = load_pretrained(name, device=device.value)
     if beta is None:
         low, high = model.beta_range
         beta = model.beta if isinstance(model, FixedRateVAE) else min(max(1.0, low), high)
     plain = model.at(beta)
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        parts = [plain.sample(some, size=size, generator=generator) for some in batches(n)]
+    with torch.inference_mode():
+        parts = [plain.sample(some, size=size, generator=generator).cpu() for some in batches(n)]
     images = torch.cat(parts)
     save_image(grid(plain.config.to_unit_range(images).split(COLUMNS)), output)
-    say(f"wrote {output}")
+    say(f"wrote {output}: {n} images at β = {plain.beta:g}")
+    if json:
+        print_json({"output": str(output), "images": n, "beta": plain.beta, "seed": seed})

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import DataRoot, Force, Output, print_curve, progress_bar, say
+from mrvae_zoo.cli.common import (
+    DataRoot,
+    Device,
+    DeviceOption,
+    Force,
+    Json,
+    Overrides,
+    Trainable,
+    measuring,
+    print_curve,
+    print_json,
+    say,
+    training_bar,
+)
 from mrvae_zoo.common.environment import is_main_process
 
 
@@ -19,33 +32,38 @@ class SplitOption(StrEnum):
 
 
 def train(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A name of the registry, local-dir:PATH, hf-hub:ORG/NAME or a .toml.")
-    ],
+    name: Trainable,
     data_root: DataRoot,
-    output: Output,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as training.epochs=2.")
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="RUN", help="The folder to write the states, metrics and model into."),
+    ],
+    overrides: Overrides = None,
+    init: Annotated[
+        str | None, typer.Option("--init", metavar="NAME", help="Start from the weights of this model.")
     ] = None,
-    init: Annotated[str | None, typer.Option("--init", metavar="SOURCE", help="Start from these weights.")] = None,
     split: Annotated[
-        SplitOption, typer.Option("--split", help="What the curve is measured on; the other one is not read for it.")
+        SplitOption, typer.Option("--split", help="The split to measure the curve on at the end.")
     ] = SplitOption.test,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest state in RUN.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training in RUN.")] = False,
     track: Annotated[
-        list[str] | None, typer.Option("--track", metavar="TRACKER", help="tensorboard or wandb; may be repeated.")
+        list[str] | None,
+        typer.Option("--track", metavar="TRACKER", help="Log to tensorboard or wandb. May be repeated."),
     ] = None,
+    device: Device = DeviceOption.auto,
     force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Train a model as its recipe says, and measure its curve."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+    """Train a model as its recipe says, and measure its rate-distortion curve.
 
+    RUN then holds the model, its recipe, curve.png and reconstructions.png, and every command takes RUN as a NAME.
+    """
     from mrvae_zoo.checkpoints.registry import list_models
     from mrvae_zoo.checkpoints.sources import LOCAL
     from mrvae_zoo.common.layout import RECIPE
-    from mrvae_zoo.hub.load import exact, locate_checkpoint, locate_recipe
+    from mrvae_zoo.hub.load import as_source, exact, locate_checkpoint, locate_recipe
     from mrvae_zoo.training.recipe import read_recipe
-    from mrvae_zoo.training.run_folder import Progress, check_run, is_finished
+    from mrvae_zoo.training.run_folder import check_run, is_finished
     from mrvae_zoo.training.train import train as run_training
 
     if resume and force:
@@ -58,19 +76,9 @@ def train(
         )
     path = Path(name) if name.endswith(".toml") else locate_recipe(name)
     recipe = read_recipe(path, overrides or ())
-    start = init if init is None or init.startswith(LOCAL) else exact(init)  # with its commit, where it has one
-    fields = "rate {task.fields[rate]:.1f}  distortion {task.fields[distortion]:.1f} nats{task.fields[validation]}"
-    with progress_bar(
-        "training", BarColumn(), MofNCompleteColumn(), fields, TimeRemainingColumn(), keep=True
-    ) as update:
-        validation = ""
-
-        def report(at: Progress) -> None:
-            nonlocal validation
-            if at.validation is not None:
-                validation = "  validation " + " ".join(f"{loss:.1f}" for loss in at.validation.values())
-            update(completed=at.step, total=at.steps, rate=at.rate, distortion=at.distortion, validation=validation)
-
+    start = None if init is None else as_source(init)
+    start = start if start is None or start.startswith(LOCAL) else exact(start)  # with its commit, where it has one
+    with training_bar(keep=True) as report:
         model = run_training(
             recipe,
             data_root,
@@ -81,10 +89,18 @@ def train(
             force=force,
             trackers=track or (),
             split=split.value,
+            device=device.value,
+            pictures=True,
             report=report,
+            measuring=measuring,
         )
-    assert model.curve is not None
     if is_main_process():
-        print_curve(model.curve)
+        curve = model.require_curve()
+        if json:
+            print_json(curve.to_plain())
+        else:
+            print_curve(curve)
         if not finished:
             say(f"wrote {output}")
+        run = shlex.quote(str(output))
+        say(f"use it with: mrvae reconstruct {run} IMAGES -o grid.png, or mrvae_zoo.load_pretrained({str(output)!r})")

@@ -1,24 +1,37 @@
 """mrvae verify."""
 
-from mrvae_zoo.cli.common import DataRoot, Name, measuring, print_table, say
+from mrvae_zoo.cli.common import (
+    DataRoot,
+    Device,
+    DeviceOption,
+    Json,
+    Name,
+    measuring,
+    print_json,
+    print_table,
+    say,
+)
 
 
-def verify(name: Name, data_root: DataRoot) -> None:
-    """Compare the checksum of the weights with config.json and registry/pins.toml, and the curve, measured again.
+def verify(name: Name, data_root: DataRoot, device: Device = DeviceOption.auto, json: Json = False) -> None:
+    """Check that a model is the published one: its checksum, and its curve, which is measured again.
 
-    Exit status 1 where the checksum differs, or a point is off by more than 1%.
+    The checksum of the weights is compared with config.json and, where it is pinned, registry/pins.toml. The exit
+    status is 1 if it differs, or if a point of the curve is off by more than 1%.
     """
     from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
     from mrvae_zoo.checkpoints.pins import read_pins
+    from mrvae_zoo.common.devices import find_device
     from mrvae_zoo.common.layout import CONFIG, PINS, REGISTRY
     from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
     from mrvae_zoo.hub.load import exact, locate_checkpoint
 
     source = exact(name)
     folder = locate_checkpoint(source)
-    model = load_checkpoint(folder)  # an error where the checksum is not that of config.json
+    # An error where the checksum is not that of config.json.
+    model = load_checkpoint(folder, device=find_device(device.value))
     if model.curve is None:
-        raise ValueError(f"{name} has no published curve to verify")
+        raise ValueError(f"{name} has no published curve to verify; measure one with: mrvae curve --save")
     sha256, sources = read_config(folder).weights.sha256, CONFIG
     pins = read_pins()
     pin = pins.get(name) or next((pin for pin in pins.values() if pin.source == source), None)
@@ -39,8 +52,13 @@ def verify(name: Name, data_root: DataRoot) -> None:
             (f"{old.distortion:.2f}", f"{new.distortion:.2f}"),
         )
         rows.append((f"{old.beta:g}", *rates, *distortions, f"{offs[-1]:.3%}"))
-    print_table(("beta", "rate published", "measured", "distortion published", "measured", "off by"), rows)
     worst = max(range(len(offs)), key=offs.__getitem__)
+    if json:
+        points = [{**one, "off_by": off} for one, off in zip(measured.to_plain()["points"], offs, strict=True)]
+        verified = offs[worst] <= TOLERANCE
+        print_json({"source": source, "sha256": sha256, "verified": verified, "off_by": offs[worst], "points": points})
+    else:
+        print_table(("beta", "rate published", "measured", "distortion published", "measured", "off by"), rows)
     if offs[worst] > TOLERANCE:
         raise ValueError(
             f"{name} does not have its published curve: off by {offs[worst]:.2%} at β={measured.points[worst].beta:g}"

@@ -61,8 +61,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         if path.exists():
-            for file in sorted(temporary.iterdir()):
-                file.replace(path / file.name)
+            for file in sorted(file for file in temporary.rglob("*") if file.is_file()):
+                target = path / file.relative_to(temporary)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
         else:
             temporary.rename(path)
     except OSError as error:

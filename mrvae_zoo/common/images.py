@@ -6,6 +6,7 @@ Letters: B batch, C, H, W image.
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrvae_zoo.common.decoding import LAID_ON_WHITE, SIXTEEN_BITS, normalised, open_image
-from mrvae_zoo.errors import name_some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,17 +27,39 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
 COLOURS = (1, 3, 4)  # channels of images as they are usual
 MAX_CHANNELS = 16  # of an image; where a last axis is longer, it is the width
+NAMED = 3  # images that a message about many of them names
 
 Shape = tuple[int, int | None, int | None]  # (C, H, W); an image keeps its own size where H and W are None
 
 
-def to_tensor(images: Any, shape: Shape) -> Tensor:
+@dataclass
+class Changes:
+    """What images lost on their way into a model, to be told once for all of them.
+
+    Attributes:
+        converted: for each form that images were converted to ("grey 28×28"), what they were ("a.png (RGB 80×80)").
+        laid_on_white: the names of transparent images.
+    """
+
+    converted: dict[str, list[str]] = field(default_factory=dict)
+    laid_on_white: list[str] = field(default_factory=list)
+
+    def tell(self) -> None:
+        """Log it, in one line for each kind of change."""
+        for form, images in self.converted.items():
+            logger.warning("%s converted to %s", _count(images), form)
+        if self.laid_on_white:
+            logger.warning("%s laid on white, being transparent", _count(self.laid_on_white))
+
+
+def to_tensor(images: Any, shape: Shape, changes: Changes | None = None) -> Tensor:
     """Images -> (B, C, H, W) float32 in [0, 1], converted and resized to `shape` (C, H, W); a change is logged.
 
     Args:
         images: one or several of: paths, PIL images, arrays or tensors (H, W), (H, W, C) or (C, H, W), uint8 or float
             in [0, 1]; or a stack of such arrays, (N, H, W), (N, C, H, W) or (N, H, W, C).
         shape: (C, H, W); an image keeps its own size where H and W are None.
+        changes: where to add the changes, for the caller to tell.
 
     Raises:
         ValueError: something is not an image, has channels that cannot become C, or a size of its own.
@@ -51,15 +73,15 @@ def to_tensor(images: Any, shape: Shape) -> Tensor:
     if len(images) == 0:
         raise ValueError("no images given")
     tensors: list[Tensor] = []
-    changed: dict[str, list[str]] = {}
-    for image in images:
-        before, name = _read(image)
+    noted = Changes() if changes is None else changes
+    for number, image in enumerate(images):
+        before, name = _read(image, noted, f"image {number}")
         tensors.append(_fit(before, name, shape))
         if before.shape != tensors[-1].shape:
-            change = f"{_describe(tuple(before.shape))} converted to {_describe(tuple(tensors[-1].shape))}"
-            changed.setdefault(change, []).append(name)
-    for change, names in changed.items():
-        logger.info("%s: %s", name_some(names), change)
+            form = _describe(tuple(tensors[-1].shape))
+            noted.converted.setdefault(form, []).append(f"{name} ({_describe(tuple(before.shape))})")
+    if changes is None:
+        noted.tell()
     sizes = {tuple(tensor.shape) for tensor in tensors}
     if len(sizes) > 1:
         raise ValueError(f"images of one size only, not {' and '.join(sorted(map(_describe, sizes)))}; one at a time")
@@ -107,12 +129,11 @@ def to_bytes(image: "Image.Image", shape: Shape, *, name: str) -> Tensor:
     return (_fit(_from_pil(image), name, shape) * 255).round().byte()
 
 
-def _read(image: Any) -> tuple[Tensor, str]:
-    """One image -> (C', H', W') float32 in [0, 1], and how to call it in messages."""
+def _read(image: Any, changes: Changes, name: str) -> tuple[Tensor, str]:
+    """One image -> (C', H', W') float32 in [0, 1], and how to call it in messages: its file, or else `name`."""
     import numpy as np
     from PIL import Image
 
-    name = "image"
     if isinstance(image, str | os.PathLike):
         image, name = open_image(Path(image)), str(image)
     elif isinstance(image, Image.Image):
@@ -120,10 +141,10 @@ def _read(image: Any) -> tuple[Tensor, str]:
         image = normalised(image, name)
     if isinstance(image, Image.Image):
         if LAID_ON_WHITE in image.info:
-            logger.info("%s: transparent, laid on white", name)
+            changes.laid_on_white.append(name)
         return _from_pil(image), name
     if isinstance(image, np.ndarray):
-        return _from_array(image, "array"), "array"
+        return _from_array(image, name), name
     raise ValueError(f"{type(image).__name__} is not an image; pass a path, a PIL image or an array (H, W[, C])")
 
 
@@ -170,6 +191,14 @@ def _fit(image: Tensor, name: str, shape: Shape) -> Tensor:
     if image.shape[1:] != (height, width):
         image = F.interpolate(image[None], size=(height, width), mode="bicubic", antialias=True)[0].clamp(0, 1)
     return image
+
+
+def _count(images: Sequence[str]) -> str:
+    """Such as "a.png (RGB 80×80) is" or "7 images are", with the first few in brackets."""
+    if len(images) == 1:
+        return f"{images[0]} is"
+    more = f" and {len(images) - NAMED} more" if len(images) > NAMED else ""
+    return f"{len(images)} images, {', '.join(images[:NAMED])}{more}, are"
 
 
 def _describe(shape: tuple[int, ...]) -> str:

@@ -3,6 +3,7 @@
 CONFIG, WEIGHTS, CURVE = "config.json", "model.safetensors", "rd_curve.json"
 RECIPE, METRICS, STATES = "recipe.toml", "metrics.jsonl", "states"
 ORIGIN, LOCK = "origin.json", ".lock"  # among the states, and in the run while it trains
+RUN_PLOT = "curve.png"  # in a run, beside the reconstructions
 README = "README.md"
 CURVE_PLOT, RECONSTRUCTIONS, SAMPLES = "rd_curve.png", "reconstructions.png", "samples.png"
 REGISTRY, PINS = "registry", "pins.toml"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, distributed
 
+from mrvae_zoo.common.devices import find_device
 from mrvae_zoo.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -16,16 +17,21 @@ if TYPE_CHECKING:
 TRACKERS = ("tensorboard", "wandb")
 
 
-def make_accelerator(trackers: Sequence[str] = (), logs: Path | None = None) -> "Accelerator":
+def make_accelerator(
+    device: str | torch.device = "auto", trackers: Sequence[str] = (), logs: Path | None = None
+) -> "Accelerator":
     """The Accelerator of this process. It could hold the precision too, but one for the life of the process.
 
     Args:
+        device: "auto", "cpu" or a kind of GPU; which GPU is for the launcher to say.
         trackers: some of TRACKERS.
         logs: the folder that trackers write to.
 
     Raises:
         MissingExtraError: Accelerate or a tracker is not installed.
+        ValueError: there is no such device here.
     """
+    on_cpu = find_device(device).type == "cpu"
     try:
         from accelerate import Accelerator
     except ImportError:
@@ -34,7 +40,7 @@ def make_accelerator(trackers: Sequence[str] = (), logs: Path | None = None) -> 
         _check_tracker(tracker)
     return Accelerator(
         mixed_precision="no",
-        cpu=not torch.accelerator.is_available(),  # without it torchrun's processes on a CPU stay strangers
+        cpu=on_cpu,  # without it torchrun's processes on a CPU stay strangers
         log_with=list(trackers) or None,
         project_dir=logs,
     )

@@ -5,7 +5,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from mrvae_zoo.errors import nearest, short
+from mrvae_zoo.errors import name_some, nearest, short
 
 T = TypeVar("T")
 
@@ -20,8 +20,7 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
         where: what the data is, for messages ("recipe.toml", "config.json").
 
     Raises:
-        ValueError: naming the key, for an unknown key (with the nearest right one), a missing key, or a
-            value of the wrong type.
+        ValueError: naming every unknown key (with the nearest right one), missing key and value of the wrong type.
     """
     return _record(cls, data, where=where, path="")
 
@@ -85,18 +84,28 @@ def flat(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 def _record(cls: Any, data: Mapping[str, Any], *, where: str, path: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     hints = get_type_hints(cls)
-    for key in data:
-        if key not in fields:
-            raise ValueError(f"{where}: unknown key {path}{key}; {nearest(str(key), fields)}")
+    faults = [f"unknown key {path}{key}; {nearest(str(key), fields)}" for key in data if key not in fields]
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in data:
-            raise ValueError(f"{where}: {path}{name} is missing")
-    values = {key: check_value(data[key], hints[key], where=where, key=f"{path}{key}") for key in data}
+            faults.append(f"{path}{name} is missing")
+    values: dict[str, Any] = {}
+    for key in (key for key in data if key in fields):
+        try:
+            values[key] = check_value(data[key], hints[key], where=where, key=f"{path}{key}")
+        except ValueError as error:
+            faults.append(fault(error, where))
+    if faults:
+        raise ValueError(f"{where}: {name_some(faults, '; ')}")
     try:
         return cls(**values)
     except ValueError as error:
         raise ValueError(f"{where}: {path}{error}" if path else f"{where}: {error}") from None
+
+
+def fault(error: ValueError, where: str) -> str:
+    """What a message says beyond `where`."""
+    return str(error).removeprefix(f"{where}: ")
 
 
 def _union(value: Any, options: tuple[Any, ...], *, where: str, key: str) -> Any:

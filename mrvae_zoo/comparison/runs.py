@@ -17,13 +17,14 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
-import torch
 
 from mrvae_zoo._version import __version__
 from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
+from mrvae_zoo.common.devices import find_device
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.images import Shape
 from mrvae_zoo.common.layout import CURVE, METRICS, RECIPE
+from mrvae_zoo.common.progress import Bar, no_bar
 from mrvae_zoo.data.fingerprint import fingerprint
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import ImageData, load_data
@@ -39,8 +40,7 @@ TEST_SEED = 0  # of the draws of z on the test split, the same for every model
 
 logger = logging.getLogger(__name__)
 
-Bar = Callable[[], AbstractContextManager[Callable[[Progress], None]]]
-MeasuringBar = Callable[[], AbstractContextManager[Callable[[float], None]]]
+TrainingBar = Callable[[], AbstractContextManager[Callable[[Progress], None]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,7 @@ class Runs:
         data: the [data] of the recipes.
         shape: the input_shape of the models.
         total: how many there will be, to tell which it is.
+        device: where all of them run, see `find_device`.
         bar: shows the progress of a training.
         measuring_bar: shows that of a measurement.
         validated: L on the validation split of each training so far, at its betas; None where it diverged.
@@ -78,8 +79,9 @@ class Runs:
     data: DataRecipe
     shape: Shape
     total: int
-    bar: Bar = lambda: nullcontext(lambda _: None)
-    measuring_bar: MeasuringBar = lambda: nullcontext(lambda _: None)
+    device: str = "auto"
+    bar: TrainingBar = lambda: nullcontext(lambda _: None)
+    measuring_bar: Bar = no_bar
     validated: dict[str, tuple[float, ...] | None] = field(default_factory=dict)
 
     def validation(self, run: Run) -> tuple[float, ...] | None:
@@ -110,8 +112,7 @@ class Runs:
         if found is not None:
             return found
         logger.info("measuring %s at beta %g on the test split", run.name, beta)
-        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        model = load_checkpoint(path.parent, device=device or "cpu")
+        model = load_checkpoint(path.parent, device=find_device(self.device))
         with self.measuring_bar() as progress:
             losses = example_losses(model, self.test_data, beta, samples=draws, seed=TEST_SEED, progress=progress)
         write_atomically(path, safetensors.torch.save(losses._asdict(), metadata=made_from))
@@ -183,6 +184,7 @@ class Runs:
                     split="valid",
                     betas=run.betas,
                     draws=1,
+                    device=self.device,
                     report=report,
                 )
         except FloatingPointError as error:
@@ -200,7 +202,9 @@ class Runs:
         curve = RDCurve.read(folder / CURVE)
         if curve.data.get("split") != "valid" or not {*run.betas} <= {*curve.betas}:
             data = load_data(self.data, "valid", self.data_root, self.shape)
-            curve = rate_distortion(load_checkpoint(folder), data, run.betas, seed=run.recipe.training.seed)
+            curve = rate_distortion(
+                load_checkpoint(folder, device=find_device(self.device)), data, run.betas, seed=run.recipe.training.seed
+            )
         return tuple(curve.at(beta).loss for beta in run.betas)
 
 

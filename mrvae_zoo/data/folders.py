@@ -45,7 +45,7 @@ def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tens
     """
     folder = root / name
     _check_name(root, name, registered)
-    if _holds_npz(folder):
+    if holds_npz(folder):
         return read_npz(folder / f"{split}.npz")
     paths = split_folder(folder)[split]
     if split == "train":
@@ -62,10 +62,11 @@ def has_validation(root: Path, name: str, registered: list[str]) -> bool:
     """Whether the set in the folder `name` has a validation split of its own; errors as of `load_own`."""
     folder = root / name
     _check_name(root, name, registered)
-    return (folder / "valid.npz").is_file() if _holds_npz(folder) else "valid" in split_folder(folder)
+    return (folder / "valid.npz").is_file() if holds_npz(folder) else "valid" in split_folder(folder)
 
 
-def _holds_npz(folder: Path) -> bool:
+def holds_npz(folder: Path) -> bool:
+    """Whether the set is .npz files."""
     return any((folder / f"{each}.npz").exists() for each in SPLITS)
 
 

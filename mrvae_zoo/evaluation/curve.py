@@ -8,7 +8,7 @@ from mrvae_zoo.evaluation.examples import Examples
 from mrvae_zoo.evaluation.rate_distortion import rate_distortion
 from mrvae_zoo.gating.beta import log_spaced
 from mrvae_zoo.models.curve import RDCurve
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, unwrap
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -18,7 +18,7 @@ CURVE_POINTS = 13
 
 
 def measure_curve(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     data: Examples,
     betas: Sequence[float] | None = None,
     *,
@@ -28,7 +28,10 @@ def measure_curve(
     progress: Callable[[float], None] = lambda _: None,
     accelerator: "Accelerator | None" = None,
 ) -> RDCurve:
-    """The curve of a model; arguments and errors as of `rate_distortion`.
+    """The curve of a model as it is published; arguments and errors as of `rate_distortion`.
+
+    Example:
+        model.curve = mrvae_zoo.measure_curve(model, mrvae_zoo.load_data("mnist", "test", "data", model.input_shape))
 
     Args:
         model: in eval mode.
@@ -53,6 +56,6 @@ def measure_curve(
     )
 
 
-def curve_betas(model: MultiRateVAE | FixedRateVAE) -> list[float]:
+def curve_betas(model: BaseVAE) -> list[float]:
     """Where a curve is measured if nothing else is said."""
     return [model.beta] if isinstance(model, FixedRateVAE) else log_spaced(model.beta_range, CURVE_POINTS)

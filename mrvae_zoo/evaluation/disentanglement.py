@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.noise import seeded_generator
-from mrvae_zoo.data.sprites import FACTORS, draw, grid
+from mrvae_zoo.data.sprites import FACTORS, SIDE, draw, grid
 from mrvae_zoo.models.curve import RDCurve, RDPoint
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import BaseVAE
 
 DRAWS_AT_ONCE = 64  # of z, each compared with all N posteriors
 
@@ -40,7 +40,7 @@ class MutualInformationGap:
 
 @torch.no_grad()
 def mutual_information_gap(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     beta: float,
     *,
     samples: int = 2000,
@@ -61,6 +61,7 @@ def mutual_information_gap(
     Raises:
         ValueError: the model does not take β, or images (1, 32, 32).
     """
+    check_takes_sprites(model)
     network = model.at(beta)
     means, log_vars = [], []
     for factors in grid().split(batch_size):
@@ -73,8 +74,18 @@ def mutual_information_gap(
     return gap(information, FACTORS)
 
 
+def check_takes_sprites(model: BaseVAE) -> None:
+    """Raise a ValueError where a model does not take images as the sprites are."""
+    shape = model.input_shape
+    if shape[0] != 1 or any(side not in (None, SIDE) for side in shape[1:]):
+        raise ValueError(
+            f"the mutual information gap is measured on the sprites, grey images of {SIDE}×{SIDE} pixels, and this "
+            f"model takes {shape}; train one on them, such as mrvae_conv.sprites_tc"
+        )
+
+
 def with_gaps(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     curve: RDCurve,
     *,
     seed: int = 0,

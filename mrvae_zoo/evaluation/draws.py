@@ -11,18 +11,19 @@ import torch
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count
 from mrvae_zoo.evaluation.measuring import CHUNK, measure
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 PRECISION = 3e-4  # of L, the standard error by the draw of a published figure
+OF_IMAGES = 0.05  # of the standard error by the choice of the images, below which another draw tells nothing more
 SAFETY = 1.5  # of the variance, which is estimated from some examples
-FEWEST, MOST = 2, 200  # two draws show how much they differ; beyond the last the few images matter far more
-TRIED, DECODED = 4, 4096  # draws of each example that is looked at: so many, or more of few examples
+FEWEST, MOST = 2, 200  # two draws show how much they differ
+TRIED, DECODED = 4, 512  # draws of each example that is looked at: so many, or more of few examples
 LOOKED_AT = 4  # chunks, spread over the data
 
 
 @torch.no_grad()
 def draws_needed(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     data: Examples,
     betas: Sequence[float],
     *,
@@ -32,7 +33,8 @@ def draws_needed(
     """How many draws of z an example `rate_distortion` needs at each β for a figure that another seed would confirm.
 
     Estimated from a few draws of some examples: the standard error of L = D + β·R by the draw is the spread of D over
-    draws, divided by sqrt(S·N). It falls with the number of examples, so few examples need many draws.
+    draws, divided by sqrt(S·N). It falls with the number of examples, so few examples need more draws; but not below a
+    twentieth of the standard error by the choice of the examples, which no draw makes smaller.
 
     Args:
         model: in eval mode.
@@ -42,7 +44,7 @@ def draws_needed(
         seed: of the draws.
 
     Returns:
-        S for each β, from 2 to 200; at 200 the precision may not be reached.
+        S for each β, from 2 to 200. Few examples, whose choice matters more, and 200 draws may leave a larger error.
 
     Raises:
         ValueError: `precision` is not above 0, a β that the model does not take, or data of another shape or empty.
@@ -58,20 +60,23 @@ def draws_needed(
         raise ValueError("data holds no examples")
     step = max(1, examples // CHUNK // LOOKED_AT)
     tried = max(TRIED, DECODED // examples)
-    looked_at, variances, losses = 0, [0.0] * len(betas), [0.0] * len(betas)
+    looked_at = 0
+    variances, losses, squares = ([0.0] * len(betas) for _ in range(3))
     for number, x in zip(range(LOOKED_AT), chunks(data, CHUNK, model=model, step=step), strict=False):
         measured = measure(networks, x, [tried] * len(betas), seeded_generator(seed, number * step))
         for i, (beta, each) in enumerate(zip(betas, measured, strict=True)):
             variances[i] += tried * each.variance.sum().item()
-            losses[i] += (each.distortion + beta * each.rate).sum().item()
+            loss = each.distortion + beta * each.rate
+            losses[i] += loss.sum().item()
+            squares[i] += loss.square().sum().item()
         looked_at += len(x)
-    return [
-        _draws(variance, loss, looked_at, examples, precision) for variance, loss in zip(variances, losses, strict=True)
-    ]
+    sums = zip(variances, losses, squares, strict=True)
+    return [_draws(a / looked_at, b / looked_at, c / looked_at, examples, precision) for a, b, c in sums]
 
 
-def _draws(variance: float, loss: float, looked_at: int, examples: int, precision: float) -> int:
-    """From the sums of the variance of D by the draw, and of L, over the examples looked at."""
-    allowed = examples * (precision * loss / looked_at) ** 2
-    wanted = SAFETY * variance / looked_at / allowed if allowed > 0 else math.inf
+def _draws(variance: float, loss: float, square: float, examples: int, precision: float) -> int:
+    """From the means of the variance of D by the draw, of L, and of its square."""
+    of_images = OF_IMAGES**2 * max(0.0, square - loss**2)
+    allowed = max(examples * (precision * loss) ** 2, of_images)
+    wanted = SAFETY * variance / allowed if allowed > 0 else math.inf
     return min(MOST, max(FEWEST, math.ceil(min(wanted, MOST)))) if not math.isnan(wanted) else FEWEST

@@ -1,20 +1,28 @@
-"""What a model may be measured on: a tensor, a DataLoader or a split of a data set, read a chunk at a time.
+"""What a model may be measured on: a tensor, a DataLoader, a folder or a split of a data set, read a chunk at a time.
 
 Letters: N examples, B batch, C, H, W image.
 """
 
 import itertools
+import logging
+import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mrvae_zoo.common.decoding import find_images, open_image
+from mrvae_zoo.common.images import Changes
 from mrvae_zoo.data.sets import ImageData
-from mrvae_zoo.models.base import BaseVAE
+from mrvae_zoo.errors import name_some
+from mrvae_zoo.models.vae import BaseVAE
 
-Examples = Tensor | DataLoader[Any] | ImageData
+Examples = Tensor | DataLoader[Any] | ImageData | str | os.PathLike[str]
+
+logger = logging.getLogger(__name__)
 
 
 def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: int = 1) -> Iterator[Tensor]:
@@ -22,7 +30,7 @@ def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: i
 
     Args:
         data: a tensor (N, C, H, W) as the model takes it; a DataLoader of such batches, or of tuples that begin with
-            them; or a split of a data set.
+            them; a folder of images; or a split of a data set.
         size: how many examples make a chunk; the last one may be smaller.
         model: whose device and data range the chunks are to be of.
         first: the number of the first chunk to give.
@@ -34,6 +42,9 @@ def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: i
     if isinstance(data, ImageData):
         yield from map(model.config.to_data_range, data.to(model.device).batches(size, first=first, step=step))
         return
+    if isinstance(data, str | os.PathLike):
+        yield from _of_folder(Path(data), size, model, first, step)
+        return
     if isinstance(data, Tensor):
         parts: Iterable[Tensor] = data.split(size) if data.ndim > 0 else (data,)
     elif isinstance(data, DataLoader):
@@ -41,7 +52,7 @@ def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: i
     else:
         raise ValueError(
             f"data is a {type(data).__name__}; pass a tensor (N, C, H, W), for example model.preprocess(images), a "
-            "DataLoader, or a split of a data set (load_data)"
+            "DataLoader, a folder of images, or a split of a data set (load_data)"
         )
     for x in itertools.islice(parts, first, None, step):
         if x.ndim != 4:
@@ -51,7 +62,9 @@ def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: i
 
 
 def count(data: Examples) -> int | None:
-    """N, or None where only reading all of it would tell."""
+    """N, or None where only reading all of it would tell; of a folder, with the files that cannot be read."""
+    if isinstance(data, str | os.PathLike):
+        return len(_files(Path(data)))
     sized = isinstance(data, ImageData) or (isinstance(data, Tensor) and data.ndim > 0)
     return len(data) if sized else None
 
@@ -59,6 +72,34 @@ def count(data: Examples) -> int | None:
 def describe(data: Examples, examples: int) -> dict[str, Any]:
     """What a curve says of the data that it was measured on."""
     return data.describe() if isinstance(data, ImageData) else {"examples": examples}
+
+
+def _files(folder: Path) -> list[Path]:
+    """The images of a folder; an error where there are none."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    paths = find_images(folder)
+    if not paths:
+        raise ValueError(f"{folder} holds no images in a format that Pillow reads")
+    return paths
+
+
+def _of_folder(folder: Path, size: int, model: BaseVAE, first: int, step: int) -> Iterator[Tensor]:
+    """The images of a folder, as the model takes them; those that cannot be read are left out, and named."""
+    paths = _files(folder)
+    changes, unreadable = Changes(), []
+    for at in range(first * size, len(paths), step * size):
+        images = []
+        for path in paths[at : at + size]:
+            try:
+                images.append(open_image(path))
+            except (ValueError, OSError):
+                unreadable.append(path)
+        if images:
+            yield model.preprocess(images, changes)
+    changes.tell()
+    if unreadable:
+        logger.warning("%d images cannot be read and are left out: %s", len(unreadable), name_some(unreadable))
 
 
 def _images(batch: Any) -> Tensor:

@@ -10,14 +10,14 @@ from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count
 from mrvae_zoo.evaluation.measuring import CHUNK, decode_and_compare, draw_noise
 from mrvae_zoo.models.posterior import Posterior
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, unwrap
 
 BLIND_BELOW = 0.6  # the β below which importance weighting does not see what it misses
 
 
 @torch.no_grad()
 def importance_weighted_bound(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     data: Examples,
     beta: float,
     *,
@@ -32,6 +32,9 @@ def importance_weighted_bound(
     towards log p(x) of the decoder at β, and at K = 1 and β = 1 is −L in expectation. The constants of the likelihood
     are kept ((d/2)·log 2πσ² of a Gaussian), and the weights hold no β. Source: Burda et al., "Importance Weighted
     Autoencoders", ICLR 2016.
+
+    Example:
+        bound = mrvae_zoo.importance_weighted_bound(model, x, beta=1.0, samples=100)  # x: as `rate_distortion`
 
     Args:
         model: in eval mode.

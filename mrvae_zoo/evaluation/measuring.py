@@ -13,7 +13,7 @@ from mrvae_zoo.models.base import LATENT_RANGE, crop
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.likelihoods import make_likelihood
 from mrvae_zoo.models.posterior import Posterior, standard_normal
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE
 
 CHUNK = 256  # examples whose noise is drawn together, and that one process measures
 
@@ -93,7 +93,7 @@ def decode_and_compare(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Ten
     return likelihood.mean(output), likelihood.distortion(output, x)
 
 
-def draw_noise(model: MultiRateVAE | FixedRateVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+def draw_noise(model: BaseVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
     """(S, B, Z, ...), drawn one after the other, so that the first ones do not depend on how many there are."""
     shape = (len(x), *model.latent_shape((x.shape[2], x.shape[3])))
     like = next(model.parameters())

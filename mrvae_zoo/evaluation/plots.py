@@ -24,9 +24,10 @@ ANONYMOUS: dict[str, dict[str, Any]] = {  # what a format would say beside the p
 LINE, OTHER, INK, FAINT = "#2f6fb0", "#c8552b", "#202024", "#6e6e76"
 
 
-def plot_curve(curve: RDCurve, path: Path, *, title: str) -> None:
+def plot_curve(curve: RDCurve, path: Path, *, title: str, other: RDCurve | None = None, other_title: str = "") -> None:
     """Write the plot of a curve in the format of the suffix; see `draw_curve`. A file that exists is overwritten."""
-    write_atomically(path, draw_curve(curve, title=title, kind=plot_format(path)))
+    kind = plot_format(path)
+    write_atomically(path, draw_curve(curve, title=title, other=other, other_title=other_title, kind=kind))
 
 
 def plot_format(path: Path) -> str:
@@ -45,13 +46,26 @@ def plot_format(path: Path) -> str:
     return kind
 
 
-def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = (), kind: str = "png") -> bytes:
+def draw_curve(
+    curve: RDCurve,
+    *,
+    title: str,
+    dedicated: Sequence[RDPoint] = (),
+    other: RDCurve | None = None,
+    other_title: str = "",
+    kind: str = "png",
+) -> bytes:
     """Distortion over rate, each measured point labelled with its β, and L = D + β·R over β beside it, as a PNG.
+
+    Example:
+        Path("curve.png").write_bytes(mrvae_zoo.draw_curve(model.require_curve(), title="my model"))
 
     Args:
         curve: what to draw.
         title: the name of the model, for example.
         dedicated: points of β-VAEs that were each trained for one β, to lay beside it.
+        other: the curve of another model, to lay beside it.
+        other_title: the name of that one.
         kind: another format of matplotlib's, such as "pdf".
 
     Raises:
@@ -73,6 +87,11 @@ def draw_curve(curve: RDCurve, *, title: str, dedicated: Sequence[RDPoint] = (),
             # Hollow, for a point of the curve may lie below.
             axes.plot(*zip(*places, strict=True), "D", color=OTHER, markerfacecolor="none", markersize=8)
         right.legend(["Multi-Rate VAE, one training", "β-VAEs, one training each"], frameon=False, labelcolor=INK)
+    if other is not None:
+        look: dict[str, Any] = {"color": OTHER, "linestyle": "--", "marker": "s", "markersize": 4}
+        left.plot([p.rate for p in other.points], [p.distortion for p in other.points], **look)
+        right.plot(other.betas, [p.loss for p in other.points], **look)
+        right.legend([title, other_title], frameon=False, labelcolor=INK)
     figure.suptitle(_heading(curve, title), color=INK, fontsize=12)
     figure.draw_without_rendering()  # lays the axes out: where labels are free of each other depends on it
     _label_betas(left, curve.points)
@@ -106,8 +125,11 @@ def over_beta(axes: "Axes") -> None:
 
 def to_image(figure: "Figure", kind: str = "png") -> bytes:
     """The plot in a format of matplotlib's, without the version of what drew it and the time."""
+    import matplotlib as mpl
+
     file = BytesIO()
-    figure.savefig(file, dpi="figure", format=kind, metadata=ANONYMOUS.get(kind))
+    with mpl.rc_context({"svg.hashsalt": "mrvae_zoo"}):  # or its ids would be drawn at random
+        figure.savefig(file, dpi="figure", format=kind, metadata=ANONYMOUS.get(kind))
     return file.getvalue()
 
 

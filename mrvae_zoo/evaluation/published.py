@@ -9,13 +9,13 @@ from mrvae_zoo.data.recipe import Binarization, DataRecipe, Split
 from mrvae_zoo.data.sets import ImageData, load_data
 from mrvae_zoo.evaluation.rate_distortion import rate_distortion
 from mrvae_zoo.models.curve import RDCurve, RDPoint
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.models.vae import BaseVAE
 
 TOLERANCE = 0.01  # what a curve that is measured again may be off by, see `deviation`
 
 
 def measure_again(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     data_root: Path,
     *,
     betas: Sequence[float] | None = None,
@@ -48,7 +48,7 @@ def measure_again(
 
 
 def measured_split(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     data_root: Path,
     *,
     data_name: str | None = None,

@@ -14,7 +14,7 @@ from mrvae_zoo.evaluation.measuring import CHUNK, Measured, has_psnr, measure
 from mrvae_zoo.evaluation.total_correlation import decompose
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.posterior import Posterior
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, unwrap
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -26,7 +26,7 @@ CORRELATED, AT_ONCE = 1000, 20  # draws of z that total correlation is measured 
 
 @torch.no_grad()
 def rate_distortion(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     data: Examples,
     betas: Sequence[float],
     *,
@@ -45,12 +45,15 @@ def rate_distortion(
 
     A latent is active where the variance over x of its posterior mean is above 0.01 (Burda et al., "Importance Weighted
     Autoencoders", ICLR 2016); a latent of a spatial model, where that over images and places is. PSNR is that of the
-    clamped mean of p(x|z), z drawn, at most 100 dB an image.
+    clamped mean of p(x|z), z drawn, at most 100 dB per image.
+
+    Example:
+        curve = mrvae_zoo.rate_distortion(model, "photos", [0.1, 1.0])  # or a tensor, a DataLoader, a data set
 
     Args:
         model: in eval mode; a FixedRateVAE has its own β only.
         data: where to measure: a tensor (N, C, H, W) as the model takes it, a DataLoader of such batches (or of tuples
-            that begin with one), or a split of a data set (`load_data`).
+            that begin with one), the path of a folder of images, or a split of a data set (`load_data`).
         betas: rising.
         samples: draws of z for an example, at least 1: for every β, or a number for each (`draws_needed` finds them).
         seed: of these draws, the same for every β.
@@ -112,7 +115,7 @@ class Losses(NamedTuple):
 
 @torch.no_grad()
 def example_losses(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     data: Examples,
     beta: float,
     *,

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.gating.beta import Beta
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 
 @torch.no_grad()
-def unusualness(model: MultiRateVAE | FixedRateVAE, x: Tensor, beta: Beta) -> Tensor:
+def unusualness(model: BaseVAE, x: Tensor, beta: Beta) -> Tensor:
     """The log of how many times more an image costs than the mean image of the model's curve: (B,), always finite.
 
     log (L(x) / L), with L(x) = D + β·R of the image at the mean of its posterior, and L that of the curve at β: about 0

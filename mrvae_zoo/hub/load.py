@@ -15,14 +15,24 @@ if TYPE_CHECKING:
     import torch
 
     from mrvae_zoo.checkpoints.folder import Description, DTypeName
-    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+    from mrvae_zoo.models.vae import BaseVAE
 
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 
 
+def as_source(name: str) -> str:
+    """`name`; the path of a folder that holds a model or its recipe becomes `local-dir:path`.
+
+    Where a model of the registry and a folder have one name, it stands for the model.
+    """
+    if not name or name.startswith((LOCAL, HUB)) or name in list_models():
+        return name
+    return f"{LOCAL}{name}" if any((Path(name) / file).is_file() for file in (CONFIG, RECIPE)) else name
+
+
 def exact(source: str, revision: str | None = None) -> str:
-    """The source in a form that stays: of the Hub with its commit, of a folder with its whole path.
+    """The source in a form that stays: of the Hub with its commit, of a folder with its whole path; see `as_source`.
 
     A name of the registry without weights becomes what its pin names. What was made from a model can say so, and
     commands that load twice load the same.
@@ -31,6 +41,7 @@ def exact(source: str, revision: str | None = None) -> str:
         ValueError: see `locate_checkpoint`.
         HubError: there is no such repository or revision, or no way to it.
     """
+    source = as_source(source)
     if source.startswith(HUB):
         from mrvae_zoo.hub.download import find_commit
 
@@ -52,7 +63,7 @@ def locate_checkpoint(source: str, revision: str | None = None, options: HubOpti
     """The folder of a trained model: downloaded where it is on the Hub.
 
     Args:
-        source: a name of the registry (`arch.tag`), `local-dir:path` or `hf-hub:org/name[@revision]`.
+        source: a name of the registry (`arch.tag`), `local-dir:path`, the path alone, or `hf-hub:org/name[@revision]`.
         revision: of a source of the Hub.
         options: how to ask it.
 
@@ -62,6 +73,7 @@ def locate_checkpoint(source: str, revision: str | None = None, options: HubOpti
         HubError: the Hub cannot give it; the message says why, and what to do.
     """
     options = options or HubOptions()
+    source = as_source(source)
     if source.startswith(HUB):
         from mrvae_zoo.hub.download import fetch, find_commit
 
@@ -90,6 +102,7 @@ def describe_model(source: str) -> "Description":
 
 
 def _description_folder(source: str) -> Path:
+    source = as_source(source)
     if source.startswith(LOCAL):
         return local_folder(source)
     if source.startswith(HUB):
@@ -106,11 +119,12 @@ def _description_folder(source: str) -> Path:
 
 
 def own_folder(source: str) -> Path:
-    """The folder of a trained model that may be written to: `local-dir:path`, or a name whose weights are here.
+    """The folder of a trained model that may be written to: a path, or a name whose weights are here.
 
     Raises:
         ValueError: the model is in the cache of the Hub, or the source is none.
     """
+    source = as_source(source)
     if source.startswith(HUB) or (not source.startswith(LOCAL) and _pin_of(source) is not None):
         raise ValueError(
             f"{source} is in the cache of the Hub, which holds what is published; save it in a folder first"
@@ -125,6 +139,7 @@ def locate_recipe(source: str) -> Path:
         ValueError: as `locate_checkpoint`.
         HubError: as `locate_checkpoint`.
     """
+    source = as_source(source)
     if source.startswith(HUB):
         from mrvae_zoo.hub.download import fetch_recipe, find_commit
 
@@ -139,7 +154,7 @@ def _in_registry(source: str) -> Path:
             f"{source!r} is not a name of the registry; for a folder write {LOCAL}path, for the Hub {HUB}org/name"
         )
     if source and Path(source).is_dir() and source not in list_models():
-        raise ValueError(f"{source!r} is not a name of the registry; for the folder of that name write {LOCAL}{source}")
+        raise ValueError(f"{source!r} is a folder without a model: it holds neither {CONFIG} nor {RECIPE}")
     return model_folder(source)
 
 
@@ -181,14 +196,14 @@ def load_pretrained(
     cache_dir: "str | os.PathLike[str] | None" = None,
     local_files_only: bool = False,
     compile: bool | CompileMode = False,  # noqa: A002 (the word of torch)
-) -> "MultiRateVAE | FixedRateVAE":
+) -> "BaseVAE":
     """A trained model in eval mode, with its published curve as `model.curve`.
 
     Args:
-        source: a name of the registry (`mrvae_mlp.mnist`), `local-dir:path` or a Path, or
+        source: a name of the registry (`mrvae_mlp.mnist`), the path of a folder (or `local-dir:path`), or
             `hf-hub:org/name[@revision]`. A name whose weights are not here is downloaded from the commit that
             registry/pins.toml names.
-        device: where to put it.
+        device: where to put it: "cpu", "cuda", "mps", or "auto" for a GPU where there is one.
         dtype: of its weights, as torch's or by its name ("float16"); None is float32 for weights stored in half
             precision, else as stored.
         revision: of `hf-hub:org/name`: a branch, a tag or a commit; None is the main branch.
@@ -200,22 +215,25 @@ def load_pretrained(
             fastest for small batches, from one thread, one graph for each batch size.
 
     Returns:
-        A MultiRateVAE; a FixedRateVAE where the gates were folded before it was saved.
+        A MultiRateVAE; a FixedRateVAE where the gates were folded before it was saved. Both are called alike.
 
     Raises:
-        ValueError: no such source, or no such mode of compilation; an unknown name comes with the nearest ones.
+        ValueError: no such source, device or mode of compilation; an unknown name comes with the nearest ones.
         HubError: the Hub cannot give it: no such repository or revision, no network, a checksum that differs.
         CheckpointError: the files are not a whole checkpoint; the message names the file and the fault.
     """
     from mrvae_zoo.checkpoints.folder import load_checkpoint, torch_dtype
+    from mrvae_zoo.common.devices import find_device
 
     if compile not in (False, True, *get_args(CompileMode)):
         raise ValueError(f"compile={compile!r} should be True, False or one of {', '.join(get_args(CompileMode))}")
     dtype = torch_dtype(dtype)
+    device = find_device(device)
     source = source if isinstance(source, str) else f"{LOCAL}{os.fspath(source)}"
     cache = None if cache_dir is None else Path(cache_dir)
     options = HubOptions(token=token, cache_dir=cache, local_files_only=local_files_only)
     model = load_checkpoint(locate_checkpoint(source, revision, options), device=device, dtype=dtype)
+    model.name = source
     if compile:
         model.compile(mode="default" if compile is True else compile)
     return model

@@ -10,10 +10,11 @@ from mrvae_zoo.cards.card import make_card
 from mrvae_zoo.checkpoints.folder import load_checkpoint, save_pretrained
 from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL, local_folder
+from mrvae_zoo.common.devices import find_device
 from mrvae_zoo.common.layout import CONFIG, CURVE, README, RECIPE, WEIGHTS
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 from mrvae_zoo.hub.client import LIBRARY
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # of an image in Markdown
 
@@ -29,7 +30,7 @@ class Package:
     """
 
     name: str
-    model: MultiRateVAE | FixedRateVAE
+    model: BaseVAE
     files: dict[str, bytes]
 
 
@@ -58,10 +59,11 @@ def find_folder(source: str | Path) -> tuple[Path, str | None]:
 
 
 def make_package(
-    source: str | Path | MultiRateVAE | FixedRateVAE,
+    source: str | Path | BaseVAE,
     repo_id: str,
     *,
     data_root: Path | None = None,
+    device: str = "cpu",
     progress: Callable[[float], None] = lambda _: None,
 ) -> Package:
     """The files that a push of a model to a repository sends, all of them checked.
@@ -70,6 +72,7 @@ def make_package(
         source: the folder of a model, a name of the registry, or a model with its curve.
         repo_id: that the page speaks of.
         data_root: to measure the curve again on the data sets there, see `check_curve`.
+        device: where to do that, and to draw the page.
         progress: of that, see `rate_distortion`.
 
     Raises:
@@ -82,25 +85,25 @@ def make_package(
         _check_complete(source)
         with tempfile.TemporaryDirectory() as saved:
             save_pretrained(source, saved)
-            return make_package(Path(saved), repo_id, data_root=data_root, progress=progress)
+            return make_package(Path(saved), repo_id, data_root=data_root, device=device, progress=progress)
     folder, name = find_folder(source)
-    model = load_checkpoint(folder)
+    model = load_checkpoint(folder, device=find_device(device))
     if model.curve is None:
         raise ValueError(
             f"{folder} has no {CURVE}; only a model with its measured curve is pushed; measure it "
-            f"with: mrvae curve {LOCAL}{folder} --data-root DIR --data NAME --save"
+            f"with: mrvae curve {LOCAL}{folder} --data-root DIR --data SET --save"
         )
     if data_root is not None:
         check_curve(model, data_root, progress=progress)
     name = repo_id.split("/")[1] if name is None else name
-    page = make_card(folder, name=name, repo_id=repo_id, data_root=data_root)
+    page = make_card(folder, name=name, repo_id=repo_id, data_root=data_root, device=device)
     own = (file for file in (RECIPE, CONFIG, WEIGHTS, CURVE) if (folder / file).is_file())  # a recipe is no must
     files = {file: (folder / file).read_bytes() for file in own} | page.files
     check_page(files)
     return Package(name=name, model=model, files=files)
 
 
-def _check_complete(model: MultiRateVAE | FixedRateVAE) -> None:
+def _check_complete(model: BaseVAE) -> None:
     """Raise a ValueError where a model lacks what its page has to say."""
     if model.curve is None or "name" not in model.curve.data:
         raise ValueError(
@@ -109,9 +112,7 @@ def _check_complete(model: MultiRateVAE | FixedRateVAE) -> None:
         )
 
 
-def check_curve(
-    model: MultiRateVAE | FixedRateVAE, data_root: Path, *, progress: Callable[[float], None] = lambda _: None
-) -> None:
+def check_curve(model: BaseVAE, data_root: Path, *, progress: Callable[[float], None] = lambda _: None) -> None:
     """Measure the published curve again at its two ends and in its middle, on the whole test set.
 
     A sample of β, and not of images: the published figures are means over all images, which those over some differ

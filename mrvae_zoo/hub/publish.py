@@ -15,6 +15,7 @@ def publish(
     author: str | None = None,
     *,
     data_root: str | Path | None = None,
+    device: str = "cpu",
     token: str | None = None,
     report: Callable[[str, Pushed], None] = lambda _name, _pushed: None,
     progress: Callable[[float], None] = lambda _: None,
@@ -27,7 +28,8 @@ def publish(
 
     Args:
         author: a user or an organization of the Hub; None is the user of the token.
-        data_root: measure the curves again, see `push_to_hub`.
+        data_root: measure the curves again, see `push_to_hub`, as is the next.
+        device: where.
         token: None is the saved one.
         report: called after each model.
         progress: of the measurements, see `push_to_hub`.
@@ -52,7 +54,9 @@ def publish(
     if author is None:
         author = call(api.whoami, api=api, repo_id="your account")["name"]
     for name, folder in models.items():
-        pushed = push_to_hub(folder, f"{author}/{name}", data_root=data_root, token=token, progress=progress)
+        pushed = push_to_hub(
+            folder, f"{author}/{name}", data_root=data_root, device=device, token=token, progress=progress
+        )
         sha256 = read_config(folder).weights.sha256
         pins[name] = Pin(repo=pushed.repo_id, revision=pushed.commit, sha256=sha256)
         write_pins(pins, pins_path())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from mrvae_zoo._version import __version__
-from mrvae_zoo.checkpoints.folder import load_checkpoint
+from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
 from mrvae_zoo.checkpoints.sources import check_repo_id, check_revision
 from mrvae_zoo.common.layout import CURVE_PLOT, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.errors import HubError
@@ -31,8 +31,8 @@ from mrvae_zoo.hub.client import (
     token_of,
 )
 from mrvae_zoo.hub.download import fetch, git_blob_id, is_commit
-from mrvae_zoo.hub.package import Package, make_package
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+from mrvae_zoo.hub.package import Package, find_folder, make_package
+from mrvae_zoo.models.vae import BaseVAE
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -63,7 +63,7 @@ class Pushed:
 
 
 def push_to_hub(
-    source: str | Path | MultiRateVAE | FixedRateVAE,
+    source: str | Path | BaseVAE,
     repo_id: str,
     *,
     private: bool = False,
@@ -71,6 +71,7 @@ def push_to_hub(
     create_pr: bool = False,
     tag: str | None = None,
     data_root: str | Path | None = None,
+    device: str = "cpu",
     token: str | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Pushed:
@@ -88,6 +89,7 @@ def push_to_hub(
         create_pr: open a pull request instead.
         tag: a name for the commit.
         data_root: measure the curve again on the data sets in this folder, at three β.
+        device: where to do that, and to draw the page; see `load_pretrained`.
         token: None is the saved one, or that of HF_TOKEN.
         progress: of the measurement, in [0, 1].
 
@@ -103,10 +105,12 @@ def push_to_hub(
                 raise ValueError(f"{name} is a commit; give the name of a branch or a tag")
     if create_pr and tag is not None:
         raise ValueError("a tag is for what is merged; leave it out of a pull request")
+    if isinstance(source, str | Path):
+        read_config(find_folder(source)[0])  # what is wrong with the folder comes before what is wrong with the token
     api = make_api(token)
     check_may_push(api, repo_id)
     root = None if data_root is None else Path(data_root)
-    package = make_package(source, repo_id, data_root=root, progress=progress)
+    package = make_package(source, repo_id, data_root=root, device=device, progress=progress)
     push = _Push(api, repo_id, revision, package)
     push.open(private=private, tag=tag)
     pushed = push.commit(create_pr=create_pr)

@@ -32,6 +32,10 @@ def list_hub_models(pattern: str = "*", *, author: str | None = None) -> list[Hu
         HubError: the Hub cannot be reached.
     """
     api = make_api()
+    from huggingface_hub import get_session
+
+    # The client pages through lists with patience of its own, a minute and a half where there is no network.
+    call(lambda: get_session().head(api.endpoint), api=api, repo_id="the list of models")
     found = call(
         lambda: list(api.list_models(filter=LIBRARY, author=author, expand=["lastModified", "private"])),
         api=api,

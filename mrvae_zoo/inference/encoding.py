@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.decoding import find_images, open_image
+from mrvae_zoo.common.images import Changes
 from mrvae_zoo.inference.tiling import encode_tiled
 from mrvae_zoo.models.posterior import Posterior
 from mrvae_zoo.models.vae import FixedRateVAE
@@ -58,6 +59,18 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[bool]]:
     return files, from_folder
 
 
+def open_readable(files: Sequence[Path], may_skip: Sequence[bool]) -> "list[Path | Image.Image | None]":
+    """What `model.preprocess` takes, for each file; None for one that may be skipped and cannot be read."""
+
+    def opened(file: Path) -> "Image.Image | None":
+        try:
+            return open_image(file)
+        except ValueError:
+            return None
+
+    return [opened(file) if skip else file for file, skip in zip(files, may_skip, strict=True)]
+
+
 @torch.no_grad()
 def encode_files(
     model: FixedRateVAE,
@@ -84,28 +97,27 @@ def encode_files(
     means: list[Tensor] = []
     log_vars: list[Tensor] = []
     shapes: set[tuple[int, ...]] = set()
+    changes = Changes()
     for some in (mine[at : at + BATCH] for at in range(0, len(mine), BATCH)):
-        images: list[Path | Image.Image] = []
-        for index in some:
-            try:
-                images.append(open_image(files[index]) if may_skip[index] else files[index])
-            except ValueError:
-                continue
-            readable[index - mine.start] = True
+        found = open_readable([files[index] for index in some], [may_skip[index] for index in some])
+        for index, image in zip(some, found, strict=True):
+            readable[index - mine.start] = image is not None
+        images = [image for image in found if image is not None]
         if not images:
             continue
-        x = model.preprocess(images)
+        x = model.preprocess(images, changes)
         shapes.add(tuple(x.shape[1:]))
         _check_one(len(shapes))
         posterior = encode_tiled(model, x) if model.config.spatial else model.encode(x)
         means.append(posterior.mean)
         log_vars.append(posterior.log_var)
+    changes.tell()
     shape = torch.tensor(shapes.pop() if shapes else (0, 0, 0), device="cpu")
     if accelerator is not None and processes > 1:
-        found = _gather(shape[None], accelerator)
-        found = found[found[:, 0] > 0].unique(dim=0)
-        _check_one(len(found))
-        shape = found[0] if len(found) else shape
+        gathered = _gather(shape[None], accelerator)
+        gathered = gathered[gathered[:, 0] > 0].unique(dim=0)
+        _check_one(len(gathered))
+        shape = gathered[0] if len(gathered) else shape
     if not shape[0]:
         raise ValueError(f"none of {len(files)} images can be read; the first is {files[0]}")
     size = (int(shape[1]), int(shape[2]))

@@ -8,8 +8,8 @@ Everything is float32, B any number from 1. A model whose gates were folded (`mo
 z = mean + exp(log_var / 2) ⊙ noise: standard normal noise draws from the posterior, zeros take its mean. An input that
 may be left out is in neither format, so zeros are what leaving it out would have meant.
 
-A graph cannot refuse its input: β outside the model's range is clamped to it. The config of the model is in the file,
-as the metadata `mrvae_zoo.config` (ONNX) or the extra file `config.json` (pt2).
+A graph cannot refuse its input: β is clamped to the model's range, and x to its data range. The config of the model is
+in the file, as the metadata `mrvae_zoo.config` (ONNX) or the extra file `config.json` (pt2).
 
 A spatial model takes any H and W that are multiples of 8, and its latents are (B, Z, H/8, W/8).
 
@@ -32,54 +32,78 @@ from mrvae_zoo.common.layout import CONFIG
 from mrvae_zoo.common.schema import to_plain
 from mrvae_zoo.errors import MissingExtraError
 from mrvae_zoo.models.config import SPATIAL_STRIDE
-from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE, unwrap
+from mrvae_zoo.models.vae import BaseVAE, MultiRateVAE, unwrap
 
 Format = Literal["onnx", "pt2"]
 Part = Literal["model", "encoder", "decoder"]
+CHECK_OF_BETA = "beta must have one value for each image"
 EXAMPLE_BATCH = 2  # a traced batch of 1 would not stand for any batch
 
 
 class Whole(nn.Module):
     """x, beta, noise -> reconstruction, mean, log_var."""
 
-    def __init__(self, model: MultiRateVAE | FixedRateVAE) -> None:
+    def __init__(self, model: BaseVAE) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, noise: Tensor, beta: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, beta: Tensor | None, noise: Tensor) -> dict[str, Tensor]:
         """See the module."""
-        given = () if beta is None else (beta,)
-        posterior = self.model.encode(x, *given)
-        reconstruction = self.model.decode(posterior.displaced(noise), *given)
+        x, beta = clamped(self.model, x), one_per_image(beta, x)
+        posterior = self.model.encode(x, beta)
+        reconstruction = self.model.decode(posterior.displaced(noise), beta)
         return {"reconstruction": reconstruction, "mean": posterior.mean, "log_var": posterior.log_var}
+
+
+class FoldedWhole(Whole):
+    """x, noise -> reconstruction, mean, log_var, of a model at one β."""
+
+    def forward(self, x: Tensor, noise: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        """See the module."""
+        return super().forward(x, None, noise)
 
 
 class Encoder(nn.Module):
     """x, beta -> mean, log_var."""
 
-    def __init__(self, model: MultiRateVAE | FixedRateVAE) -> None:
+    def __init__(self, model: BaseVAE) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, x: Tensor, beta: Tensor | None = None) -> dict[str, Tensor]:
         """See the module."""
-        posterior = self.model.encode(x, *(() if beta is None else (beta,)))
+        x = clamped(self.model, x)
+        posterior = self.model.encode(x, one_per_image(beta, x))
         return {"mean": posterior.mean, "log_var": posterior.log_var}
 
 
 class Decoder(nn.Module):
     """z, beta -> reconstruction."""
 
-    def __init__(self, model: MultiRateVAE | FixedRateVAE) -> None:
+    def __init__(self, model: BaseVAE) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, z: Tensor, beta: Tensor | None = None) -> dict[str, Tensor]:
         """See the module."""
-        return {"reconstruction": self.model.decode(z, *(() if beta is None else (beta,)))}
+        return {"reconstruction": self.model.decode(z, one_per_image(beta, z))}
 
 
-PARTS: dict[Part, type[Whole | Encoder | Decoder]] = {"model": Whole, "encoder": Encoder, "decoder": Decoder}
+def clamped(model: BaseVAE, x: Tensor) -> Tensor:
+    """X within the data range."""
+    return x if model.config.data_range is None else x.clamp(*model.config.data_range)
+
+
+def one_per_image(beta: Tensor | None, x: Tensor) -> Tensor | None:
+    """β itself, added to a zero for each image: the first operation fails where their numbers differ."""
+    return None if beta is None else beta + 0 * x.flatten(1)[:, 0]
+
+
+PARTS: dict[Part, type[Whole] | type[Encoder] | type[Decoder]] = {
+    "model": Whole,
+    "encoder": Encoder,
+    "decoder": Decoder,
+}
 INPUTS: dict[Part, tuple[str, ...]] = {
     "model": ("x", "beta", "noise"),
     "encoder": ("x", "beta"),
@@ -93,7 +117,7 @@ OUTPUTS: dict[Part, tuple[str, ...]] = {
 
 
 def export(
-    model: MultiRateVAE | FixedRateVAE,
+    model: BaseVAE,
     path: str | Path,
     *,
     format: Format,  # noqa: A002 (the word of the command line)
@@ -104,7 +128,8 @@ def export(
     Args:
         model: of any dtype, on any device; it is left as it is.
         path: replaced if it is there.
-        format: "onnx", or "pt2" as `torch.export.load` reads it; its module is called with the inputs by keyword.
+        format: "onnx", whose inputs are given by name; or "pt2", as `torch.export.load` reads it, whose module takes
+            them by position, in the order that the head of this file tells.
         part: which inputs and outputs.
 
     Raises:
@@ -121,7 +146,7 @@ def export(
     write_atomically(Path(path), onnx_bytes(program, part, config) if format == "onnx" else pt2_bytes(program, config))
 
 
-def trace(model: MultiRateVAE | FixedRateVAE, part: Part) -> torch.export.ExportedProgram:
+def trace(model: BaseVAE, part: Part) -> torch.export.ExportedProgram:
     """The graph of a part, for any batch size."""
     model = copy.deepcopy(model).to("cpu", torch.float32).eval()
     channels, *size = model.input_shape
@@ -140,10 +165,10 @@ def trace(model: MultiRateVAE | FixedRateVAE, part: Part) -> torch.export.Export
         places, pixels = {2: rows, 3: columns}, {2: SPATIAL_STRIDE * rows, 3: SPATIAL_STRIDE * columns}
         for name in set(names) - {"beta"}:
             axes[name] |= pixels if name == "x" else places
+    whole_at = part == "model" and "beta" not in names
     program = torch.export.export(
-        PARTS[part](model),
-        (),
-        {name: examples[name] for name in names},
+        (FoldedWhole if whole_at else PARTS[part])(model),
+        tuple(examples[name] for name in names),
         dynamic_shapes=axes,
     )
     for module in program.graph_module.modules():
@@ -169,6 +194,9 @@ def onnx_bytes(program: torch.export.ExportedProgram, part: Part, config: str) -
         for value in node.outputs:
             if value.name in OUTPUTS[part] and not value.is_graph_output():
                 value.name += "_inside"  # the exporter names values after operations, torch.mean for one
+    for value in exported.model.graph.inputs:
+        for use in value.uses() if value.name == "beta" else ():
+            use.node.name = CHECK_OF_BETA  # which a runtime's message about it shows
     exported.model.metadata_props["mrvae_zoo.config"] = config
     content: bytes = exported.model_proto.SerializeToString()
     return content

@@ -1,8 +1,11 @@
 """Latents files: posteriors of images as safetensors, with all that decoding them needs."""
 
+import itertools
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import safetensors
 import safetensors.torch
@@ -70,15 +73,31 @@ def load_latents(path: Path) -> tuple[Tensor, LatentsInfo]:
     return mean, info
 
 
-def unique_stems(files: tuple[str, ...]) -> list[str]:
-    """A name for each file without folder and suffix; of two that are the same the later gets a number."""
-    taken: set[str] = set()
-    stems = []
-    for file in files:
-        stem = Path(file).stem or "image"
-        name, number = stem, 2
-        while name.lower() in taken:  # some file systems do not tell A from a
-            name, number = f"{stem}-{number}", number + 1
-        taken.add(name.lower())
-        stems.append(name)
-    return stems
+def image_paths(files: Sequence[str]) -> list[PurePath]:
+    """Where to put the decoded image of each file, below one folder: sub-folders are kept, what all have in common not.
+
+    Of two files in one folder that differ in their suffix alone, the later keeps it ("a.jpg.png"); of two that are the
+    same, the later gets a number.
+    """
+    whole = [_parts(file) for file in files]
+    levels = zip(*(parts[:-1] for parts in whole), strict=False)  # as many as the shallowest file has
+    common = sum(1 for _ in itertools.takewhile(lambda level: len({*level}) == 1, levels))
+    folders = [PurePath(*parts[common:-1]) for parts in whole]
+    taken = {str(folder).lower() for folder in folders}  # some file systems do not tell A from a
+    seen: set[tuple[str, ...]] = set()
+    paths = []
+    for parts, folder in zip(whole, folders, strict=True):
+        name = PurePath(parts[-1])
+        numbered = (f"{name.stem}-{number}" for number in itertools.count(2))
+        candidates = itertools.chain([name.stem], [] if parts in seen else [name.name], numbered)
+        path = next(path for each in candidates if str(path := folder / f"{each}.png").lower() not in taken)
+        taken.add(str(path).lower())
+        seen.add(parts)
+        paths.append(path)
+    return paths
+
+
+def _parts(file: str) -> tuple[str, ...]:
+    """The folders and the name of a file, without what would lead out of a folder."""
+    path = PurePath(os.path.normpath(file))
+    return tuple(part for part in path.parts if part not in (os.pardir, path.anchor)) or ("image",)

@@ -1,34 +1,22 @@
-"""What the two kinds of model share: configuration, checks of input, encoder, decoder, saving, compiling.
-
-    x (B, C, H, W), β ──encode──► Posterior (B, Z) ──sample──► z (B, Z) ──decode, β──► reconstruction (B, C, H, W)
+"""The network in a model: what it computes, the checks of what it is given, and compiling it.
 
 Letters: B batch, C, H, W image, Z latents. Rates and distortions are in nats per example.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from mrvae_zoo.common.face import public
-from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.gating.beta import TOLERANCE, values_can_be_read
 from mrvae_zoo.models.config import SPATIAL_STRIDE, ModelConfig
-from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.models.gating_table import make_gating
 from mrvae_zoo.models.likelihoods import make_likelihood
-from mrvae_zoo.models.posterior import Posterior, standard_normal
-
-if TYPE_CHECKING:
-    import os
-
-    import numpy as np
-    from PIL import Image
-
+from mrvae_zoo.models.posterior import Posterior, readable_mean, standard_normal
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +28,8 @@ LOG_VAR_RANGE = (-30.0, 10.0)
 LATENT_RANGE = (-100.0, 100.0)  # standard deviations of the prior
 UNLIKE = 50.0  # of these: no image of the training lies there
 
-MaybeNone: TypeAlias = Any  # None, for those who ask; whoever knows better may use it without asking
-
 P = ParamSpec("P")
 R = TypeVar("R")
-V = TypeVar("V")
 
 
 class VAEOutput(NamedTuple):
@@ -64,18 +49,20 @@ class VAEOutput(NamedTuple):
     rate: Tensor
     distortion: Tensor
 
+    def __repr__(self) -> str:
+        """The shape of the images, and the mean rate and distortion."""
+        means = _mean_of("rate", self.rate) + _mean_of("distortion", self.distortion)
+        return f"VAEOutput(images {tuple(self.reconstruction.shape)}, z {tuple(self.z.shape)}{means})"
 
-class BaseVAE(nn.Module):
-    """What `MultiRateVAE` and `FixedRateVAE` share. Holds no state between calls.
 
-    Attributes:
+class Network(nn.Module):
+    """Encoder and decoder with what they compute, and the checks of what they are given. Holds no state between calls.
+
+    Args:
         config: what the model is.
-        curve: the rate-distortion curve that was measured on it, or None.
-        recipe: the text of the recipe.toml that it was trained with, or None.
+        encoder: `encoder(x, features) -> (mean, log_var)`, each (B, Z).
+        decoder: `decoder(z, features)` -> logits or mean, (B, C, H, W).
     """
-
-    if TYPE_CHECKING:
-        __call__: Callable[..., VAEOutput]
 
     def __init__(self, config: ModelConfig, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
@@ -83,8 +70,6 @@ class BaseVAE(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.gating = make_gating(config)
-        self.curve: RDCurve | MaybeNone = None
-        self.recipe: str | None = None
         self._likelihood = make_likelihood(config)
         self._told = False  # of images unlike those of the training
 
@@ -122,34 +107,6 @@ class BaseVAE(nn.Module):
         """The shape of z for an image of `size` (H, W): (Z,), or (Z, h, w) of a spatial model."""
         places = (-(-side // SPATIAL_STRIDE) for side in size) if self.config.spatial else ()
         return (self.latent_dim, *places)
-
-    def preprocess(
-        self, images: "str | os.PathLike[str] | Image.Image | np.ndarray | Tensor | Sequence[Any]"
-    ) -> Tensor:
-        """Images as the model takes them: (B, C, H, W) in the data range, on the model's device and in its dtype.
-
-        Args:
-            images: one or several of: paths, PIL images, arrays or tensors (H, W), (H, W, C) or (C, H, W), uint8 or
-                float in [0, 1]; or a stack of such arrays, (N, H, W), (N, C, H, W) or (N, H, W, C).
-
-        Raises:
-            ValueError: something is not an image; the message names it.
-        """
-        x = self.config.to_data_range(to_tensor(images, self.input_shape))
-        return x.to(self.device, self.dtype)
-
-    def save_pretrained(self, folder: "str | os.PathLike[str]", *, dtype: torch.dtype | str | None = None) -> None:
-        """Write this model into a folder, see `mrvae_zoo.save_pretrained`."""
-        public("save_pretrained")(self, folder, dtype=dtype)
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
-        """Push this model and its page to a repository, see `mrvae_zoo.push_to_hub`."""
-        return public("push_to_hub")(self, repo_id, **options)
-
-    @classmethod
-    def from_pretrained(cls, source: "str | os.PathLike[str]", **options: Any) -> Self:
-        """The trained model that a source names, see `mrvae_zoo.load_pretrained`; it has to be of this class."""
-        return _of_class(cls, public("load_pretrained")(source, **options), source)
 
     def compile(self, *args: Any, **options: Any) -> None:
         """Compile call, encode and decode in place.
@@ -251,6 +208,8 @@ class BaseVAE(nn.Module):
             )
 
     def _check_z(self, z: Tensor) -> None:
+        if isinstance(z, Posterior):
+            raise ValueError("z is a Posterior; pass a draw from it, posterior.sample(), or its mean, posterior.mode()")
         ndim = 4 if self.config.spatial else 2
         if not isinstance(z, Tensor) or z.ndim != ndim or z.shape[1] != self.latent_dim:
             shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
@@ -267,6 +226,11 @@ class BaseVAE(nn.Module):
             raise ValueError(f"size={size} should be (H, W), each at least 1")
         shape = (self.latent_dim,) if size is None else self.latent_shape(size)
         return standard_normal((n, *shape), like=next(self.parameters()), generator=generator)
+
+
+def _mean_of(name: str, nats: Tensor) -> str:
+    mean = readable_mean(nats)
+    return "" if mean is None else f", mean {name} {mean:.4g} nats"
 
 
 def pad_to_stride(x: Tensor) -> Tensor:
@@ -289,10 +253,3 @@ def _with_outputs_of_its_own(function: Callable[P, R]) -> Callable[P, R]:
         return output
 
     return call
-
-
-def _of_class(cls: type[V], model: BaseVAE, source: object) -> V:
-    """`model`, where it is of the class; else a ValueError that names the one it is of."""
-    if not isinstance(model, cls):
-        raise ValueError(f"{source} is a {type(model).__name__}; load it with {type(model).__name__}.from_pretrained")
-    return model

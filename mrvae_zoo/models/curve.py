@@ -1,16 +1,19 @@
 """RDCurve: the measured rate-distortion curve of a model, as it stands in rd_curve.json. Needs no torch."""
 
 import bisect
+import html
 import itertools
 import json
+import logging
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mrvae_zoo.common.face import public
 from mrvae_zoo.common.layout import CURVE
 from mrvae_zoo.common.schema import check_value, from_mapping, to_plain
+from mrvae_zoo.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from mrvae_zoo.models.config import ModelConfig
@@ -28,9 +31,19 @@ DATA_KEYS: dict[str, Any] = {  # what a curve may say of its data, and is asked 
     "selection_seed": int,
     "stratified": bool,
 }
+FIGURES = {  # the further figures of a point: their names and formats in a table
+    "samples": ("draws", "d"),
+    "active_units": ("active_units", "d"),
+    "psnr": ("psnr", ".2f"),
+    "total_correlation": ("total_correlation", ".2f"),
+    "mutual_information_gap": ("mutual_information_gap", ".3f"),
+}
+LOOP = 1e-3  # relative: by how much more a figure may go the wrong way before a curve is no longer called monotone
+
+logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RDPoint:
     """One β of a curve. What was not measured is None, and not in the file.
 
@@ -72,8 +85,13 @@ class RDPoint:
         """L_β = D + β·R in nats."""
         return self.distortion + self.beta * self.rate
 
+    def __repr__(self) -> str:
+        """The figures that were measured."""
+        measured = [f"{key}={value:.6g}" for key in self.__slots__ if (value := getattr(self, key)) is not None]
+        return f"RDPoint({', '.join(measured)})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RDCurve:
     """Rate and distortion over β.
 
@@ -105,6 +123,58 @@ class RDCurve:
         """The β that were measured, rising."""
         return tuple(point.beta for point in self.points)
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether a higher β always means a lower rate and a higher distortion (to 0.1%).
+
+        It does at the optimum. The curve of a model that was trained for too short a time can turn back.
+        """
+        return all(
+            high.rate <= low.rate + LOOP * abs(low.rate)
+            and high.distortion >= low.distortion - LOOP * abs(low.distortion)
+            for low, high in itertools.pairwise(self.points)
+        )
+
+    def columns(self) -> dict[str, list[str]]:
+        """The curve as the columns of a table, by their headings; figures that no point has are left out."""
+        columns = {
+            "beta": [f"{point.beta:g}" for point in self.points],
+            "rate": [f"{point.rate:.2f}" for point in self.points],
+            "distortion": [f"{point.distortion:.2f}" for point in self.points],
+            "loss": [f"{point.loss:.2f}" for point in self.points],
+        }
+        for key, (heading, style) in FIGURES.items():
+            figures = [getattr(point, key) for point in self.points]
+            if any(figure is not None for figure in figures):
+                columns[heading] = ["" if figure is None else format(figure, style) for figure in figures]
+        return columns
+
+    def __repr__(self) -> str:
+        """A heading and one line for each β; figures are in nats per example."""
+        columns = self.columns()
+        shown = {key: columns[key] for key in ("beta", "rate", "distortion", "loss")}
+        rows = [tuple(shown), *zip(*shown.values(), strict=True)]
+        table = "\n".join("  ".join(cell.rjust(10) for cell in row) for row in rows)
+        return f"RDCurve of {len(self.points)} β{self._measured_on()}, in nats per example\n{table}"
+
+    def _repr_html_(self) -> str:
+        """The plot, where matplotlib is installed, and the table, for a notebook."""
+        columns = self.columns()
+        heading = "".join(f"<th>{html.escape(key)}</th>" for key in columns)
+        rows = zip(*columns.values(), strict=True)
+        cells = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+        table = f"<table><tr>{heading}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+        try:
+            plot = public("draw_curve")(self, title="Rate and distortion", kind="svg").decode()
+        except MissingExtraError:
+            plot = ""
+        return f"{plot[max(0, plot.find('<svg')) :]}{table}"
+
+    def _measured_on(self) -> str:
+        """Such as " on mnist (test)"; empty where the curve does not say."""
+        name, split = (str(self.data[key]) if key in self.data else "" for key in ("name", "split"))
+        return f" on {name}{f' ({split})' if split else ''}" if name else ""
+
     def at(self, beta: float) -> RDPoint:
         """The point of this β: one that was measured, or rate and distortion interpolated.
 
@@ -133,8 +203,8 @@ class RDCurve:
     def beta_for(self, *, rate: float | None = None, distortion: float | None = None) -> float:
         """The β at which the model has this rate (or this distortion), in nats per example.
 
-        The curve between two measured points is a straight line in log β. A point that a higher β beats (with a
-        distortion as low, or a rate as high) is left out, so that the answer is unique.
+        The curve between two measured points is a straight line in log β. Where it is not monotone, several β can have
+        this rate: the answer is the one with the lowest distortion (or the lowest rate), and a message is logged.
 
         Raises:
             ValueError: neither or both are given, or the curve does not reach the value.
@@ -142,26 +212,28 @@ class RDCurve:
         if (rate is None) == (distortion is None):
             raise ValueError("beta_for takes rate= or distortion=, and one of them")
         if rate is not None:
-            return self._invert("rate", [-point.rate for point in self.points], -rate)
+            return self._best_beta("rate", rate, cost="distortion")
         assert distortion is not None
-        return self._invert("distortion", [point.distortion for point in self.points], distortion)
+        return self._best_beta("distortion", distortion, cost="rate")
 
-    def _invert(self, name: str, values: Sequence[float], target: float) -> float:
-        """The log-β position of `target` on the part of `values` that rises with β."""
-        log_betas: list[float] = []
-        rising: list[float] = []
-        for value, beta in zip(reversed(values), reversed(self.betas), strict=True):
-            if not rising or value < rising[0]:
-                rising.insert(0, value)
-                log_betas.insert(0, math.log(beta))
-        if not rising[0] <= target <= rising[-1]:
-            ends = sorted((abs(rising[0]), abs(rising[-1])))
-            raise ValueError(f"{name}={abs(target)} is outside the curve's [{ends[0]:.2f}, {ends[1]:.2f}] nats")
-        right = bisect.bisect_left(rising, target)
-        if target == rising[right]:
-            return math.exp(log_betas[right])
-        share = (target - rising[right - 1]) / (rising[right] - rising[right - 1])
-        return math.exp(log_betas[right - 1] + share * (log_betas[right] - log_betas[right - 1]))
+    def _best_beta(self, name: str, target: float, *, cost: str) -> float:
+        """Of the β at which the curve has `target`, the one where the other figure, `cost`, is lowest."""
+        values = [getattr(point, name) for point in self.points]
+        if not min(values) <= target <= max(values):
+            raise ValueError(f"{name}={target} is outside the curve's [{min(values):.2f}, {max(values):.2f}] nats")
+        found = [beta for beta, value in zip(self.betas, values, strict=True) if value == target]
+        for (low, high), (before, after) in zip(
+            itertools.pairwise(self.betas), itertools.pairwise(values), strict=True
+        ):
+            if (before - target) * (after - target) < 0:
+                found.append(low * (high / low) ** ((target - before) / (after - before)))
+        if not self.is_monotone:
+            logger.warning(
+                "this curve is not monotone in β, so several β can have one %s; the best of them is taken. A longer "
+                "training gives a monotone curve",
+                name,
+            )
+        return min(found, key=lambda beta: (getattr(self.at(beta), cost), -beta))
 
     def to_json(self) -> str:
         """The text of rd_curve.json."""
@@ -198,20 +270,11 @@ class RDCurve:
         return cls.from_json(path.read_text(encoding="utf-8"), where=str(path))
 
 
-def bits_per_dimension(point: RDPoint, config: "ModelConfig") -> float:
-    """The bound on −log p(x) at β = 1 (D + R, with the constants of the likelihood) in bits per pixel and channel.
-
-    Under a Gaussian likelihood this is a density, of the data as the model takes it: it may be negative, and for data
-    of 256 levels scaled to [0, 1] the customary figure of the 8-bit values is log2 256 = 8 bits more. Under a Bernoulli
-    likelihood it is a probability where the data are binary.
-
-    Args:
-        point: of the curve of a model.
-        config: of the model.
+def bits_of_point(point: RDPoint, config: "ModelConfig") -> float:
+    """D + R of a point at β = 1 in bits per pixel and channel; see `mrvae_zoo.bits_per_dimension`.
 
     Raises:
-        ValueError: the point is at another β, where D + R is not what the model minimises, or the model takes images of
-            any size.
+        ValueError: the point is at another β, or the model takes images of any size.
     """
     if not math.isclose(point.beta, 1.0, rel_tol=1e-6):
         raise ValueError(f"beta={point.beta}: bits per dimension are a bound on -log p(x), which L is at beta=1 only")

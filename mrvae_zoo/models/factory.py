@@ -1,17 +1,18 @@
 """From a description to a model: create_model, and what recipes and checkpoints build with."""
 
+import difflib
 import inspect
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from mrvae_zoo.common.schema import check_value, from_mapping
-from mrvae_zoo.errors import UnknownNameError, nearest
+from mrvae_zoo.common.schema import check_value, fault, from_mapping
+from mrvae_zoo.errors import UnknownNameError, name_some, nearest
 from mrvae_zoo.models.architecture_table import Architecture, architectures
 from mrvae_zoo.models.config import ModelConfig
 
 if TYPE_CHECKING:
-    from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
+    from mrvae_zoo.models.vae import BaseVAE, MultiRateVAE
 
 
 ANY_SIZE = "any"
@@ -56,17 +57,22 @@ def config_from_options(options: Mapping[str, Any], *, where: str) -> ModelConfi
         ValueError: naming `where` and the key.
     """
     if not isinstance(options.get("architecture"), str):
-        raise ValueError(f"{where}: architecture is missing")
+        meant = difflib.get_close_matches("architecture", options, n=1)
+        raise ValueError(f"{where}: architecture is missing" + "".join(f" (unknown key {key})" for key in meant))
     record = _find(options["architecture"], where)
     known = CONFIG_KEYS | set(_parameters(record))
-    for key in options:
-        if key not in known:
-            raise ValueError(f"{where}: unknown key {key} for {record.name}; {nearest(key, known)}")
+    faults = [f"unknown key {key} for {record.name}; {nearest(key, known)}" for key in options if key not in known]
     table = {"gating": record.gatings[0], **{key: options[key] for key in options if key in CONFIG_KEYS}}
     if isinstance(table.get("input_shape"), (list, tuple)):  # TOML has no null
         table["input_shape"] = [None if size == ANY_SIZE else size for size in table["input_shape"]]
-    arguments = {key: options[key] for key in options if key not in CONFIG_KEYS}
-    return complete(from_mapping(ModelConfig, {**table, "arguments": arguments}, where=where), where=where)
+    arguments = {key: options[key] for key in options if key in known - CONFIG_KEYS}
+    try:
+        config = from_mapping(ModelConfig, {**table, "arguments": arguments}, where=where)
+    except ValueError as error:
+        faults.append(fault(error, where))
+    if faults:
+        raise ValueError(f"{where}: {name_some(faults, '; ')}")
+    return complete(config, where=where)
 
 
 def complete(config: ModelConfig, *, where: str) -> ModelConfig:
@@ -91,7 +97,7 @@ def complete(config: ModelConfig, *, where: str) -> ModelConfig:
     return replace(config, arguments=arguments)
 
 
-def build_model(config: ModelConfig) -> "MultiRateVAE | FixedRateVAE":
+def build_model(config: ModelConfig) -> "BaseVAE":
     """The model of a complete config, with initial weights: a FixedRateVAE where the config holds a β.
 
     Raises:

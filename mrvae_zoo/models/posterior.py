@@ -16,6 +16,11 @@ class Posterior(NamedTuple):
     mean: Tensor
     log_var: Tensor
 
+    def __repr__(self) -> str:
+        """The shape, and the mean rate where the values can be read."""
+        rate = readable_mean(self.kl())
+        return f"Posterior({tuple(self.mean.shape)}{'' if rate is None else f', mean rate {rate:.4g} nats'})"
+
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw (B, Z) by the reparametrisation, so that gradients reach mean and log_var."""
         return self.displaced(standard_normal(self.mean.shape, like=self.mean, generator=generator))
@@ -41,6 +46,12 @@ class Posterior(NamedTuple):
         mean, log_var = self.mean.to(dtype), self.log_var.to(dtype)
         # expm1(s) − s instead of exp(s) − 1 − s: exact near the prior, where latents that are not used lie.
         return 0.5 * (mean.square() + torch.expm1(log_var) - log_var)
+
+
+def readable_mean(values: Tensor) -> float | None:
+    """The mean, to be shown; None where there are no values to look at: on meta, inside vmap, while compiling."""
+    hidden = values.is_meta or torch.compiler.is_compiling() or values.numel() == 0
+    return None if hidden or torch._C._functorch.peek_interpreter_stack() is not None else values.mean().item()
 
 
 def standard_normal(shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""A recipe for a folder of one's own images, chosen by looking at some of them.
+"""A recipe for a folder of one's own images, chosen by looking at them.
 
 Letters: C, H, W image.
 """
@@ -7,17 +7,33 @@ import json
 import math
 import shlex
 import statistics
+import time
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from mrvae_zoo.common.decoding import open_image
+from mrvae_zoo.common.devices import find_device
 from mrvae_zoo.common.images import to_bytes
-from mrvae_zoo.data.folders import registered_like, split_folder
+from mrvae_zoo.data.folders import holds_npz, load_own, registered_like, split_folder
+from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.data.sets import data_sets
-from mrvae_zoo.training.recipe import TrainingRecipe, recipe_from_table
+from mrvae_zoo.errors import name_some
+from mrvae_zoo.models.factory import build_model
+from mrvae_zoo.training.loop import count_steps, make_optimizer
+from mrvae_zoo.training.provenance import format_seconds
+from mrvae_zoo.training.recipe import Recipe, TrainingRecipe, recipe_from_table
 
-LOOKED_AT = 200  # images at most, spread over the folder
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+LOOKED_AT = 1000  # images at most, spread over the folder
 SIDES = (16, 32, 64)  # of the square that images of several or larger sizes become
 SMALLEST_OWN_SIDE = 8  # images of one size keep it where no side is shorter than this or longer than the last of SIDES
 GREY_LEVELS = 2  # of 255, by which channels may differ in an image that is grey
@@ -25,6 +41,10 @@ DARK, BRIGHT = 25, 230  # of 255, nearly black and nearly white
 BINARY_SHARE = 0.85  # of such pixels, above which images are nearly binary
 STEPS = 10_000  # of a training that is worth its while
 EPOCHS = (10, 1000)
+FEWEST_TO_VALIDATE = 20  # training images, below which none is held out
+VALID_SHARE = 10  # one in so many training images is held out for validation
+LOOKS, PATIENCE = 50, 8  # at the validation split in the whole training, and those that need not be better
+TIMED_BATCH = 16  # images of a step that is timed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +52,16 @@ class Seen:
     """What was seen of a folder.
 
     Attributes:
-        train: images in the training split.
-        test: images in the test split.
+        counts: the images of each split; "valid" where the folder has one.
         sizes: (H, W) of those looked at.
+        unreadable: those among them that cannot be read.
         shape: (C, H, W) to train at.
         binary: the share of their pixels that are nearly black or white.
     """
 
-    train: int
-    test: int
+    counts: dict[Split, int]
     sizes: tuple[tuple[int, int], ...]
+    unreadable: tuple[str, ...]
     shape: tuple[int, int, int]
     binary: float
 
@@ -51,58 +71,122 @@ class Seen:
         return "bernoulli" if self.shape[0] == 1 and self.binary > BINARY_SHARE else "gaussian"
 
     @property
+    def held_out(self) -> int:
+        """How many training images to validate on: none where the folder has a split for it, or few images."""
+        enough = "valid" not in self.counts and self.counts["train"] >= FEWEST_TO_VALIDATE
+        return self.counts["train"] // VALID_SHARE if enough else 0
+
+    @property
     def epochs(self) -> int:
         """About as many as STEPS take at the usual batch size, to two digits."""
-        each = max(1, self.train // TrainingRecipe(epochs=1).batch_size)
+        left = self.counts["train"] - self.held_out
+        each = max(1, left // TrainingRecipe(epochs=1).batch_size)
         wanted = STEPS / each
         return max(EPOCHS[0], min(EPOCHS[1], int(float(f"{wanted:.1e}"))))
 
-    def __str__(self) -> str:
-        low, high = min(self.sizes, key=math.prod), max(self.sizes, key=math.prod)
-        sizes = f"{low[1]}×{low[0]}" + (f" to {high[1]}×{high[0]}" if low != high else "")
-        kind = "colour" if self.shape[0] == 3 else "grey, nearly binary" if self.likelihood == "bernoulli" else "grey"
-        return f"{self.train} images to train on and {self.test} to test on, {kind}, {sizes}"
+    @property
+    def steps(self) -> int:
+        """The steps of these epochs."""
+        return count_steps(TrainingRecipe(epochs=self.epochs), self.counts["train"] - self.held_out)
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is something to validate on."""
+        return self.held_out > 0 or "valid" in self.counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A recipe for a folder.
+
+    Attributes:
+        text: of the file.
+        command: that trains it.
+        reasons: what was chosen and why: a line for each choice.
+        seen: what was seen.
+        seconds: that the training takes at most on this machine, about.
+    """
+
+    text: str
+    command: str
+    reasons: dict[str, str]
+    seen: Seen
+    seconds: float
 
 
 def look_at(folder: Path) -> Seen:
-    """Look at the images of a folder: their number, and sizes, colours and greys of some.
+    """Look at the images of a folder, or of its .npz files: their number, and sizes, colours and greys of many.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError: there is no such folder, or one of two .npz is missing.
         ValueError: there are no images in it, or only one, or none of those looked at can be read.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
+    return _look_at_arrays(folder) if holds_npz(folder) else _look_at_files(folder)
+
+
+def _look_at_files(folder: Path) -> Seen:
     splits = split_folder(folder)
-    paths = [*splits["train"], *splits["test"]]
-    step = math.ceil(len(paths) / LOOKED_AT)
-    sizes, colours, binary, faults = [], [], [], []
-    for path in paths[::step]:
+    paths = [path for part in splits.values() for path in part]
+    sizes, colours, binary, unreadable, fault = [], [], [], [], ""
+    for path in paths[:: math.ceil(len(paths) / LOOKED_AT)]:
         try:
             image = open_image(path)
         except (ValueError, OSError) as error:
-            faults.append(str(error))
+            fault = fault or str(error)
+            unreadable.append(str(path.relative_to(folder)))
             continue
         sizes.append((image.height, image.width))
-        small = to_bytes(image, (3, min(image.height, SIDES[-1]), min(image.width, SIDES[-1])), name=str(path))
+        small = _small(image, str(path))
         colours.append(bool((small.amax(0).int() - small.amin(0).int() > GREY_LEVELS).any()))
-        binary.append(float(((small <= DARK) | (small >= BRIGHT)).float().mean()))
+        binary.append(_binary_share(small))
     if not sizes:
-        raise ValueError(f"{folder}: none of {len(faults)} images can be read; {faults[0]}")
+        raise ValueError(f"{folder}: none of {len(unreadable)} images can be read; {fault}")
     return Seen(
-        train=len(splits["train"]),
-        test=len(splits["test"]),
+        counts={split: len(part) for split, part in splits.items()},
         sizes=tuple(sizes),
+        unreadable=tuple(unreadable),
         shape=(3 if any(colours) else 1, *_size(sizes)),
         binary=statistics.mean(binary),
     )
 
 
-def write_recipe(folder: Path, file: str) -> str:
-    """The text of a recipe for a folder of images, to be kept in a file of that name.
+def _look_at_arrays(folder: Path) -> Seen:
+    whole = folder.resolve()
+    splits: dict[Split, Tensor] = {}
+    names: tuple[Split, ...] = ("train", "test", "valid")
+    for split in names:
+        if split != "valid" or (folder / "valid.npz").is_file():
+            loaded = load_own(whole.parent, whole.name, split, list(data_sets))
+            assert isinstance(loaded, Tensor)  # of an .npz
+            splits[split] = loaded
+    images = splits["train"]
+    channels, height, width = images.shape[1:]
+    some = images[:: math.ceil(len(images) / LOOKED_AT)]
+    return Seen(
+        counts={split: len(part) for split, part in splits.items()},
+        sizes=((height, width),),
+        unreadable=(),
+        shape=(channels, height, width),
+        binary=_binary_share(some),
+    )
+
+
+def _small(image: "Image.Image", name: str) -> Tensor:
+    """An image in colour, no larger than what is trained on."""
+    return to_bytes(image, (3, min(image.height, SIDES[-1]), min(image.width, SIDES[-1])), name=name)
+
+
+def _binary_share(images: Tensor) -> float:
+    return float(((images <= DARK) | (images >= BRIGHT)).float().mean())
+
+
+def write_recipe(folder: Path, file: str) -> Written:
+    """A recipe for a folder of images, to be kept in a file of that name.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError: see `look_at`.
         ValueError: there are too few images in it, or its name cannot be that of a data set.
     """
     whole = folder if folder.name not in ("", "..") else folder.resolve()
@@ -112,23 +196,71 @@ def write_recipe(folder: Path, file: str) -> str:
     if not (name and name.isprintable()):
         raise ValueError(f"{folder}: {name!r} cannot be the name of a data set; rename the folder")
     seen = look_at(folder)
+    keys: dict[str, object] = {
+        "model.architecture": "mrvae_resnet",
+        "model.input_shape": list(seen.shape),
+        "model.likelihood": seen.likelihood,
+        "data.name": name,
+        "training.epochs": seen.epochs,
+    }
+    if seen.held_out:
+        keys["data.held_out"] = seen.held_out
+    if seen.validates:
+        keys |= {"training.validate_every": max(1, seen.steps // LOOKS), "training.patience": PATIENCE}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in keys.items()]
+    recipe = recipe_from_table(tomllib.loads("\n".join(lines)), where=file)
+    seconds = seen.steps * seconds_of_step(recipe)
     command = f"mrvae train {shlex.quote(file)} --data-root {shlex.quote(str(whole.parent))} -o RUN"
-    text = "\n".join(
-        (
-            f"# {command}",
-            "#",
-            f"# {seen}.",
-            "",
-            'model.architecture = "mrvae_resnet"',
-            f"model.input_shape = {list(seen.shape)}",
-            f'model.likelihood = "{seen.likelihood}"',
-            f"data.name = {json.dumps(name, ensure_ascii=False)}",
-            f"training.epochs = {seen.epochs}",
-            "",
-        )
-    )
-    recipe_from_table(tomllib.loads(text), where=file)
-    return text
+    reasons = dict(_reasons(seen, seconds))
+    comment = [f"# {command}", "#", *(f"# {choice}: {why}" for choice, why in reasons.items())]
+    text = "\n".join((*comment, "", *lines, ""))
+    return Written(text=text, command=command, reasons=reasons, seen=seen, seconds=seconds)
+
+
+def _reasons(seen: Seen, seconds: float) -> Iterator[tuple[str, str]]:
+    """What was chosen, and why."""
+    counts, channels = seen.counts, seen.shape[0]
+    looked_at = len(seen.sizes) + len(seen.unreadable)
+    if seen.unreadable:
+        of = "" if looked_at >= sum(counts.values()) else f" of the {looked_at:,} looked at"
+        yield "left out", f"{len(seen.unreadable)}{of} cannot be read: {name_some(seen.unreadable)}"
+    valid = counts.get("valid", seen.held_out)
+    held = f", {valid:,} to validate on" if valid else ", none to validate on (fewer than 20 images)"
+    yield "images", f"{counts['train'] - seen.held_out:,} to train on{held}, {counts['test']:,} to test on"
+    low, high = min(seen.sizes, key=math.prod), max(seen.sizes, key=math.prod)
+    sizes = f"{low[1]}×{low[0]}" + (f" to {high[1]}×{high[0]}" if low != high else "")
+    same = {seen.shape[1:]} == {*seen.sizes}
+    why = "" if same else "; they are resized to this, because larger ones take longer to train"
+    yield f"input_shape {list(seen.shape)}", f"the images are {sizes}, {'in colour' if channels == 3 else 'grey'}{why}"
+    shades = "nearly black or white" if seen.likelihood == "bernoulli" else "of many shades"
+    yield f"likelihood {seen.likelihood}", f"the pixels are {shades}"
+    stops = f", or fewer: it stops after {PATIENCE} validations without a lower loss, and keeps the best weights"
+    yield f"epochs {seen.epochs}", f"{seen.steps:,} steps{stops if seen.validates else ''}"
+    yield "time", f"at most about {format_seconds(seconds)} on this machine ({find_device('auto').type})"
+
+
+def seconds_of_step(recipe: Recipe) -> float:
+    """What a step of a training takes on this machine, about: two small steps are tried."""
+    device = find_device("auto")
+    with torch.random.fork_rng():
+        model = build_model(recipe.model).to(device).train()
+        optimizer = make_optimizer(model, recipe.training)
+        x = torch.rand(TIMED_BATCH, *_sides(recipe), device=device)
+        low, high = recipe.model.beta_range
+        beta = torch.full((TIMED_BATCH,), math.sqrt(low * high), device=device)
+        seconds = []
+        for _ in range(3):  # the first one warms up
+            began = time.perf_counter()
+            out = model(recipe.model.to_data_range(x), beta)
+            (out.distortion + beta * out.rate).mean().backward()
+            optimizer.step()
+            next(model.parameters()).sum().item()  # a GPU works on after the call
+            seconds.append(time.perf_counter() - began)
+    return min(seconds[1:]) * recipe.training.batch_size / TIMED_BATCH
+
+
+def _sides(recipe: Recipe) -> tuple[int, ...]:
+    return tuple(side for side in recipe.model.input_shape if side is not None)
 
 
 def _size(sizes: list[tuple[int, int]]) -> tuple[int, int]:

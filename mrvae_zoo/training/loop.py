@@ -29,7 +29,7 @@ from mrvae_zoo.training.recipe import Recipe, TrainingRecipe
 from mrvae_zoo.training.run_folder import Progress, append_metrics
 from mrvae_zoo.training.signals import stop_requests
 from mrvae_zoo.training.state import TrainingState, restore, save_state
-from mrvae_zoo.training.validation import Validation
+from mrvae_zoo.training.validation import Glance, Validation
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -73,6 +73,7 @@ class Loop:
         self.validation = validation
         self.batch = whole_batch(self.training, len(data), accelerator.num_processes)
         self.steps = count_steps(self.training, len(data))
+        self.glance = Glance(recipe, data, self.steps) if validation is None else None
         share = self.batch // accelerator.num_processes
         self.part = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
         self.objective = objectives[recipe.objective.name]
@@ -123,7 +124,9 @@ class Loop:
                 stopping = self._agree(stop.received, logging_now)
                 if logging_now or stopping:
                     self._check_finite()
-                    self._log(report, self._validate() if validating else None)
+                    if saving or stopping or validating or self._is_to_glance():
+                        self._check_weights()
+                    self._log(report, validation=self._validate() if validating else None, losses=self._glance())
                 if saving or stopping:
                     self._save()
                 if stopping:
@@ -136,6 +139,9 @@ class Loop:
         result = self._result()
         if self.validation is not None and self.validation.best:
             result.load_state_dict(self.validation.best)
+            if self.validation.waited:
+                text = "kept the weights of step %d, where the loss on the validation split is lowest"
+                logger.info(text, self.validation.best_step)
         for buffer in result.buffers():  # what is measured by all is what one of them saves
             if self.accelerator.num_processes > 1:
                 torch.distributed.broadcast(buffer, src=0)
@@ -206,10 +212,15 @@ class Loop:
 
     def _validate(self) -> dict[str, float]:
         assert self.validation is not None
-        losses = self.validation.look(self._result(), self.accelerator)
-        if self.average is not None:
-            self.average.module.eval()  # as it always is
-        return losses
+        return self.validation.look(self._result(), self.done, self.accelerator)
+
+    def _is_to_glance(self) -> bool:
+        return self.glance is not None and (self.done % self.glance.every == 0 or self.done == self.steps)
+
+    def _glance(self) -> dict[str, float] | None:
+        if self.glance is None or not self._is_to_glance():
+            return None
+        return self.glance.look(self._result(), self.accelerator)
 
     def _averaged(self) -> nn.Module | None:
         return None if self.average is None else self.average.module
@@ -240,7 +251,7 @@ class Loop:
         flags: Tensor = self.accelerator.gather(torch.tensor([received], device=self.device))
         return bool(flags.any())
 
-    def _log(self, report: Callable[[Progress], None], validation: dict[str, float] | None) -> None:
+    def _log(self, report: Callable[[Progress], None], **looks: dict[str, float] | None) -> None:
         rate, distortion, loss = (self.accelerator.reduce(self.sums, reduction="mean") / self.summed).tolist()
         progress = Progress(
             step=self.done,
@@ -252,7 +263,7 @@ class Loop:
             learning_rate=self.optimizer.param_groups[0]["lr"],
             num_processes=self.accelerator.num_processes,
             seconds=round(self.seconds(), 2),
-            validation=validation,
+            **looks,
         )
         self.sums.zero_()
         self.summed = 0
@@ -260,13 +271,17 @@ class Loop:
             append_metrics(self.run, progress)
             report(progress)
         values = {name: getattr(progress, name) for name in (*LOSSES, "learning_rate", "epoch")}
-        values |= {f"validation/beta={beta}": loss for beta, loss in (validation or {}).items()}
+        for name, look in looks.items():
+            values |= {f"{name}/beta={beta}": loss for beta, loss in (look or {}).items()}
         self.accelerator.log(values, step=self.done)
 
-    def _save(self) -> None:
+    def _check_weights(self) -> None:
+        """Before they are measured or saved."""
         weights = [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
         if not all(bool(tensor.isfinite().all()) for tensor in weights):
             raise FloatingPointError(f"a weight is not finite after step {self.done}; {self._remedy()}")
+
+    def _save(self) -> None:
         if self.accelerator.is_main_process:
             folder = self.run / STATES
             steps, validation = (self.done, self.seconds()), self.validation

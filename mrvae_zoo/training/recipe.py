@@ -1,5 +1,6 @@
 """recipe.toml, typed: what a model is and how it is trained."""
 
+import copy
 import math
 import tomllib
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mrvae_zoo.common.schema import check_at_least, from_mapping, to_plain
+from mrvae_zoo.common.schema import check_at_least, fault, from_mapping, to_plain
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.errors import MissingExtraError, UnknownNameError, nearest
 from mrvae_zoo.gating.beta import BetaSampling, check_density
@@ -148,14 +149,20 @@ class TrainedRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """A whole recipe, and where it has been trained, the record of that."""
+class RecipeWithoutModel:
+    """What a recipe says beside [model], whose keys are those of an architecture."""
 
-    model: ModelConfig
     data: DataRecipe
     training: TrainingRecipe
     objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
     trained: TrainedRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(RecipeWithoutModel):
+    """A whole recipe, and where it has been trained, the record of that."""
+
+    model: ModelConfig
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -163,8 +170,8 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: naming the file and the key: not TOML, an unknown key (with the nearest right one), a wrong type
-            or value.
+        ValueError: naming the file (or --set, where that is at fault) and every key: not TOML, unknown keys (with the
+            nearest right ones), missing ones, wrong types or values.
     """
     path = Path(path)
     try:
@@ -173,26 +180,65 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise FileNotFoundError(f"{path}: no such file") from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise ValueError(f"{path} is not TOML: {error}") from None
+    if not overrides:
+        return recipe_from_table(table, where=str(path))
+    changed = _override(table, overrides)
+    try:
+        return recipe_from_table(changed, where=str(path))
+    except ValueError:
+        recipe_from_table(table, where=str(path))  # an error of the file itself comes first
+        at_fault = [text for text in overrides if _is_right(table, [other for other in overrides if other != text])]
+        return recipe_from_table(changed, where=" ".join(f"--set {text}" for text in at_fault or overrides))
+
+
+def _override(table: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    changed = copy.deepcopy(table)
     for section, key, value in map(parse_override, overrides):
         sections = Recipe.__dataclass_fields__.keys() - {"trained"}
         if section not in sections:
             raise ValueError(f"--set {section}.{key}: unknown section; {nearest(section, sections)}")
-        table.setdefault(section, {})[key] = value
-    return recipe_from_table(table, where=str(path))
+        changed.setdefault(section, {})[key] = value
+    return changed
+
+
+def _is_right(table: dict[str, Any], overrides: Sequence[str]) -> bool:
+    try:
+        recipe_from_table(_override(table, overrides), where="")
+    except ValueError:
+        return False
+    return True
 
 
 def recipe_from_table(table: dict[str, Any], *, where: str) -> Recipe:
     """The recipe in the tables of a TOML file; `where` names the file in messages."""
-    model = table.get("model")
+    errors = []
+    try:
+        config = _model_config(table.get("model"), where)
+    except ValueError as error:
+        if not str(error).startswith(where):  # not of the file, but of a plug-in that it names
+            raise
+        errors.append(error)
+    try:
+        rest = from_mapping(RecipeWithoutModel, {k: v for k, v in table.items() if k != "model"}, where=where)
+    except ValueError as error:
+        errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ValueError(f"{where}: {'; '.join(fault(error, where) for error in errors)}")
+    recipe = Recipe(
+        model=config, data=rest.data, training=rest.training, objective=rest.objective, trained=rest.trained
+    )
+    check_objective(recipe, where=where)
+    return recipe
+
+
+def _model_config(model: Any, where: str) -> ModelConfig:
     if not isinstance(model, dict):
         raise ValueError(f"{where}: the table [model] is missing")
     if model.get("likelihood") == "gaussian":
         model = {"sigma": SQUARED_ERROR_SIGMA, **model}
-    config = config_from_options(model, where=f"{where}: [model]")
-    rest = {key: value for key, value in table.items() if key != "model"}
-    recipe = from_mapping(Recipe, {**rest, "model": config}, where=where)
-    check_objective(recipe, where=where)
-    return recipe
+    return config_from_options(model, where=f"{where}: [model]")
 
 
 def check_objective(recipe: Recipe, *, where: str) -> None:

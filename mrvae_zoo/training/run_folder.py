@@ -10,7 +10,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mrvae_zoo.common.files import STAGED, check_output, finish_replacing, write_atomically
-from mrvae_zoo.common.layout import CONFIG, CURVE, LOCK, METRICS, ORIGIN, RECIPE, STATES, WEIGHTS
+from mrvae_zoo.common.layout import (
+    CONFIG,
+    CURVE,
+    LOCK,
+    METRICS,
+    ORIGIN,
+    RECIPE,
+    RECONSTRUCTIONS,
+    RUN_PLOT,
+    STATES,
+    WEIGHTS,
+)
 from mrvae_zoo.common.schema import flat, from_mapping, to_plain
 from mrvae_zoo.errors import name_some
 from mrvae_zoo.models.curve import RDCurve
@@ -34,7 +45,8 @@ class Progress:
         learning_rate: of the step.
         num_processes: that share a batch.
         seconds: since the start, those before a resume included.
-        validation: L on the validation split by β, where it was looked at.
+        validation: L by β, three of them, on the validation split, where it was looked at.
+        losses: the same on up to 128 training images, of a training without validation.
     """
 
     step: int
@@ -47,6 +59,7 @@ class Progress:
     num_processes: int
     seconds: float
     validation: dict[str, float] | None = None
+    losses: dict[str, float] | None = None
 
 
 def check_run(run: Path, *, force: bool, resume: bool) -> None:
@@ -141,7 +154,7 @@ def is_finished(run: Path) -> bool:
 
 def clear(run: Path) -> None:
     """Remove what an earlier training left, config.json first, so that what remains is never taken for a model."""
-    for name in (CONFIG, WEIGHTS, CURVE, METRICS, RECIPE):
+    for name in (CONFIG, WEIGHTS, CURVE, METRICS, RECIPE, RUN_PLOT, RECONSTRUCTIONS):
         (run / name).unlink(missing_ok=True)
     remove_states(run)
     remove_temporary(run)

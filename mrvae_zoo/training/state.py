@@ -33,7 +33,8 @@ class TrainingState:
         step: the steps done.
         seconds: that they took.
         tensors: by the names that the head of this file tells.
-        lowest: of the validations so far, as is the next, see `Validation`.
+        lowest: of the validations so far, as are the next two, see `Validation`.
+        best_step: of then.
         waited: since.
     """
 
@@ -41,6 +42,7 @@ class TrainingState:
     seconds: float
     tensors: dict[str, Tensor]
     lowest: float = math.inf
+    best_step: int = 0
     waited: int = 0
 
 
@@ -65,7 +67,8 @@ def save_state(
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in values.items()}
     if validation is not None:
         tensors |= {f"best.{name}": tensor for name, tensor in validation.best.items()}
-        metadata |= {"lowest": str(validation.lowest), "waited": str(validation.waited)}
+        figures = ("lowest", "best_step", "waited")
+        metadata |= {name: str(getattr(validation, name)) for name in figures}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = safetensors.torch.save(tensors, metadata=metadata)
     folder.mkdir(exist_ok=True)
@@ -94,6 +97,7 @@ def load_state(folder: Path) -> TrainingState | None:
                 seconds=float(metadata["seconds"]),
                 tensors=safetensors.torch.load(content),
                 lowest=float(metadata.get("lowest", "inf")),
+                best_step=int(metadata.get("best_step", "0")),
                 waited=int(metadata.get("waited", "0")),
             )
         logger.warning("%s is damaged: its content is not what was written; the state before it is taken", path)
@@ -113,7 +117,7 @@ def restore(
         average.load_state_dict(_below("average.", state.tensors))
     if validation is not None:
         device = next(model.parameters()).device
-        validation.lowest, validation.waited = state.lowest, state.waited
+        validation.lowest, validation.best_step, validation.waited = state.lowest, state.best_step, state.waited
         validation.best = {name: tensor.to(device) for name, tensor in _below("best.", state.tensors).items()}
     values: dict[int, dict[str, Any]] = {}
     for name, tensor in _below("optimizer.", state.tensors).items():

@@ -16,6 +16,7 @@ from mrvae_zoo.checkpoints.folder import DTYPES, load_checkpoint, read_config, s
 from mrvae_zoo.common.environment import is_main_process
 from mrvae_zoo.common.layout import STATES
 from mrvae_zoo.common.processes import make_accelerator
+from mrvae_zoo.common.progress import Bar, no_bar
 from mrvae_zoo.common.schema import flat, to_plain
 from mrvae_zoo.data.fingerprint import fingerprint
 from mrvae_zoo.data.recipe import Split
@@ -27,6 +28,7 @@ from mrvae_zoo.models.factory import build_model
 from mrvae_zoo.models.vae import MultiRateVAE
 from mrvae_zoo.training.loop import Loop
 from mrvae_zoo.training.objectives import objectives
+from mrvae_zoo.training.pictures import draw_pictures
 from mrvae_zoo.training.provenance import Origin, record_training
 from mrvae_zoo.training.recipe import Recipe, TrainingRecipe
 from mrvae_zoo.training.run_folder import (
@@ -71,7 +73,10 @@ def train(
     split: Split = "test",
     betas: Sequence[float] | None = None,
     draws: int | None = None,
+    device: str = "auto",
+    pictures: bool = False,
     report: Callable[[Progress], None] = lambda _: None,
+    measuring: Bar = no_bar,
 ) -> MultiRateVAE:
     """Train a model and write recipe.toml, metrics.jsonl, config.json, model.safetensors and rd_curve.json into `run`.
 
@@ -90,7 +95,10 @@ def train(
         split: what the curve is measured on, "test" or "valid"; the other is not read.
         betas: where it is measured, rising; None for 13 log-spaced ones, or for the one β of a recipe that has one.
         draws: of z for an example there; None for as many as bring what another seed would change below 0.03% of L.
+        device: "auto" for a GPU where there is one, "cpu", "cuda" or "mps".
+        pictures: whether to draw curve.png (with matplotlib) and reconstructions.png into `run` at the end.
         report: called in the main process with each line of the metrics.
+        measuring: makes what is called with the share of the curve that is measured, in the main process.
 
     Returns:
         The model as stored, with its curve; of a run that is resumed and is finished already, with the curve it has.
@@ -116,7 +124,7 @@ def train(
             check_same_recipe(run, recipe)
             if is_finished(run):
                 return _finished(run)
-        accelerator = make_accelerator(trackers, run)
+        accelerator = make_accelerator(device, trackers, run)
         with accelerator.main_process_first():  # it may have to download them
             splits = _Splits.load(recipe, data_root, split)
         train_data = splits.train.to(accelerator.device)
@@ -145,15 +153,21 @@ def train(
             model = loop.run_steps(report)
             seconds = loop.seconds()
             model.load_state_dict(as_stored(model, recipe.training))
-            model.curve = measure_curve(
-                model,
-                splits.measured,
-                betas,
-                draws=draws,
-                seed=recipe.training.seed,
-                total_correlation=objectives[recipe.objective.name].total_correlation,
-                accelerator=accelerator,
-            )
+            with measuring() if accelerator.is_main_process else no_bar() as progress:
+                model.curve = measure_curve(
+                    model,
+                    splits.measured,
+                    betas,
+                    draws=draws,
+                    seed=recipe.training.seed,
+                    total_correlation=objectives[recipe.objective.name].total_correlation,
+                    progress=progress,
+                    accelerator=accelerator,
+                )
+            if accelerator.is_main_process and not model.curve.is_monotone:
+                logger.warning(
+                    "the curve is not monotone in β, as it would be at the optimum: train longer (training.epochs)"
+                )
             model.cpu()
             if accelerator.is_main_process:
                 hardware = _hardware(accelerator)
@@ -162,6 +176,8 @@ def train(
                 model.recipe = write_recipe(run, replace(recipe, trained=trained), header=header)
                 save_pretrained(model, run, dtype=DTYPES[recipe.training.weights_dtype])
                 remove_states(run)
+                if pictures:
+                    draw_pictures(run, model, splits.measured)
             accelerator.wait_for_everyone()
         finally:
             accelerator.end_training()

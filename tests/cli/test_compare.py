@@ -120,7 +120,7 @@ def test_what_has_not_converged_is_said(mrvae, recipe, own_root, tmp_path):
         (("--set", "training.epoch=1"), "did you mean epochs", 1),
         (("--set", "data.name=yours"), "unknown data set 'yours'", 1),
         (("--arm", "none"), "arm='none' should be a gating other than the recipe's", 1),
-        (("--betas", 1), "Invalid value for '--betas'", 2),
+        (("--betas", 1), "--betas 1: should be at least 2", 2),
     ],
 )
 def test_errors_are_one_line_and_come_before_the_work(mrvae, recipe, own_root, tmp_path, arguments, message, status):

@@ -5,23 +5,12 @@ import shutil
 
 import pytest
 import torch
-from helpers import CHECKOUT, DEFAULT_MODEL
+from helpers import CHECKOUT, DEFAULT_MODEL, failed, ok
 
 import mrvae_zoo
 from mrvae_zoo import RDCurve
 
 pytestmark = pytest.mark.slow
-
-
-def ok(done):
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-def failed(done, message):
-    assert done.returncode in (1, 2)
-    assert "Traceback" not in done.stderr
-    assert message in done.stderr
 
 
 @pytest.fixture
@@ -42,7 +31,7 @@ def own(own_root, tmp_path):
 
 def test_a_model_of_ones_own_loop_gets_its_curve_its_page_and_is_checked(mrvae, own, own_root, tmp_path):
     name = f"local-dir:{own}"
-    failed(mrvae("curve", name), "has no published curve; measure one with --data-root DIR --data NAME")
+    failed(mrvae("curve", name), "has no published curve; measure one with --data-root DIR --data SET")
     failed(mrvae("card", name, "-o", "page"), "rd_curve.json is missing; a card shows the measured curve")
     failed(mrvae("curve", name, "--data-root", own_root), "name a data set (--data)")
     before = {path.name: path.read_bytes() for path in own.iterdir()}
@@ -97,8 +86,8 @@ def test_what_needs_no_weights(mrvae, tmp_path):
         )
         assert {**whole, "name": None} == {**without, "name": None}
     done = ok(mrvae("info", "mrvae_resnet.paper_cifar10"))
-    assert "parameters           6,751,363" in done.stdout
-    assert done.stderr == "no published curve\n"
+    assert "parameters       6,751,363" in done.stdout
+    assert done.stderr.startswith("no published curve")
     failed(mrvae("curve", "mrvae_resnet.paper_cifar10"), "has no published curve")
 
 

@@ -45,7 +45,7 @@ CASES = [
     ((*RECONSTRUCT, "none.png", "-o", "g.png"), 1, "none.png: no such file"),
     ((*RECONSTRUCT, "text.png", "-o", "g.png"), 1, "text.png is not an image"),
     ((*RECONSTRUCT, "cut.png", "-o", "g.png"), 1, "cut.png is damaged"),
-    ((*RECONSTRUCT, "folder", "-o", "g.png"), 1, "folder cannot be read: Is a directory"),
+    ((*RECONSTRUCT, "folder", "-o", "g.png"), 1, "folder holds no images in a format that Pillow reads"),
     ((*RECONSTRUCT, "digit.png", "cut.png", "-o", "g.png"), 1, "cut.png is damaged"),
     ((*RECONSTRUCT, "-o", "g.png"), 2, "Missing argument"),
     # what β is
@@ -78,7 +78,7 @@ CASES = [
     ((*ENCODE, "--beta", "1", "-o", "none/l"), 1, "none: no such folder"),
     ((*ENCODE, "--beta", "1", "-o", "/proc/l"), 1, "/proc/l: No such file"),
     (("sample", DEFAULT_MODEL, "-o", "exists.png"), 1, "exists.png exists; pass --force"),
-    (("sample", DEFAULT_MODEL, "-n", "0", "-o", "g.png"), 2, "'-n'"),
+    (("sample", DEFAULT_MODEL, "-n", "0", "-o", "g.png"), 2, "-n 0: should be at least 1"),
     (("sample", DEFAULT_MODEL), 2, "Missing option"),
     ((*RECONSTRUCT, "digit.png", "--bate", "1", "-o", "g.png"), 2, "No such option: --bate"),
     (("reconstrct",), 2, "No such command 'reconstrct'"),
@@ -182,7 +182,7 @@ def test_help_is_told_on_a_stream_of_any_encoding(encoding, tmp_path):
 
 @pytest.mark.parametrize("shell", ["| head -1", ">&-", "| true"])
 def test_a_reader_that_goes_or_never_was_is_no_error(shell, tmp_path):
-    done = real("info", DEFAULT_MODEL, cwd=tmp_path, shell=shell)
+    done = real("curve", DEFAULT_MODEL, cwd=tmp_path, shell=shell)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -6,16 +6,12 @@ import tomllib
 
 import numpy as np
 import pytest
+from helpers import ok
 from PIL import Image
 
 import mrvae_zoo
 
 pytestmark = pytest.mark.slow
-
-
-def ok(done):
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture
@@ -34,8 +30,13 @@ def photos(tmp_path):
 def test_the_recipe_of_a_folder_trains(mrvae, photos):
     done = ok(mrvae("init-recipe", "photos"))
     assert done.stdout == ""
+    told = done.stderr.splitlines()
+    assert told[0] == "left out: 1 cannot be read: dogs/39.png"
+    assert [line.partition(":")[0].split()[0] for line in told[1:]] == [
+        *("images", "input_shape", "likelihood", "epochs", "time", "wrote"),
+    ]
     command = "mrvae train photos.toml --data-root . -o RUN"
-    assert done.stderr == f"wrote photos.toml; train with: {command}\n"
+    assert told[-1] == f"wrote photos.toml; train with: {command}"
     text = (photos / "photos.toml").read_text(encoding="utf-8")
     assert text.startswith(f"# {command}\n")
     assert tomllib.loads(text)["model"]["input_shape"] == [3, 16, 16]

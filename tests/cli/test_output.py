@@ -1,21 +1,10 @@
 """Where commands write, in which format, and where they point to."""
 
 import pytest
-from helpers import DEFAULT_MODEL
+from helpers import DEFAULT_MODEL, failed, ok
 from PIL import Image
 
 pytestmark = pytest.mark.slow
-
-
-def ok(done):
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-def failed(done, message):
-    assert done.returncode in (1, 2)
-    assert len(done.stderr.splitlines()) == 1
-    assert message in done.stderr
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("png", "PNG"), ("JPG", "JPEG"), ("webp", "WEBP")])
@@ -34,7 +23,7 @@ def test_the_suffix_is_the_format_of_a_plot(mrvae, tmp_path, suffix, start):
         ok(mrvae("curve", DEFAULT_MODEL, "-o", f"{name}.{suffix}"))
         plots.append((tmp_path / f"{name}.{suffix}").read_bytes())
     assert plots[0].startswith(start)
-    assert plots[0] == plots[1] or suffix == "svg"  # whose ids are drawn
+    assert plots[0] == plots[1]
 
 
 @pytest.mark.parametrize("name", ["sam", "sam.", "sam.txt", "sam.onnx"])
@@ -47,7 +36,7 @@ def test_what_is_no_format_is_an_error(mrvae, digits, tmp_path, name):
 def test_a_folder_is_pointed_to(mrvae, tmp_path):
     (tmp_path / "pics").mkdir()
     Image.new("L", (8, 8)).save(tmp_path / "pics" / "a.png")
-    failed(mrvae("info", "pics"), "for the folder of that name write local-dir:pics")
+    failed(mrvae("info", "pics"), "'pics' is a folder without a model: it holds neither config.json nor recipe.toml")
     failed(
         mrvae("train", "pics", "--data-root", ".", "-o", "run"),
         "write a recipe for its images first: mrvae init-recipe pics",
@@ -66,8 +55,8 @@ def test_a_training_that_was_cut_off_is_pointed_to(mrvae, own_root, tmp_path):
 def test_help_has_groups_a_short_form_and_what_the_shell_would_eat(mrvae):
     text = ok(mrvae("-h")).stdout
     assert text == ok(mrvae("--help")).stdout
-    for group in ("Use", "Measure", "Train", "Share"):
-        assert f"─ {group} ─" in text
+    for group in ("Use a model", "Measure", "Train", "Share"):
+        assert f"\n{group}:\n" in text
     assert "hf-hub:ORG/NAME[@REVISION]" in ok(mrvae("encode", "-h")).stdout
 
 

@@ -71,7 +71,7 @@ def test_transparent_images_are_laid_on_white(caplog):
     caplog.set_level(logging.INFO, "mrvae_zoo")
     x = to_tensor(Image.new("RGBA", (28, 28), (0, 0, 0, 0)), (1, 28, 28))
     assert torch.allclose(x, torch.ones_like(x))
-    assert "transparent, laid on white" in caplog.text
+    assert "image 0 is laid on white, being transparent" in caplog.messages
 
 
 def test_the_exif_orientation_is_followed(tmp_path):
@@ -86,12 +86,19 @@ def test_the_exif_orientation_is_followed(tmp_path):
 
 
 def test_a_conversion_is_logged_and_nothing_else(tmp_path, caplog):
-    caplog.set_level(logging.INFO, "mrvae_zoo")
     to_tensor(GREY, (1, 28, 28))
     assert not caplog.records
     path = save(Image.new("RGB", (64, 48)), tmp_path / "photo.jpg")
     to_tensor(path, (1, 28, 28))
-    assert caplog.messages == [f"{path}: RGB 64×48 converted to grey 28×28"]
+    assert caplog.messages == [f"{path} (RGB 64×48) is converted to grey 28×28"]
+    caplog.clear()
+    sizes = [(64 + i, 48) for i in range(37)]
+    to_tensor([Image.new("RGB", size) for size in sizes], (1, 28, 28))
+    (line,) = caplog.messages
+    assert line == (
+        "37 images, image 0 (RGB 64×48), image 1 (RGB 65×48), image 2 (RGB 66×48) and 34 more, "
+        "are converted to grey 28×28"
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +109,7 @@ def test_a_conversion_is_logged_and_nothing_else(tmp_path, caplog):
         (np.zeros((28, 28), np.int64), "pass uint8, or floats"),
         (np.full((28, 28), 255.0), r"lies in \[255, 255\]; pass values in \[0, 1\]"),
         (np.full((28, 28), np.nan), "pass values in"),
-        (np.zeros((28, 28, 5), np.uint8), "array has 5 channels; this model takes 1"),
+        (np.zeros((28, 28, 5), np.uint8), "image 0 has 5 channels; this model takes 1"),
         (3, "int is not an image"),
         ([], "no images given"),
     ],

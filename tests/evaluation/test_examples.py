@@ -1,11 +1,17 @@
-"""Measuring on tensors and DataLoaders."""
+"""Measuring on tensors, DataLoaders and folders."""
 
 import pytest
 import torch
 from helpers import make_data, make_images, make_model
 from torch.utils.data import DataLoader, TensorDataset
 
-from mrvae_zoo import importance_weighted_bound, rate_distortion
+from mrvae_zoo import (
+    bits_per_dimension,
+    importance_weighted_bound,
+    measure_curve,
+    rate_distortion,
+    to_pil,
+)
 from mrvae_zoo.common.schema import to_plain
 
 N = 600  # three chunks, the last one not full
@@ -46,6 +52,35 @@ def test_and_the_bound_of_the_data(model, data, x):
     expected = importance_weighted_bound(model, data, 1.0, samples=3)
     for given in (x, loader_of(x, 7), loader_of(x, N)):
         assert importance_weighted_bound(model, given, 1.0, samples=3) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_folder_is_measured_on_what_can_be_read(tmp_path, caplog):
+    model = make_model("mrvae_resnet", "affine")
+    x = make_images(model, 300)
+    for number, image in enumerate(to_pil(x)):
+        image.save(tmp_path / f"{number:03}.png")
+    (tmp_path / "000.png").write_bytes(b"no image")
+    exact = (x[1:] * 255).round() / 255
+    # The first chunk of the folder has one image less.
+    parts = [exact[:255], exact[255:]]
+    expected = rate_distortion(model, DataLoader(exact, batch_size=300), [1.0])
+    got = rate_distortion(model, tmp_path, [1.0])
+    assert got.data == {"examples": 299}
+    assert got.points[0].rate == pytest.approx(expected.points[0].rate, rel=1e-5)  # no draw of z is in it
+    assert got.points[0].distortion == pytest.approx(expected.points[0].distortion, rel=0.02)
+    assert "1 images cannot be read and are left out" in caplog.text
+    alone = [rate_distortion(model, part, [1.0]).points[0].rate * len(part) for part in parts]
+    assert got.points[0].rate == pytest.approx(sum(alone) / 299, rel=1e-6)
+    assert importance_weighted_bound(model, str(tmp_path), 1.0, samples=2) < 0
+    assert bits_per_dimension(model, tmp_path) == pytest.approx(
+        bits_per_dimension(got.points[0], model.config), rel=1e-6
+    )
+    (tmp_path / "empty").mkdir()
+    for measure in (rate_distortion, measure_curve):
+        with pytest.raises(ValueError, match="empty holds no images"):
+            measure(model, tmp_path / "empty", [1.0])
+    with pytest.raises(ValueError, match="takes a model and data, or a point of its curve and model.config"):
+        bits_per_dimension(model, model.config)
 
 
 def test_a_loader_that_drops_the_last_batch_is_measured_on_what_it_gives(model, x):

@@ -10,7 +10,7 @@ from mrvae_zoo import create_model, rate_distortion
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.evaluation.log_likelihood import importance_weighted_bound
-from mrvae_zoo.models.curve import bits_per_dimension
+from mrvae_zoo.models.curve import bits_of_point
 
 SHAPE, LATENTS, SIGMA = (1, 3, 3), 4, 0.1
 
@@ -72,7 +72,7 @@ def test_one_draw_at_beta_1_is_the_negative_loss_with_its_constant():
     data = correlated_images()
     model, _ = at_the_optimum(data, inflated=2.0)
     (point,) = rate_distortion(model, data, [1.0], samples=400).points
-    nats = bits_per_dimension(point, model.config) * 9 * math.log(2)
+    nats = bits_of_point(point, model.config) * 9 * math.log(2)
     draws = [importance_weighted_bound(model, data, 1.0, samples=1, seed=seed) for seed in range(100)]
     assert sum(draws) / 100 == pytest.approx(-nats, abs=0.05)
 

@@ -30,7 +30,7 @@ def read_and_run(path: Path, batches: list[Tensors]) -> list[Tensors]:
     if path.suffix == ".pt2":
         module = torch.export.load(path).module()
         with torch.no_grad():
-            return [module(**inputs) for inputs in batches]
+            return [module(*inputs.values()) for inputs in batches]
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     outputs = [session.run(names, {key: value.numpy() for key, value in inputs.items()}) for inputs in batches]

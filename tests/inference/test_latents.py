@@ -2,7 +2,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from mrvae_zoo.inference.latents import LatentsInfo, load_latents, save_latents, unique_stems
+from mrvae_zoo.inference.latents import LatentsInfo, image_paths, load_latents, save_latents
 
 INFO = LatentsInfo(source="m.x", revision="abc", beta=0.3, input_shape=(1, 28, 28), files=("a/x.png", "b/x.png"))
 
@@ -18,7 +18,22 @@ def test_latents_come_back(tmp_path):
 
 def test_names_are_told_apart():
     files = ("a/x.png", "b/x.png", "x.jpg", "X.bmp", "x-2.png", "y.tar.gz", "../..", "")
-    assert unique_stems(files) == ["x", "x-2", "x-3", "X-4", "x-2-2", "y.tar", "..", "image"]
+    names = ["a/x.png", "b/x.png", "x.png", "X.bmp.png", "x-2.png", "y.tar.png", "image.png", "image-2.png"]
+    assert [path.as_posix() for path in image_paths(files)] == names
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["p/a/x.png", "p/b/x.png", "p/b/x.jpg"], ["a/x.png", "b/x.png", "b/x.jpg.png"]),
+        (["/p/q/x.png"], ["x.png"]),
+        (["/p/x.png", "/p/x.png", "/p/x.png"], ["x.png", "x-2.png", "x-3.png"]),
+        (["../../etc/x", "/etc/y", "z"], ["etc/x.png", "etc/y.png", "z.png"]),
+        (["a", "a.png/b"], ["a-2.png", "a.png/b.png"]),  # no name is a file and a folder
+    ],
+)
+def test_sub_folders_stay_and_nothing_leads_out(files, names):
+    assert [path.as_posix() for path in image_paths(files)] == names
 
 
 def test_what_is_no_latents_file_is_an_error(tmp_path):

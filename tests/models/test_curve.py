@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mrvae_zoo import ModelConfig, RDCurve, RDPoint
-from mrvae_zoo.models.curve import bits_per_dimension, compare_curves
+from mrvae_zoo.evaluation.bits import bits_per_dimension
+from mrvae_zoo.models.curve import compare_curves
 
 CURVE = RDCurve(
     points=(

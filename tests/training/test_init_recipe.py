@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrvae_zoo.training.init_recipe import look_at, write_recipe
+from mrvae_zoo.training.init_recipe import look_at, seconds_of_step, write_recipe
 from mrvae_zoo.training.recipe import recipe_from_table
 
 RNG = np.random.default_rng(0)
+TIMED = seconds_of_step
 
 
 def draw(folder, sizes, *, colour=False, binary=False):
@@ -30,14 +31,65 @@ def recipe(text):
     return recipe_from_table(tomllib.loads(text), where="test")
 
 
-def test_it_is_five_lines_below_the_command_to_run(tmp_path):
-    text = write_recipe(draw(tmp_path / "photos", [(40, 50)] * 30, colour=True), "photos.toml")
-    assert len(lines(text)) == 5
-    assert text.splitlines()[0] == f"# mrvae train photos.toml --data-root {tmp_path} -o RUN"
-    assert "colour, 50×40" in text.splitlines()[2]
-    made = recipe(text)
+@pytest.fixture(autouse=True)
+def no_timing(monkeypatch):
+    """A step takes two seconds, without trying."""
+    monkeypatch.setattr("mrvae_zoo.training.init_recipe.seconds_of_step", lambda _: 2.0)
+
+
+def test_it_is_a_few_lines_below_the_command_and_the_reasons(tmp_path):
+    written = write_recipe(draw(tmp_path / "photos", [(40, 90)] * 60, colour=True), "photos.toml")
+    assert written.text.splitlines()[0] == f"# {written.command}"
+    assert written.command == f"mrvae train photos.toml --data-root {tmp_path} -o RUN"
+    made = recipe(written.text)
     assert (made.model.architecture, made.data.name) == ("mrvae_resnet", "photos")
     assert made.model.sigma**2 == pytest.approx(0.5)
+    test = written.seen.counts["test"]
+    held_out = (60 - test) // 10
+    assert made.data.held_out == held_out
+    assert (made.training.patience, made.training.validate_every) == (8, 20)
+    assert written.reasons == {
+        "images": f"{60 - test - held_out} to train on, {held_out} to validate on, {test} to test on",
+        "input_shape [3, 32, 32]": "the images are 90×40, in colour; they are resized to this, because larger ones "
+        "take longer to train",
+        "likelihood gaussian": "the pixels are of many shades",
+        "epochs 1000": "1,000 steps, or fewer: it stops after 8 validations without a lower loss, and keeps the best "
+        "weights",
+        "time": "at most about 33 minutes on this machine (cpu)",
+    }
+    assert len(lines(written.text)) == 8
+    for choice, why in written.reasons.items():
+        assert f"# {choice}: {why}" in written.text.splitlines()
+
+
+def test_few_images_are_not_held_out_and_a_folder_of_their_own_is_used(tmp_path):
+    few = write_recipe(draw(tmp_path / "few", [(16, 16)] * 9), "r.toml")
+    assert recipe(few.text).data.held_out == recipe(few.text).training.patience == 0
+    assert few.reasons["images"]== "8 to train on, none to validate on (fewer than 20 images), 1 to test on"
+    assert "stops" not in few.reasons["epochs 1000"]
+    for part, number in (("train", 30), ("val", 5), ("test", 4)):
+        draw(tmp_path / "split" / part, [(16, 16)] * number)
+    split = write_recipe(tmp_path / "split", "r.toml")
+    assert split.reasons["images"] == "30 to train on, 5 to validate on, 4 to test on"
+    assert recipe(split.text).data.held_out == 0
+    assert recipe(split.text).training.patience == 8
+
+
+@pytest.mark.parametrize(("shape", "likelihood"), [((28, 28), "bernoulli"), ((20, 24, 3), "gaussian")])
+def test_a_folder_of_npz_files(tmp_path, shape, likelihood):
+    (tmp_path / "mine").mkdir()
+    for split, n in (("train", 50), ("test", 7)):
+        images = RNG.integers(0, 256, (n, *shape), dtype=np.uint8)
+        images = images // 128 * 255 if likelihood == "bernoulli" else images
+        np.savez(tmp_path / "mine" / f"{split}.npz", images=images)
+    written = write_recipe(tmp_path / "mine", "r.toml")
+    made = recipe(written.text)
+    assert made.model.input_shape == (shape[2] if len(shape) == 3 else 1, *shape[:2])
+    assert made.model.likelihood == likelihood
+    assert written.reasons["images"] == "45 to train on, 5 to validate on, 7 to test on"
+    (tmp_path / "mine" / "test.npz").unlink()
+    with pytest.raises(FileNotFoundError, match="test.npz is missing"):
+        write_recipe(tmp_path / "mine", "r.toml")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +113,7 @@ def test_colour_and_likelihood_are_those_of_the_images(tmp_path):
     kinds = {"grey": {}, "binary": {"binary": True}, "colour": {"colour": True}}
     made = {}
     for name, options in kinds.items():
-        made[name] = recipe(write_recipe(draw(tmp_path / name, [(32, 32)] * 8, **options), "r.toml")).model
+        made[name] = recipe(write_recipe(draw(tmp_path / name, [(32, 32)] * 8, **options), "r.toml").text).model
     assert [(one.input_shape[0], one.likelihood) for one in made.values()] == [
         (1, "gaussian"),
         (1, "bernoulli"),
@@ -75,7 +127,7 @@ def test_colour_and_likelihood_are_those_of_the_images(tmp_path):
 
 def test_real_digits_are_nearly_binary(digits):
     seen = look_at(digits[0].parent)
-    assert (seen.likelihood, seen.shape, seen.train + seen.test) == ("bernoulli", (1, 28, 28), 10)
+    assert (seen.likelihood, seen.shape, sum(seen.counts.values())) == ("bernoulli", (1, 28, 28), 10)
 
 
 @pytest.mark.parametrize(("images", "epochs"), [(10, 1000), (2000, 740), (50_000, 28), (200_000, 10)])
@@ -96,7 +148,10 @@ def test_some_images_of_many_are_looked_at_and_damaged_ones_passed_over(tmp_path
         if path.stem != "7":
             path.write_bytes(b"no image")
     monkeypatch.setattr("mrvae_zoo.training.init_recipe.LOOKED_AT", 20)
-    assert look_at(folder).sizes == ((8, 8),)
+    seen = look_at(folder)
+    assert seen.sizes == ((8, 8),)
+    assert sorted(seen.unreadable) == sorted(f"{i}.png" for i in range(20) if i != 7)
+    assert write_recipe(folder, "r.toml").reasons["left out"].startswith("19 cannot be read: ")
     (folder / "7.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match="none of 20 images can be read; .*png is not an image"):
         look_at(folder)
@@ -105,7 +160,7 @@ def test_some_images_of_many_are_looked_at_and_damaged_ones_passed_over(tmp_path
 @pytest.mark.parametrize("name", ["two words", "Übung", "a\\b", 'a"b', "$HOME"])
 def test_any_name_that_can_be_typed_is_quoted(tmp_path, name):
     parent = tmp_path / f"in {name}"
-    text = write_recipe(draw(parent / name, [(8, 8)] * 3), f"{name}.toml")
+    text = write_recipe(draw(parent / name, [(8, 8)] * 3), f"{name}.toml").text
     assert recipe(text).data.name == name
     assert shlex.split(text.splitlines()[0])[1:] == [
         "mrvae",
@@ -126,8 +181,26 @@ def test_a_name_that_would_not_mean_the_folder(tmp_path):
 
 def test_the_folder_that_one_is_in(tmp_path, monkeypatch):
     monkeypatch.chdir(draw(tmp_path / "photos", [(8, 8)] * 3))
-    text = write_recipe(type(tmp_path)("."), "photos.toml")
+    text = write_recipe(type(tmp_path)("."), "photos.toml").text
     assert recipe(text).data.name == "photos"
     assert f"--data-root {tmp_path} " in text
     monkeypatch.chdir(tmp_path)
-    assert "--data-root . " in write_recipe(type(tmp_path)("photos"), "photos.toml")
+    assert "--data-root . " in write_recipe(type(tmp_path)("photos"), "photos.toml").text
+
+
+def test_a_step_is_timed_and_leaves_no_trace():
+    import torch
+
+    made = recipe_from_table(
+        {
+            "model": {"architecture": "mrvae_mlp", "input_shape": [1, 8, 8], "widths": [8]},
+            "data": {"name": "x"},
+            "training": {"epochs": 1, "batch_size": 32},
+        },
+        where="test",
+    )
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    assert 0 < TIMED(made) < 60
+    assert torch.equal(torch.rand(1), expected)

@@ -124,7 +124,38 @@ def test_a_recipe_of_the_beta_tcvae(path):
 def test_what_does_not_go_with_the_beta_tcvae_is_named(path, override, message):
     with pytest.raises(ValueError, match=re.escape(message)) as error:
         read_recipe(path, [*TCVAE, override])
-    assert str(error.value).startswith(f"{path}: ")
+    assert f"--set {override}: " in str(error.value)
+
+
+def test_the_option_is_blamed_and_not_the_file(path):
+    right = ["training.seed=3", "data.limit=5"]
+    message = "--set training.epoch=2: unknown key training.epoch; did you mean epochs?"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        read_recipe(path, [*right, "training.epoch=2"])
+    with pytest.raises(ValueError, match="^--set training.seed=x --set model.width=3: "):
+        read_recipe(path, ["training.seed=x", "model.width=3"])
+    path.write_text(path.read_text(encoding="utf-8") + "\n[extra]\nx = 1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: unknown key extra"):
+        read_recipe(path, ["training.epoch=2"])
+
+
+def test_all_faults_are_named_at_once(path):
+    path.write_text(
+        'model.archtecture = "mrvae_mlp"\ndata.nam = "mnist"\ntraining.epoch = 3\ntraining.seed = "x"\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(ValueError, match=re.escape(str(path))) as error:
+        read_recipe(path)
+    for fault in (
+        "unknown key archtecture",
+        "architecture is missing",
+        "unknown key data.nam; did you mean name?",
+        "data.name is missing",
+        "unknown key training.epoch; did you mean epochs?",
+        "training.epochs is missing",
+        "training.seed='x' should be an integer",
+    ):
+        assert fault in str(error.value)
 
 
 @pytest.mark.parametrize(

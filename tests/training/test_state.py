@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import BARS_RECIPE
+from helpers import BARS_RECIPE, FINISHED
 
 import mrvae_zoo
 from mrvae_zoo.training.recipe import TrainedRecord, read_recipe, recipe_from_table
@@ -23,7 +23,6 @@ from mrvae_zoo.training.train import train
 pytestmark = pytest.mark.slow
 
 STEPS = 240
-FINISHED = ["config.json", "metrics.jsonl", "model.safetensors", "rd_curve.json", "recipe.toml"]
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +233,7 @@ def test_an_existing_run_is_not_overwritten_unless_forced(recipe, path, bars, un
     assert "holds a training that is not finished; go on with --resume, or replace it with --force" in done.stderr
     assert mrvae("train", path, "--data-root", bars, "-o", run, "--force", "--resume").returncode == 2
     other = replace(recipe, training=replace(recipe.training, max_steps=3))
-    train(other, bars, run, force=True)
+    train(other, bars, run, force=True, pictures=True)
     assert sorted(one.name for one in run.iterdir()) == FINISHED
     assert steps_logged(run) == 3
 

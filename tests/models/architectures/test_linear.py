@@ -118,7 +118,7 @@ def test_the_exact_response_is_open_at_every_beta_at_initialisation():
     model = mrvae_zoo.create_model("mrvae_linear", input_shape=(1, 28, 28))
     assert model.config.gating == "linear"
     for beta in (0.01, 10.0):
-        features = model._features(beta, None)
+        features = model.gating.features(model._check_beta(beta, None))
         assert model.encoder.mean.gate(features)[0].min() > 0.5
         assert model.decoder.output.gate(features)[0].min() > 0.5
         assert model.encoder.log_var(features).max() < 0

@@ -1,0 +1,31 @@
+"""The device that a word such as "auto" or "cuda" stands for here."""
+
+import torch
+
+
+def find_device(name: str | torch.device) -> torch.device:
+    """The device of a name; "auto" is the GPU, where there is one, and else the CPU.
+
+    Raises:
+        ValueError: torch has no such device here.
+    """
+    if name == "auto":
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return torch.device("cpu") if found is None else found
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        expected = "'auto', 'cpu', 'cuda' or 'mps'"
+        raise ValueError(f"device={name!r} is not a device that torch knows; pass {expected}") from None
+    if device.type in ("cpu", "meta"):
+        return device
+    try:
+        module = torch.get_device_module(device)
+    except RuntimeError:  # a kind that needs a package of its own
+        module = None
+    count = module.device_count() if module is not None and module.is_available() else 0
+    if count == 0:
+        raise ValueError(f"device={str(device)!r}: torch finds no such device here; pass 'cpu', or 'auto'")
+    if device.index is not None and device.index >= count:
+        raise ValueError(f"device={str(device)!r}: torch finds {count} here, from {device.type}:0 on")
+    return device
