@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -75,7 +75,10 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {  # by group: each comman
     "Measure": {
         curve: "mrvae curve mrvae_mlp.mnist -o plot.png",
         verify: "mrvae verify mrvae_mlp.mnist --data-root data",
-        compare: "mrvae compare mrvae_mlp.mnist --data-root data --budget 1 --budget 3",
+        compare: (
+            "mrvae compare mrvae_mlp.mnist --data-root data --betas 3 --draws 2 -o . "
+            "--set training.max_steps=100 --set training.warmup_steps=10"
+        ),
     },
     "Train": {
         init_recipe: "mrvae init-recipe examples/digits -o digits.toml",
@@ -141,10 +144,22 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """To what stderr is at the time, which a progress bar changes."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        """Of no effect; the base class sets it once."""
+
+
 def _log_to_stderr() -> None:
     logger = logging.getLogger("mrvae_zoo")
     if not logger.handlers:
-        handler = logging.StreamHandler()
+        handler = _ToStderr()
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -1,6 +1,7 @@
 """What commands share: arguments, tables, progress."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -102,8 +103,9 @@ def print_curve(curve: "RDCurve") -> None:
 
 
 def say(message: str) -> None:
-    """A line on stderr."""
-    typer.echo(message, err=True)
+    """A line on stderr; above a progress bar, where there is one."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def test_it_is_a_few_lines_below_the_command_and_the_reasons(tmp_path):
 def test_few_images_are_not_held_out_and_a_folder_of_their_own_is_used(tmp_path):
     few = write_recipe(draw(tmp_path / "few", [(16, 16)] * 9), "r.toml")
     assert recipe(few.text).data.held_out == recipe(few.text).training.patience == 0
-    assert few.reasons["images"]== "8 to train on, none to validate on (fewer than 20 images), 1 to test on"
+    assert few.reasons["images"] == "8 to train on, none to validate on (fewer than 20 images), 1 to test on"
     assert "stops" not in few.reasons["epochs 1000"]
     for part, number in (("train", 30), ("val", 5), ("test", 4)):
         draw(tmp_path / "split" / part, [(16, 16)] * number)
