@@ -5,7 +5,7 @@ READY := .venv/.ready
 # One process a core, one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope
 
-.PHONY: demo quick test test-long check format figures clean
+.PHONY: demo quick test test-long check format figures docs clean
 
 demo: $(READY)  ## One model, seven β: writes demo.png and prints its rate-distortion curve.
 	$(BIN)/mrvae reconstruct mrvae_mlp.mnist examples/digits/*.png -o demo.png --force
@@ -20,24 +20,28 @@ test: check  ## Lint, types, the import rule, and all tests but the longest.
 test-long: check  ## The same, and the tests that take minutes.
 	$(PYTEST)
 
-check: $(READY)
+check: $(READY)  ## Lint, types, the import rule, the names and links of the documentation.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python docs/generate.py
 
 format: $(READY)  ## Put the code into the form that `check` wants.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-figures: $(READY)  ## The plot and the table of all comparisons, in README.md, from benchmarks/results/compare_*.json.
+docs: $(READY)  ## The documentation, as a site in site/; a broken link or an undocumented name is an error.
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+
+figures: $(READY)  ## What README.md and docs/results show of the models and comparisons, from their files.
 	$(BIN)/python benchmarks/figures.py
 
 $(READY): pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable ".[all,dev]"
+	$(BIN)/pip install --quiet --editable ".[all,dev,docs]"
 	@touch $@
 
 clean:
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv dist site .mypy_cache .pytest_cache .ruff_cache

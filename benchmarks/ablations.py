@@ -5,7 +5,7 @@
 RUNS is the folder of a comparison (`mrvae compare RECIPE --runs RUNS`) and RESULT its JSON; their dedicated β-VAEs and
 learning rate are taken. Every variant is trained at the budget, with each seed, and measured on the validation split,
 one draw of z an image. Writes benchmarks/results/ablations.json, and the table between the markers in
-benchmarks/ABLATIONS.md.
+docs/results/ablations.md.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from mrvae_zoo.data.sets import load_data
 from mrvae_zoo.training.recipe import read_recipe
 
 HERE = Path(__file__).parent
-RESULT, TABLE = HERE / "results" / "ablations.json", HERE / "ABLATIONS.md"
+RESULT, TABLE = HERE / "results" / "ablations.json", HERE.parent / "docs/results/ablations.md"
 BEGIN, END = "<!-- ablations: begin -->", "<!-- ablations: end -->"
 
 VARIANTS: dict[str, tuple[str, ...]] = {

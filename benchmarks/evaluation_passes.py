@@ -5,7 +5,7 @@
 Ratios of the time of two ways to measure rate and distortion at 13 β, run in turn (A B, B A, ...), so that a change of
 the machine's speed falls on both; a figure is the median of the ratios of all turns, with their quartiles. "One pass"
 is `rate_distortion`, which hands every batch to the folded network of each β. "One pass a β" calls it for each β alone.
-"Gated" reads the data once too, and has the gated network encode every image at all β in one batch, one β an example.
+"Gated" reads the data once too, and has the gated network encode every image at all β in one batch, one β per example.
 In memory the images are decoded already; "PNG" decodes them whenever they are read, as a set does that is streamed.
 On the CPU; writes benchmarks/results/evaluation_passes.json.
 """

@@ -2,8 +2,8 @@
 
     python benchmarks/figures.py
 
-Reads benchmarks/results/compare_*.json, as `mrvae compare` writes them; draws benchmarks/results/compare.png and writes
-what lies between the two markers of README.md.
+Reads benchmarks/results/compare_*.json, as `mrvae compare` writes them; draws docs/results/compare.png and writes what
+lies between the markers of docs/results/dedicated.md, and of README.md.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from figures_plot import draw
 from figures_published import published_part
+from figures_readme import gaps_table, models_table
 
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.markdown import table
@@ -24,8 +25,9 @@ from mrvae_zoo.data.sets import data_facts
 from mrvae_zoo.errors import MissingExtraError
 
 CHECKOUT = Path(__file__).parents[1]
-RESULTS, PLOT = "benchmarks/results", "compare.png"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+RESULTS, PLOT = "benchmarks/results", "docs/results/compare.png"
+PAGE, README = "docs/results/dedicated.md", "README.md"
+CARDS = "cards/{name}/README.md"  # from README.md
 NO_WORSE_THAN = 0.002  # where the interval of a gap may end
 HEADER = (
     *("Data set", "Network", "Regime", "β × seeds", "Budget"),
@@ -33,10 +35,10 @@ HEADER = (
 )
 ALT = "For each data set the line of one Multi-Rate VAE beside the points of dedicated β-VAEs, and below it the gaps"
 NOTE = (
-    "Gaps are in L, negative is better; intervals are of 95% over test images, ± the spread over seeds. FLOPs are in "
-    "dedicated trainings, of as many as there are β; so are seconds, of all of them ({hardware}). A network is given "
-    "by its widths and latents, a regime by the epochs of a dedicated training; after 2× is what twice as many gain "
-    "at most."
+    "Gaps are in L; negative is better. Intervals cover 95% over test images; ± is the spread over seeds. FLOPs are "
+    "given as a number of dedicated trainings, of as many as there are β. Seconds are those of the Multi-Rate VAE and "
+    "of all dedicated trainings ({hardware}). A network is described by its widths and latents, a regime by the epochs "
+    "of one dedicated training; after 2× stands how much twice as many epochs gain at most."
 )
 
 
@@ -57,23 +59,32 @@ def main() -> None:
 
 
 def write_figures(checkout: Path) -> None:
-    """Write the plot, and the README's part.
+    """Write the plot, and the parts of the two pages.
 
     Raises:
-        FileNotFoundError: there is no comparison, or no README.
-        ValueError: a file is no comparison, or the README has not the two markers.
+        FileNotFoundError: There is no comparison, or a page is missing.
+        ValueError: A file is no comparison, or a page lacks its markers.
         MissingExtraError: matplotlib is not installed.
     """
-    folder, readme = checkout / RESULTS, checkout / "README.md"
+    folder = checkout / RESULTS
     results = read_results(folder)
     if not results.records:
         raise FileNotFoundError(
             f"{folder}/compare_*.json: no such file; `mrvae compare NAME --data-root DIR` makes one"
         )
-    text = insert(readme.read_text(encoding="utf-8"), readme_part(results.records))
-    write_atomically(folder / PLOT, draw(results.records, digest=results.digest))
-    write_atomically(readme, text)
-    print(f"{len(results.records)} comparisons: wrote {folder / PLOT} and {readme}")
+    written = pages(checkout, results.records)
+    write_atomically(checkout / PLOT, draw(results.records, digest=results.digest))
+    for path, text in written.items():
+        write_atomically(path, text)
+    print(f"{len(results.records)} comparisons: wrote {PLOT}, {PAGE} and {README}")
+
+
+def pages(checkout: Path, records: Sequence[ComparisonRecord]) -> dict[Path, str]:
+    """The text of the two pages, as it should be."""
+    page, readme = checkout / PAGE, checkout / README
+    text = insert(readme.read_text(encoding="utf-8"), "models", f"{models_table(checkout / 'registry', CARDS)}\n")
+    text = insert(text, "gaps", f"{gaps_table(records)}\n")
+    return {page: insert(page.read_text(encoding="utf-8"), "figures", figures_part(records)), readme: text}
 
 
 def read_results(folder: Path) -> Results:
@@ -83,15 +94,16 @@ def read_results(folder: Path) -> Results:
     return Results(records=tuple(read_record(path) for path in paths), digest=hashlib.sha256(sums.encode()).hexdigest())
 
 
-def insert(text: str, part: str) -> str:
-    """The README with `part` between its markers; a ValueError where they are not there once, on lines of their own."""
-    pattern = re.compile(rf"^{re.escape(BEGIN)}\n.*^{re.escape(END)}$", re.DOTALL | re.MULTILINE)
-    if (text.count(BEGIN), text.count(END)) != (1, 1) or not pattern.search(text):
-        raise ValueError(f"README.md should hold the lines {BEGIN!r} and {END!r} once each, in this order")
-    return pattern.sub(lambda _: f"{BEGIN}\n{part}{END}", text)
+def insert(text: str, name: str, part: str) -> str:
+    """A page with `part` between the markers of that name; a ValueError unless they stand once, on their own lines."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    pattern = re.compile(rf"^{re.escape(begin)}\n.*^{re.escape(end)}$", re.DOTALL | re.MULTILINE)
+    if (text.count(begin), text.count(end)) != (1, 1) or not pattern.search(text):
+        raise ValueError(f"the page should hold the lines {begin!r} and {end!r} once each, in this order")
+    return pattern.sub(lambda _: f"{begin}\n{part}{end}", text)
 
 
-def readme_part(records: Sequence[ComparisonRecord]) -> str:
+def figures_part(records: Sequence[ComparisonRecord]) -> str:
     """What belongs between the markers: nothing where there is no comparison."""
     if not records:
         return ""
@@ -105,7 +117,7 @@ def readme_part(records: Sequence[ComparisonRecord]) -> str:
     )
     rows = [row for record in records for row in _rows(record)]
     note = NOTE.format(hardware="; ".join(sorted({record.hardware for record in records})))
-    plot = f"![{ALT}]({RESULTS}/{PLOT})"
+    plot = f"![{ALT}]({Path(PLOT).name})"
     blocks = (plot, verdict, table(HEADER, rows, "llllrrlrr"), note, published_part(records))
     return "\n" + "\n\n".join(block for block in blocks if block) + "\n\n"
 

@@ -3,7 +3,8 @@
     python benchmarks/linear_optimum.py --data-root DIR
 
 Trains `mrvae_linear` (Z = 32, Gaussian likelihood, σ² = 0.2) once for each kind of gating, takes L_β in closed form
-over the 60,000 images, and writes benchmarks/results/linear_optimum.json and .png.
+over the 60,000 images, and writes benchmarks/results/linear_optimum.json and
+docs/results/linear_optimum.png.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from mrvae_zoo.gating.beta import log_spaced
 
 LATENTS, SIGMA, POINTS = 32, math.sqrt(0.2), 10
 RESULTS = Path(__file__).parent / "results"
+PLOT = Path(__file__).parents[1] / "docs/results/linear_optimum.png"
 
 
 def main() -> None:
@@ -104,13 +106,13 @@ def plot(result: dict[str, Any]) -> None:
     for (gating, run), marker in zip(result["gatings"].items(), "osD", strict=False):
         left.plot(result["betas"], run["loss"], marker, markersize=5, fillstyle="none", label=gating)
         right.plot(result["betas"], [100 * a for a in run["above_optimum"]], marker + "-", markersize=5, label=gating)
-    left.set(xscale="log", xlabel="β", ylabel="L (nats an image)", title="One training, every β")
+    left.set(xscale="log", xlabel="β", ylabel="L (nats per image)", title="One training, every β")
     right.set(xscale="log", yscale="log", xlabel="β", ylabel="above the optimum (%)", title="Distance to the optimum")
     for axes in (left, right):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    with atomic_path(RESULTS / "linear_optimum.png") as path:
+    with atomic_path(PLOT) as path:
         figure.savefig(path, dpi=110, format="png")
     plt.close(figure)
 

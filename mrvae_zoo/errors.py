@@ -12,11 +12,11 @@ class CheckpointError(ValueError):
 
 
 class UnknownNameError(ValueError):
-    """A name that nothing is registered under; the message suggests the nearest ones."""
+    """Nothing is registered under this name; the message suggests the nearest names."""
 
 
 class HubError(OSError):
-    """The Hugging Face Hub cannot give or take something; the message says why, and what to do."""
+    """The Hugging Face Hub cannot provide or accept something; the message says why, and what to do."""
 
 
 class MissingExtraError(ImportError):
@@ -27,18 +27,18 @@ class MissingExtraError(ImportError):
 
 
 def name_some(names: Sequence[object], separator: str = ", ") -> str:
-    """Names for a message: the first ten, and how many more there are."""
+    """Join names for a message: the first ten, and how many more there are."""
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return f"{separator.join(map(str, names[:MAX_NAMED]))}{more}"
 
 
 def short(value: object) -> str:
-    """A value as a message shows it: its repr, or the beginning and the end of a long one."""
+    """Return a value as a message shows it: its repr, or the beginning and the end of a long one."""
     return _cut(repr(value), MAX_VALUE)
 
 
 def one_line(message: str) -> str:
-    """A message as one line, the middle left out of a very long one."""
+    """Return a message as one line, with the middle of a very long one left out."""
     return _cut(" ".join(message.split()), MAX_MESSAGE)
 
 
@@ -47,7 +47,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known ones, or all of them."""
+    """Return the end of a message about an unknown name: the nearest known names, or all of them."""
     names, name = sorted(known), name[:MAX_MESSAGE]
     close = [one for one in names if name and one.startswith(name)][:MAX_NAMED]
     close = close or difflib.get_close_matches(name, names, n=3, cutoff=0.5)

@@ -1,10 +1,10 @@
-"""What the author of a plug-in imports; the entry-point group has the same name, `mrvae_zoo.plugins`.
+"""The names that the author of a plug-in imports. The entry-point group has the same name, `mrvae_zoo.plugins`.
 
 Architecture                        a family of networks
 Gating, Place, Gate, AffineGate     how β reaches a network
 GatedSequential, call, Side         the layers of a network that take the features of β
-DataSet, DataFacts, Split           a data set, and what a page says of it
-Objective, GlobalBatch, VAEOutput   something to minimise
+DataSet, DataFacts, Split           a data set, and what a model page says about it
+Objective, GlobalBatch, VAEOutput   a loss to minimise in training
 """
 
 from mrvae_zoo.data.data_set import DataFacts, DataSet

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,16 +147,6 @@ def failed(done: subprocess.CompletedProcess[str], message: str) -> None:
 
 def python_of(readme):
     return re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
-
-
-def run_snippets(readme, folder, digits):
-    """The Python of a card, as its reader runs it: in a folder with two images of the reader's own."""
-    for name, digit in zip(("one.png", "two.png"), digits, strict=False):
-        (folder / name).write_bytes(digit.read_bytes())
-    code = "\n".join(python_of(readme)) + "\nprint(tuple(latents.shape), tuple(images.shape), tuple(new.shape))\n"
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 # Comparisons: a recipe that trains in a moment, its plan, and a record of made-up figures

@@ -174,7 +174,7 @@ def test_the_example_trains_on_real_digits(installed, python, data_root, tmp_pat
 
 
 def test_the_example_has_every_property_of_an_architecture(installed, python):
-    """Folded is gated, one β an example is one call an example, gradients, files: the tests of the zoo's own."""
+    """Folded is gated, one β per example is one call an example, gradients, files: the tests of the zoo's own."""
     options = ["-q", "-p", "no:cacheprovider", "-m", "not long", "-k", PLUGIN, "--ignore", "tests/test_plugins.py"]
     done = ok(python(installed, "-m", "pytest", *options, "tests", cwd=CHECKOUT))
     passed = int(done.stdout.splitlines()[-1].split()[0])

@@ -1,4 +1,4 @@
-"""The images of a card: the plot of the curve, and what the model reconstructs and draws at several β.
+"""The images of a card: its curve, what the model reconstructs and draws at several β, and two images to try it on.
 
 Letters: N images, C, H, W image.
 """
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mrvae_zoo.cards.subject import Subject
 from mrvae_zoo.checkpoints.registry import root
-from mrvae_zoo.common.grids import grid, to_png
+from mrvae_zoo.common.grids import grid, to_pil, to_png
 from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.common.layout import CURVE_PLOT, RECONSTRUCTIONS, SAMPLES
 from mrvae_zoo.data.sets import BINARIZE_SEED
@@ -21,23 +21,25 @@ from mrvae_zoo.inference.reconstruction import ROWS, reconstruct
 from mrvae_zoo.models.vae import FixedRateVAE
 
 COLUMNS = 10
+EXAMPLES = ("example_1.png", "example_2.png")  # images that the code on the card reads
 SEED = 0
 DRAWABLE = (1, 3)  # channels
 
 
 def page_images(subject: Subject, data_root: Path | None) -> dict[str, bytes]:
-    """PNG files by name; of images that are neither grey nor RGB the curve alone.
+    """Draw the PNG files of a card, by name. For images that are neither grey nor RGB there is only the curve.
 
     Raises:
-        ValueError: images of the test split are needed and `data_root` is not given.
+        ValueError: Images of the test split are needed and `data_root` is not given.
     """
     dedicated = () if subject.comparison is None else subject.comparison.dedicated
-    drawn = {CURVE_PLOT: draw_curve(subject.curve, title=subject.name, dedicated=dedicated)}
+    drawn = {CURVE_PLOT: draw_curve(subject.curve, title=subject.title, dedicated=dedicated)}
     if subject.config.input_shape[0] not in DRAWABLE:
         return drawn
     x = sample_inputs(subject, data_root)
     reconstructions = reconstruct(subject.model, subject.config.to_data_range(x).to(subject.model.device))
-    return drawn | {RECONSTRUCTIONS: to_png(reconstructions.picture), SAMPLES: _samples(subject, x)}
+    examples = {name: to_png(to_pil(image)[0]) for name, image in zip(EXAMPLES, x, strict=False)}
+    return drawn | {RECONSTRUCTIONS: to_png(reconstructions.picture), SAMPLES: _samples(subject, x)} | examples
 
 
 def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
@@ -75,7 +77,7 @@ def _samples(subject: Subject, x: Tensor) -> bytes:
         )
         for beta in betas
     ]
-    return to_png(grid(rows, [(f"beta {beta:g}", "") for beta in betas]))
+    return to_png(grid(rows, [(f"β = {beta:.4g}", "") for beta in betas]))
 
 
 def _betas(subject: Subject) -> list[float]:

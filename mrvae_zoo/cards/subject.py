@@ -1,6 +1,7 @@
 """What the card of a model is about, read from its folder and checked."""
 
 import glob
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,25 +22,30 @@ from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.vae import BaseVAE
 from mrvae_zoo.training.recipe import Recipe, read_recipe, to_toml
 
+CARDS = "cards"  # the folder of a checkout that holds the pages of its registry
+GENERIC = ("run", "runs", "out", "output", "model", "checkpoint")  # names of folders that say nothing of a model
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """A Multi-Rate VAE beside β-VAEs of the same architecture, each trained for one β.
 
     Attributes:
-        dedicated: the β-VAEs, means over the seeds.
-        losses: L of the model that the card is of, at the same β.
-        gaps: over the seeds, the mean and the standard deviation of the gap at each β; None for one seed.
-        seeds: how many trainings of either kind there were.
-        budget: operations of a training of the model, in trainings of one β-VAE; None where that is not said.
-        regime: "short", "converged" or "not converged"; None where that is not said.
-        draws: of z for an image.
+        dedicated: The β-VAEs, averaged over the seeds.
+        losses: L of the model that the card is about, at the same β.
+        gaps: The mean and the standard deviation over the seeds of the gap at each β; None for one seed.
+        seeds: The number of trainings of either kind.
+        seed: The seed of the model, if it is one of these; None if `losses` are averaged over the seeds.
+        budget: The compute of a training of the model, in trainings of one β-VAE; None if the file does not say.
+        regime: The regime, "short", "converged" or "not converged"; None if the file does not say.
+        draws: The number of draws of z per image; None if the file does not say.
     """
 
     dedicated: tuple[RDPoint, ...]
     losses: tuple[float, ...]
     gaps: tuple[tuple[float, float], ...] | None = None
     seeds: int = 1
+    seed: int | None = None
     budget: float | None = None
     regime: str | None = None
     draws: int | None = None
@@ -50,21 +56,23 @@ class Subject:
     """What a card is about.
 
     Attributes:
-        name: of the model.
-        source: what `load_pretrained` takes.
-        model: with its curve.
-        curve: of the model.
-        record: config.json.
-        weights_bytes: the size of model.safetensors.
-        recipe: how it was trained; None of a model that was trained in a loop of one's own.
-        recipe_text: recipe.toml as it is.
-        data: what is known of them.
-        measured_on: the data of the curve, most often the same.
-        comparison: where dedicated β-VAEs were measured.
+        name: The name of the model.
+        source: The name that `load_pretrained` takes, without the path of the machine that the card is made on.
+        page: The folder of the page, relative to the one that holds `source`; "" for that one.
+        model: The model, with its curve.
+        curve: The curve of the model.
+        record: The content of config.json.
+        weights_bytes: The size of model.safetensors in bytes.
+        recipe: The recipe of the training; None for a model that was trained in a loop of its author's own.
+        recipe_text: The text of recipe.toml.
+        data: The facts of the data that the model was trained on.
+        measured_on: The facts of the data that the curve was measured on, most often the same.
+        comparison: The comparison with dedicated β-VAEs; None if there is none.
     """
 
     name: str
     source: str
+    page: str
     model: BaseVAE
     curve: RDCurve
     record: CheckpointConfig
@@ -77,16 +85,37 @@ class Subject:
 
     @property
     def data_name(self) -> str:
-        """Of the data that it was trained on, or else that its curve was measured on."""
+        """The name of the data that the model was trained on, or else that its curve was measured on."""
         return _trained_on(self.recipe, self.curve)
 
     @property
     def config(self) -> ModelConfig:
-        """Of the model."""
+        """The description of the model."""
         return self.record.model
 
+    @property
+    def repo_id(self) -> str | None:
+        """The repository of the Hub that the card says to load the model from; None for a model that is elsewhere."""
+        return self.source.removeprefix(HUB) if self.source.startswith(HUB) else None
 
-def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path | None, device: str = "cpu") -> Subject:
+    @property
+    def title(self) -> str:
+        """The name of the model, or what it is where the name says nothing."""
+        if self.name.lower() not in GENERIC:
+            return self.name
+        return f"Multi-Rate VAE trained on {self.data.title.replace('`', '')}"
+
+    @property
+    def key_points(self) -> list[RDPoint]:
+        """The points at both ends of the curve, and at β = 0.1 and β = 1 where it was measured there."""
+        points = self.curve.points
+        wanted = (points[0].beta, 0.1, 1.0, points[-1].beta)
+        return [point for point in points if any(math.isclose(point.beta, beta, rel_tol=1e-6) for beta in wanted)]
+
+
+def read_subject(
+    folder: Path, *, name: str, repo_id: str | None, compare: Path | None, device: str = "cpu", page: str = ""
+) -> Subject:
     """The subject of a card: see `mrvae_zoo.cards.card.make_card`."""
     model = load_checkpoint(folder, device=find_device(device))
     if model.curve is None:
@@ -99,9 +128,11 @@ def read_subject(folder: Path, *, name: str, repo_id: str | None, compare: Path 
         _check_recipe(recipe, record.model, folder)
     compare = _find_comparison(name, recipe) if compare is None and recipe is not None else compare
     trained_on = _trained_on(recipe, model.curve)
+    source = _source(folder, name, repo_id)
     return Subject(
         name=name,
-        source=_source(folder, name, repo_id),
+        source=source,
+        page=f"{CARDS}/{name}" if source in list_models() else page,
         model=model,
         curve=model.curve,
         record=record,
@@ -121,25 +152,26 @@ def _trained_on(recipe: Recipe | None, curve: RDCurve) -> str:
 
 
 def read_comparison(path: Path, *, seed: int | None = None) -> Comparison:
-    """The comparison in a file, as `mrvae compare` writes it; the model is the one of `seed`, or the mean over seeds.
+    """Read a comparison as `mrvae compare` writes it. The model is the one of `seed`, or else the mean over seeds.
 
-    Of figures from elsewhere betas, and of mrvae and dedicated the lists rate and distortion, one value for each β, are
-    enough; further keys are passed over.
+    A file of figures from elsewhere needs only betas, and the lists rate and distortion in mrvae and in dedicated, with
+    one value per β. Further keys are ignored.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not such a file; naming it and the key.
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds no comparison; the message names the file and the key.
     """
     data = read_object(path)
     if "regime" in data:
         record = record_from_plain(data, where=str(path))
-        own = next((each.mrvae.L for each in record.per_seed if each.seed == seed), record.mrvae.L)
+        own = next((each for each in record.per_seed if each.seed == seed), None)
         spread = record.mrvae.gap_spread
         return Comparison(
             dedicated=_points(record.betas, record.dedicated),
-            losses=own,
+            losses=record.mrvae.L if own is None else own.mrvae.L,
             gaps=None if spread is None else tuple(zip(record.mrvae.gap, spread, strict=True)),
             seeds=len(record.seeds),
+            seed=None if own is None else own.seed,
             budget=record.budget,
             regime=record.reached,
             draws=record.draws,
@@ -190,7 +222,8 @@ def _source(folder: Path, name: str, repo_id: str | None) -> str:
         return f"{HUB}{repo_id}"
     if name in list_models() and model_folder(name).resolve() == folder.resolve():
         return name
-    return f"{LOCAL}{folder}"
+    own = folder.resolve().name
+    return f"{LOCAL}{own}" if own in list_models() or own.startswith((LOCAL, HUB)) else own
 
 
 def _find_comparison(name: str, recipe: Recipe) -> Path | None:

@@ -5,7 +5,7 @@ import math
 
 from mrvae_zoo.cards.subject import Comparison, Subject
 from mrvae_zoo.common.markdown import table
-from mrvae_zoo.models.curve import RDPoint, bits_of_point
+from mrvae_zoo.models.curve import bits_of_point
 
 COLUMNS = {  # of an RDPoint: the head of the column, and the form of the figure
     "psnr": ("PSNR (dB)", ".2f"),
@@ -52,14 +52,12 @@ def figures_table(subject: Subject) -> str:
     points = subject.curve.points
     columns = {
         "β": [f"{p.beta:g}" for p in points],
-        "rate": [f"{p.rate:.2f}" for p in points],
-        "distortion": [f"{p.distortion:.2f}" for p in points],
-        "loss": [f"{p.loss:.2f}" for p in points],
+        "R": [f"{p.rate:.2f}" for p in points],
+        "D": [f"{p.distortion:.2f}" for p in points],
+        "L": [f"{p.loss:.2f}" for p in points],
     }
     if len({*subject.curve.draws}) > 1:
         columns["draws of z"] = [f"{draws}" for draws in subject.curve.draws]
-    if has_bits(subject):
-        columns["bits per dimension"] = [_bits(subject, p) for p in points]
     if any(p.active_units is not None for p in points):
         head = f"active latents of {subject.config.latent_dim}"
         columns[head] = ["" if p.active_units is None else f"{p.active_units}" for p in points]
@@ -70,19 +68,13 @@ def figures_table(subject: Subject) -> str:
     return table(list(columns), list(zip(*columns.values(), strict=True)), "r" * len(columns))
 
 
-def has_bits(subject: Subject) -> bool:
-    """Whether bits per dimension are known: at β = 1, for images of one size, binary where p(x|z) is Bernoulli."""
+def bits_at_one(subject: Subject) -> float | None:
+    """Bits per dimension, where L bounds them: at β = 1, for images of one size, binary where p(x|z) is Bernoulli."""
     binary = subject.measured_on.binary or subject.curve.data.get("binarize") == "static"
-    sensible = not subject.config.spatial and (binary or subject.config.likelihood != "bernoulli")
-    return sensible and any(map(_is_one, subject.curve.points))
-
-
-def _is_one(point: RDPoint) -> bool:
-    return math.isclose(point.beta, 1.0, rel_tol=1e-6)
-
-
-def _bits(subject: Subject, point: RDPoint) -> str:
-    return f"{bits_of_point(point, subject.config):.4f}" if _is_one(point) else ""
+    if subject.config.spatial or not (binary or subject.config.likelihood != "bernoulli"):
+        return None
+    ones = (point for point in subject.curve.points if math.isclose(point.beta, 1.0, rel_tol=1e-6))
+    return next((bits_of_point(point, subject.config) for point in ones), None)
 
 
 def comparison_table(comparison: Comparison) -> str:
@@ -91,7 +83,7 @@ def comparison_table(comparison: Comparison) -> str:
         [f"{one.beta:g}", f"{ours:.2f}", f"{one.loss:.2f}", f"{(ours - one.loss) / one.loss:+.2%}"]
         for ours, one in zip(comparison.losses, comparison.dedicated, strict=True)
     ]
-    header = ["β", "L of this model", "L of the β-VAE for this β", "gap"]
+    header = ["β", "L of this model", "L of the β-VAE", "gap"]
     if comparison.gaps is not None:
         header.append(f"gap over {comparison.seeds} seeds")
         rows = [

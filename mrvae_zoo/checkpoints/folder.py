@@ -1,6 +1,6 @@
 """Checkpoints: config.json, model.safetensors and rd_curve.json in a folder, written and read strictly.
 
-Everything that the config asks for is compared with the header of the weights before any of it is allocated.
+Everything that the config asks for is compared with the header of the weights before memory is allocated.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ HEADER_NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsRecord:
-    """What config.json says of model.safetensors: the dtype of its floating-point tensors, and its SHA-256."""
+    """The entry for model.safetensors in config.json: the dtype of its floating-point tensors, and its SHA-256."""
 
     dtype: DTypeName
     sha256: str
@@ -65,10 +65,10 @@ class CheckpointConfig:
 
 
 def torch_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    """The dtype that a name such as "float16" is of; what is one already, or None, as it is.
+    """Return the dtype for a name such as "float16". A torch dtype or None is returned unchanged.
 
     Raises:
-        ValueError: no weights are stored in a dtype of this name.
+        ValueError: Weights cannot be stored in a dtype of this name.
     """
     if isinstance(dtype, str):
         name = dtype.removeprefix("torch.")
@@ -83,17 +83,17 @@ def torch_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
 def save_pretrained(
     model: BaseVAE, folder: str | os.PathLike[str], *, dtype: torch.dtype | DTypeName | None = None
 ) -> None:
-    """Write config.json, model.safetensors and, where the model has them, rd_curve.json and recipe.toml into `folder`.
+    """Write config.json and model.safetensors into `folder`, with rd_curve.json and recipe.toml if the model has them.
 
     Args:
-        model: any model of the zoo, also one that torch wraps (`torch.compile`, DataParallel, an averaged model).
-        folder: made if it is missing; files of a checkpoint that is there already are replaced, all or none: where the
-            process is killed meanwhile, the folder holds the one or the other.
-        dtype: what to store floating-point weights in, or its name; None keeps them bit for bit.
+        model: The model to save. It may be wrapped by torch (`torch.compile`, DataParallel, an averaged model).
+        folder: The folder to write to, created if it is missing. The files of an earlier checkpoint there are replaced,
+            all or none: if the process is killed meanwhile, the folder holds either the old or the new checkpoint.
+        dtype: The dtype to store floating-point weights in, or its name. None stores them unchanged.
 
     Raises:
-        ValueError: the dtype cannot be stored, the model has no weights, or it is none of the zoo.
-        OSError: the folder cannot be written.
+        ValueError: The dtype cannot be stored, the model has no weights, or it is not a model of the zoo.
+        OSError: The folder cannot be written.
     """
     model = unwrap(model)
     if any(tensor.is_meta for tensor in model.state_dict().values()):
@@ -122,21 +122,21 @@ def save_pretrained(
 
 
 def save_curve(folder: Path, curve: RDCurve) -> None:
-    """Put another curve beside the weights of a checkpoint, whole or not at all."""
+    """Replace the curve beside the weights of a checkpoint, entirely or not at all."""
     write_atomically(folder / CURVE, curve.to_json())
 
 
 def stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """A tensor as it is written: contiguous, on the CPU, in `dtype` where it holds floats."""
+    """Return a tensor as it is written: contiguous, on the CPU, and in `dtype` if it holds floats."""
     tensor = tensor.detach().cpu().contiguous()
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def read_config(folder: Path) -> CheckpointConfig:
-    """The config of a checkpoint; reads nothing else.
+    """Read the config of a checkpoint and nothing else.
 
     Raises:
-        CheckpointError: naming the file and the fault.
+        CheckpointError: The config is missing or wrong; the message names the file and the fault.
     """
     finish_replacing(folder, CONFIG)
     path = folder / CONFIG
@@ -157,13 +157,14 @@ def read_config(folder: Path) -> CheckpointConfig:
 
 
 class Description(NamedTuple):
-    """What a folder says of a model without its weights.
+    """The description of a model that its folder gives without the weights.
 
     Attributes:
-        config: what the model is.
-        curve: where it has one.
-        parameters: how many numbers its weights are.
-        data: the name of the set that it was trained on, where the recipe or else the curve says it.
+        config: The description of the model: its architecture, sizes and range of β.
+        curve: The published curve, or None.
+        parameters: The number of parameters.
+        data: The name of the data set that the model was trained on, from the recipe or else from the curve. None if
+            neither names it.
     """
 
     config: ModelConfig
@@ -173,14 +174,14 @@ class Description(NamedTuple):
 
 
 def read_description(folder: Path, config: ModelConfig | None = None) -> Description:
-    """What is known of a model; its weights are not read, and need not be there.
+    """Describe a model without reading its weights, which need not exist.
 
     Args:
-        folder: of a checkpoint.
-        config: of a model that is not trained, whose folder has none.
+        folder: The folder of a checkpoint.
+        config: The config of an untrained model, whose folder has none.
 
     Raises:
-        CheckpointError: naming the file and the fault.
+        CheckpointError: A file is missing or wrong; the message names the file and the fault.
     """
     if config is None:
         record = read_config(folder)
@@ -222,16 +223,16 @@ def _read_json(path: Path) -> Any:
 
 
 def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> BaseVAE:
-    """The model in a folder, in eval mode.
+    """Load the model in a folder, in eval mode.
 
     Args:
-        folder: as `save_pretrained` writes it.
-        device: where the weights go.
-        dtype: of the weights; None widens half precision to float32 and leaves the rest as stored.
+        folder: A folder as `save_pretrained` writes it.
+        device: The device to put the weights on.
+        dtype: The dtype of the weights. None keeps the stored dtype, but widens half precision to float32.
 
     Raises:
-        CheckpointError: naming the file and the fault: missing, truncated, not the tensors, shapes or dtype that the
-            config says, or a checksum that differs.
+        CheckpointError: A file is missing or truncated, its tensors, shapes or dtype are not those of the config, or a
+            checksum differs; the message names the file and the fault.
     """
     config = read_config(folder)
     model = skeleton(folder, config)
@@ -255,7 +256,7 @@ def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu", dtype: 
 
 
 def skeleton(folder: Path, config: CheckpointConfig) -> BaseVAE:
-    """The model that the config asks for, without memory for its weights."""
+    """Build the model that the config asks for, without memory for its weights."""
     try:
         with torch.device("meta"):
             return build_model(config.model)
@@ -265,7 +266,7 @@ def skeleton(folder: Path, config: CheckpointConfig) -> BaseVAE:
 
 
 def read_weights(path: Path, model: torch.nn.Module, record: WeightsRecord) -> bytes:
-    """The bytes of a weights file that holds exactly the tensors of `model` and has the recorded checksum."""
+    """Read a weights file, and check that it holds exactly the tensors of `model` and has the recorded checksum."""
     expected = {
         name: (
             tuple(tensor.shape),

@@ -1,4 +1,4 @@
-"""registry/pins.toml: which commit of which Hub repository holds the weights of a model of the registry."""
+"""registry/pins.toml: which commit of which Hub repository holds the weights of a model in the registry."""
 
 import importlib.util
 import re
@@ -15,12 +15,12 @@ from mrvae_zoo.errors import MissingExtraError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """Where the weights of a model are, exactly.
+    """The exact location of a model's weights.
 
     Attributes:
-        repo: of the Hub, "org/name".
-        revision: a commit of it, 40 hexadecimal digits.
-        sha256: of its model.safetensors, 64 hexadecimal digits.
+        repo: The repository on the Hub, "org/name".
+        revision: The commit of the repository, 40 hexadecimal digits.
+        sha256: The SHA-256 of its model.safetensors, 64 hexadecimal digits.
     """
 
     repo: str
@@ -36,20 +36,20 @@ class Pin:
 
     @property
     def source(self) -> str:
-        """What `load_pretrained` takes."""
+        """The source that `load_pretrained` takes."""
         return f"hf-hub:{self.repo}@{self.revision}"
 
 
 def pins_path() -> Path:
-    """The file, in a checkout or in the wheel."""
+    """Return the path of the file, in a checkout or in the wheel."""
     return root() / REGISTRY / PINS
 
 
 def read_pins(path: Path | None = None) -> dict[str, Pin]:
-    """The pins in a file, that of the registry without one, by the name of the model; none where there is no file.
+    """Read the pins in a file, by default that of the registry, by model name; empty if there is no file.
 
     Raises:
-        ValueError: the file is damaged, or a pin is none; the message names the key.
+        ValueError: The file is damaged, or a pin is not valid; the message names the key.
     """
     path = pins_path() if path is None else path
     try:
@@ -79,6 +79,6 @@ def write_pins(pins: dict[str, Pin], path: Path) -> None:
 
 
 def check_tomli_w() -> None:
-    """Raise a MissingExtraError where tomli-w, which writes pins, is not installed."""
+    """Raise a MissingExtraError if tomli-w, which writes pins, is not installed."""
     if importlib.util.find_spec("tomli_w") is None:
         raise MissingExtraError("tomli-w", "hub")

@@ -1,4 +1,4 @@
-"""The registry: one folder a model, in a checkout (registry/, cards/) or in an installed wheel. Needs no torch.
+"""The registry: one folder per model, in a checkout (registry/, cards/) or in an installed wheel. Needs no torch.
 
 A plug-in may bring a folder of such folders (see `mrvae_zoo.common.entry_points`).
 """
@@ -16,18 +16,18 @@ Source = tuple[str, Path]  # the package that brings a model, and the folder of 
 
 
 def root() -> Path:
-    """The folder that holds registry/ and cards/: the wheel's own copy, or the checkout around the package."""
+    """Return the folder that holds registry/ and cards/: the wheel's own copy, or the checkout around the package."""
     package = Path(__file__).parents[1]
     installed = package / "_registry"
     return installed if installed.is_dir() else package.parent
 
 
 def list_models(pattern: str | list[str] = "*", *, pretrained: bool = False) -> list[str]:
-    """The names of the registry and of the registries of plug-ins, sorted.
+    """List the names of the models in the registry, including those of plug-ins, sorted.
 
     Args:
-        pattern: an fnmatch pattern, such as "*mnist*", or several.
-        pretrained: only those whose weights are at hand.
+        pattern: An fnmatch pattern, for example "*mnist*", or a list of patterns.
+        pretrained: Whether to list only models whose weights are in the registry.
     """
     names = []
     for name, sources in _entries().items():
@@ -39,11 +39,11 @@ def list_models(pattern: str | list[str] = "*", *, pretrained: bool = False) -> 
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model of the registry.
+    """Return the folder of a model in the registry.
 
     Raises:
-        UnknownNameError: with the nearest names.
-        ValueError: two packages bring a model of that name; the message names both.
+        UnknownNameError: There is no such model; the message suggests the nearest names.
+        ValueError: Two packages bring a model of that name; the message names both.
     """
     sources = _entries().get(name)
     if sources is None:
@@ -54,12 +54,12 @@ def model_folder(name: str) -> Path:
 
 
 def own_models() -> dict[str, Path]:
-    """The folders of the models of this package's own registry/, by name, sorted; those of plug-ins are left out."""
+    """Return the folders of the models in this package's own registry/, by name, sorted. Plug-ins are left out."""
     return {path.parent.name: path.parent for path in sorted((root() / REGISTRY).glob(f"*/{RECIPE}"))}
 
 
 def is_checkout() -> bool:
-    """Whether the registry is that of a checkout, and not of an installed wheel."""
+    """Whether the registry is that of a checkout, rather than of an installed wheel."""
     return root() == Path(__file__).parents[2]
 
 
@@ -69,7 +69,7 @@ def has_weights(folder: Path) -> bool:
 
 
 def data_name(folder: Path, curve: RDCurve | None) -> str | None:
-    """The set that a model was trained on, by the recipe in its folder, or else the one of its curve."""
+    """Return the name of the data set a model was trained on, from its recipe or else from its curve."""
     try:
         name = tomllib.loads((folder / RECIPE).read_text(encoding="utf-8"))["data"]["name"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -78,7 +78,7 @@ def data_name(folder: Path, curve: RDCurve | None) -> str | None:
 
 
 def _entries() -> dict[str, list[Source]]:
-    """Every model by name, from each package that brings it: one, unless by mistake."""
+    """Return every model by name, with each package that brings it: normally one."""
     brought = [(one.package, one.folder()) for one in contributions("registry") if one.fault is None]
     entries: dict[str, list[Source]] = {}
     for name, folder in own_models().items():

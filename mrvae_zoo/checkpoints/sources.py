@@ -1,4 +1,4 @@
-"""How a model is named: a name of the registry, `local-dir:PATH`, `hf-hub:ORG/NAME[@REVISION]`."""
+"""The ways to name a model: a name in the registry, `local-dir:PATH`, `hf-hub:ORG/NAME[@REVISION]`."""
 
 import re
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ HUB = "hf-hub:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSource:
-    """What `hf-hub:org/name[@revision]` names.
+    """The parts of `hf-hub:org/name[@revision]`.
 
     Attributes:
-        repo_id: "org/name".
-        revision: a branch, a tag or a commit; None is the main branch.
+        repo_id: The repository, "org/name".
+        revision: A branch, a tag or a commit; None is the main branch.
     """
 
     repo_id: str
@@ -25,10 +25,10 @@ class HubSource:
 
 
 def local_folder(source: str) -> Path:
-    """The folder that `local-dir:PATH` names, or a bare path.
+    """Return the folder that `local-dir:PATH` or a bare path names.
 
     Raises:
-        ValueError: the path is empty, or of the home of a user that there is not.
+        ValueError: The path is empty, or names the home of a user who does not exist.
     """
     path = source.removeprefix(LOCAL)
     if not path:
@@ -40,7 +40,7 @@ def local_folder(source: str) -> Path:
 
 
 def check_repo_id(repo_id: str) -> None:
-    """Raise a ValueError where `repo_id` is not org/name as the Hub writes it."""
+    """Raise a ValueError if `repo_id` is not org/name as the Hub writes it."""
     parts = repo_id.split("/")
     # Letters, digits, and - . _ between them: as a folder of the cache, a name cannot leave it.
     if len(parts) != 2 or len(repo_id) > 96 or not all(re.fullmatch(r"\w([\w.-]*\w)?", p, re.ASCII) for p in parts):
@@ -52,21 +52,21 @@ def check_repo_id(repo_id: str) -> None:
 
 
 def check_revision(revision: str) -> None:
-    """Raise a ValueError where `revision` cannot be a branch, a tag or a commit."""
+    """Raise a ValueError if `revision` cannot be a branch, a tag or a commit."""
     parts = revision.split("/")
     if not all(re.fullmatch(r"[\w.+-]+", part) and not part.startswith(".") and ".." not in part for part in parts):
         raise ValueError(f"{revision!r} is not a revision; expected a branch, a tag or a commit")
 
 
 def parse_hub_source(source: str, revision: str | None = None) -> HubSource:
-    """The parts of `hf-hub:org/name[@revision]`.
+    """Return the parts of `hf-hub:org/name[@revision]`.
 
     Args:
-        source: with the prefix.
-        revision: the same as `@revision`; both may be given where they agree.
+        source: The source, with its prefix.
+        revision: The same as `@revision`. Both may be given if they agree.
 
     Raises:
-        ValueError: the source is of another form, or names another revision.
+        ValueError: The source has another form, or names another revision.
     """
     repo_id, at, named = source.removeprefix(HUB).partition("@")
     check_repo_id(repo_id)

@@ -1,4 +1,4 @@
-"""The command line `mrvae`: one command a file, nothing heavy imported before the command runs.
+"""The command line `mrvae`: one command per file, and nothing heavy is imported before the command runs.
 
 Results go to stdout, everything else to stderr. An error is one line; the exit status is 1, or 2 for wrong usage.
 """
@@ -38,13 +38,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # whose panels cut what does not fit them
+    rich_markup_mode=None,  # Rich's panels cut off text that does not fit
     context_settings=HELP,
 )
 
 
 def print_version(wanted: bool) -> None:
-    """What --version does."""
+    """Print the version, for --version."""
     if wanted:
         typer.echo(f"mrvae_zoo {__version__}")
         raise typer.Exit
@@ -112,7 +112,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status."""
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what goes wrong is told in our own words, once
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # errors are reported once, in our own words
     streams.prepare()
     _log_to_stderr()
     try:
@@ -145,7 +145,7 @@ def _fail(message: str, status: int) -> int:
 
 
 class _ToStderr(logging.StreamHandler[TextIO]):
-    """To what stderr is at the time, which a progress bar changes."""
+    """A handler that writes to the current stderr, which a progress bar replaces."""
 
     @property
     def stream(self) -> TextIO:
@@ -153,7 +153,7 @@ class _ToStderr(logging.StreamHandler[TextIO]):
 
     @stream.setter
     def stream(self, _: TextIO) -> None:
-        """Of no effect; the base class sets it once."""
+        """Ignore the stream that the base class sets once."""
 
 
 def _log_to_stderr() -> None:

@@ -1,5 +1,6 @@
 """mrvae card."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -49,10 +50,24 @@ def card(
     if source.startswith(HUB):
         repo_id = parse_hub_source(source).repo_id
         title, repo = repo_id.split("/")[1], repo or repo_id
-    made = make_card(folder, name=title, repo_id=repo, data_root=data_root, compare=compare, device=device.value)
+    made = make_card(
+        folder,
+        name=title,
+        repo_id=repo,
+        data_root=data_root,
+        compare=compare,
+        device=device.value,
+        page=_beside(output, folder),
+    )
     with atomic_folder(output) as folder:
         for file, content in made.files.items():
             (folder / file).write_bytes(content)
     say(f"wrote {output}: {', '.join(made.files)}")
     if json:
         print_json({"output": str(output), "files": list(made.files)})
+
+
+def _beside(output: Path, folder: Path) -> str:
+    """The folder of the page as it is called from the one that holds `folder`: its name alone where it is far away."""
+    page = Path(os.path.relpath(output.resolve(), folder.resolve().parent))
+    return output.resolve().name if page.parts[:2] == ("..", "..") else page.as_posix()

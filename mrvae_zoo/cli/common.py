@@ -1,4 +1,4 @@
-"""What commands share: arguments, tables, progress."""
+"""What the commands share: arguments, tables, progress."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ BAR = 20  # columns
 
 
 class DeviceOption(StrEnum):
-    """What --device takes."""
+    """The values of --device."""
 
     auto = "auto"
     cpu = "cpu"
@@ -75,17 +75,17 @@ Device = Annotated[
 
 
 def batches(count: int) -> list[int]:
-    """How many images to hold at once, until there were `count`."""
+    """Return how many images to hold at once, batch by batch, up to `count` in total."""
     return [min(BATCH, count - at) for at in range(0, count, BATCH)]
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON on stdout."""
+    """Print a value as JSON on stdout."""
     typer.echo(json.dumps(value, indent=1))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """A table on stdout, the first columns to the left, the others to the right."""
+    """Print a table on stdout, with the first columns aligned left and the others right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     for row in (header, *rows):
@@ -97,23 +97,23 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: i
 
 
 def print_curve(curve: "RDCurve") -> None:
-    """A curve as a table on stdout, with a column for each further figure that one of its points has."""
+    """Print a curve as a table on stdout, with a column for each further figure that a point has."""
     columns = curve.columns()
     print_table(list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def say(message: str) -> None:
-    """A line on stderr; above a progress bar, where there is one."""
+    """Print a line on stderr, above a progress bar if there is one."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 
 
 @contextmanager
 def progress_bar(*columns: "ProgressColumn | str", keep: bool) -> Iterator[Callable[..., None]]:
-    """A progress bar on stderr that appears with the first update; yields the function that updates it.
+    """Show a progress bar on stderr that appears with the first update; yields the function that updates it.
 
-    With `keep` its last state stays, also where stderr is a file; without, it leaves no trace. A narrow terminal gets
-    the figures without the bar.
+    With `keep` its last state stays, even if stderr is a file; without, it leaves no trace. A narrow terminal gets the
+    figures without the bar.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress
@@ -138,9 +138,9 @@ def progress_bar(*columns: "ProgressColumn | str", keep: bool) -> Iterator[Calla
 
 @contextmanager
 def training_bar(*, keep: bool = False) -> "Iterator[Callable[[Progress], None]]":
-    """A progress bar for a training; yields what takes each line of its metrics.
+    """Show a progress bar for a training; yields the function that takes each line of its metrics.
 
-    L is that on the validation split, where the recipe looks at it, and else on some training images.
+    L is measured on the validation split if the recipe validates, and otherwise on some training images.
     """
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
@@ -168,7 +168,7 @@ def training_bar(*, keep: bool = False) -> "Iterator[Callable[[Progress], None]]
 
 @contextmanager
 def measuring() -> Iterator[Callable[[float], None]]:
-    """A progress bar for a measurement; yields a function that takes the share done."""
+    """Show a progress bar for a measurement; yields the function that takes the share done."""
     from rich.progress import TimeRemainingColumn
 
     columns = ("measuring the curve", "{task.percentage:>3.0f}%", TimeRemainingColumn(compact=True))

@@ -1,4 +1,4 @@
-"""mrvae compare."""
+"""The command `mrvae compare`."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class RegimeOption(StrEnum):
-    """What --regime takes."""
+    """The values of --regime."""
 
     short = "short"
     converged = "converged"
@@ -138,7 +138,7 @@ def compare(
     try:
         record = run_comparison(plan, trainings, name=called, draws=draws)
     except KeyboardInterrupt:
-        say("the same command goes on from here")
+        say("the same command continues from here")
         raise
     write_atomically(file, record.to_json())
     write_atomically(file.with_suffix(".png"), draw_comparison(record))
@@ -150,7 +150,7 @@ def compare(
 
 
 def _short_name(name: str) -> str:
-    """What the result of a recipe is called: its name in the registry, or that of its file or folder."""
+    """Return the name of the result of a recipe: its name in the registry, or that of its file or folder."""
     from mrvae_zoo.checkpoints.sources import HUB
     from mrvae_zoo.common.layout import RECIPE
 
@@ -162,7 +162,7 @@ def _short_name(name: str) -> str:
 
 
 def _print_record(record: "ComparisonRecord") -> None:
-    """A table with a line for each β, one with a line for each of several budgets, and one line with gaps and cost."""
+    """Print a table with one line per β, a table with one line per budget if there are several, and a summary line."""
     header = ["beta", "L dedicated", "L MR-VAE", "gap", "95% interval"]
     columns = [
         [f"{beta:g}" for beta in record.betas],
@@ -189,7 +189,7 @@ def _print_record(record: "ComparisonRecord") -> None:
 
 
 def _print_budgets(record: "ComparisonRecord", budgets: "Sequence[AtBudget]") -> None:
-    """The mean gap of each budget and the worst, and the worst on the validation split, which chose among them."""
+    """Print the mean and worst gap of each budget, and the worst on the validation split, which chose among them."""
     rows = []
     for each in budgets:
         worst, beta = max(zip(each.gap, record.betas, strict=True))

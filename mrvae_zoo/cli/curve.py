@@ -1,4 +1,4 @@
-"""mrvae curve."""
+"""The command `mrvae curve`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class BinarizeOption(StrEnum):
-    """What --binarize takes."""
+    """The values of --binarize."""
 
     none = "none"
     static = "static"
@@ -134,7 +134,15 @@ def curve(
     elif json:
         print_json(curve.to_plain())
     else:
+        say(_heading(curve))
         print_curve(curve)
+
+
+def _heading(curve: "RDCurve") -> str:
+    """Return the heading of the table that follows."""
+    on = " ".join(str(curve.data[key]) for key in ("name", "split") if key in curve.data)
+    images = f"{curve.data['examples']:,} images" if "examples" in curve.data else "its images"
+    return f"mean of {f'the {images} of {on}' if on else images}, in nats per image:"
 
 
 def _published(name: str) -> "RDCurve":
@@ -147,7 +155,7 @@ def _published(name: str) -> "RDCurve":
 
 
 def _print_differences(differences: "list[Difference]", curves: "dict[str, RDCurve]", *, json: bool) -> None:
-    """The curves of two models side by side, the first by name the one that is looked at."""
+    """Print the curves of two models side by side; the first one is that of the model in question."""
     (name, own), (against, other) = curves.items()
     if json:
         print_json(

@@ -1,4 +1,4 @@
-"""mrvae decode."""
+"""The command `mrvae decode`."""
 
 from pathlib import Path
 from typing import Annotated

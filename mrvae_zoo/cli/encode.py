@@ -1,4 +1,4 @@
-"""mrvae encode."""
+"""The command `mrvae encode`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,8 +76,8 @@ def encode(
 
 
 def _beta_for(model: "BaseVAE", rate: float | None) -> float:
-    """The β of a mean rate, found on the curve and told."""
-    assert rate is not None  # where there is no β
+    """Find the β of a mean rate on the curve, and print it."""
+    assert rate is not None  # the command requires --rate if there is no --beta
     curve = model.require_curve()
     beta = curve.beta_for(rate=rate)
     if is_main_process():

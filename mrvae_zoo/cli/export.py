@@ -1,4 +1,4 @@
-"""mrvae export."""
+"""The command `mrvae export`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,14 +10,14 @@ from mrvae_zoo.cli.common import Force, Json, Name, print_json, say
 
 
 class Format(StrEnum):
-    """What --format takes."""
+    """The values of --format."""
 
     onnx = "onnx"
     pt2 = "pt2"
 
 
 class Part(StrEnum):
-    """What --part takes."""
+    """The values of --part."""
 
     model = "model"
     encoder = "encoder"

@@ -1,4 +1,4 @@
-"""mrvae info."""
+"""The command `mrvae info`."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from mrvae_zoo.cli.common import Json, Name, print_json, print_table, say
 if TYPE_CHECKING:
     from mrvae_zoo.checkpoints.folder import Description
 
-ROWS = 7  # of the curve, so that all of it fits a screen
+ROWS = 7  # rows of the curve to show, so that everything fits on a screen
 
 
 def info(name: Name, json: Json = False) -> None:
@@ -51,7 +51,7 @@ def info(name: Name, json: Json = False) -> None:
 
 
 def describe(model: "Description") -> dict[str, str]:
-    """What a model is, in a few lines."""
+    """Describe a model in a few lines."""
     config = model.config
     size = " × ".join("any" if side is None else str(side) for side in config.input_shape)
     arguments = ", ".join(f"{key} {_short(value)}" for key, value in config.arguments.items())
@@ -74,7 +74,7 @@ def _short(value: object) -> str:
 
 
 def say_fact(key: str, value: str) -> None:
-    """A key and its value on one line of stdout."""
+    """Print a key and its value on one line of stdout."""
     import typer
 
     typer.echo(f"{key:<16} {value}")

@@ -1,4 +1,4 @@
-"""mrvae init-recipe."""
+"""The command `mrvae init-recipe`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""mrvae list."""
+"""The command `mrvae list`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +51,7 @@ def list_command(
 
 
 def describe(name: str, folder: Path) -> dict[str, Any]:
-    """What the folder of a model says of it: the set, the bytes of the weights, rates and the loss at β = 1 in nats."""
+    """Describe a model by its folder: data set, bytes of the weights, rates, and the loss at β = 1 in nats."""
     try:
         curve = RDCurve.read(folder / CURVE)
     except (OSError, ValueError):
@@ -80,7 +80,7 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
 
 
 def list_hub(pattern: str, author: str | None, *, json: bool) -> None:
-    """The models on the Hub."""
+    """List the models on the Hub."""
     from dataclasses import asdict
 
     from mrvae_zoo.hub.search import list_hub_models

@@ -23,7 +23,10 @@ def publish(
     device: Device = DeviceOption.auto,
     json: Json = False,
 ) -> None:
-    """Push every trained model of this checkout's registry to ORG/NAME, and pin them in registry/pins.toml."""
+    """Push every trained model of this checkout's registry to ORG/NAME, and pin them in registry/pins.toml.
+
+    The models are also put into the collection "Multi-Rate VAEs" of ORG, which is created if it does not exist.
+    """
     from dataclasses import asdict
 
     from mrvae_zoo.checkpoints.pins import pins_path
@@ -35,7 +38,8 @@ def publish(
             typer.echo(f"hf-hub:{pushed.repo_id}@{pushed.commit}")
 
     with measuring() as progress:
-        pins = publish_registry(author, data_root=data_root, device=device.value, report=report, progress=progress)
+        done = publish_registry(author, data_root=data_root, device=device.value, report=report, progress=progress)
     say(f"wrote {pins_path()}")
+    say(f"the models are in the collection {done.collection}")
     if json:
-        print_json({name: asdict(pin) for name, pin in pins.items()})
+        print_json(asdict(done))

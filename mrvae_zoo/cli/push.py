@@ -1,11 +1,14 @@
 """mrvae push."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Device, DeviceOption, Json, measuring, print_json, say
+from mrvae_zoo.cli.common import Device, DeviceOption, Json, measuring, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from mrvae_zoo.hub.push import Pushed
 
 
 def push(
@@ -24,6 +27,14 @@ def push(
         bool, typer.Option("--create-pr", help="Open a pull request instead of committing to the branch.")
     ] = False,
     tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Name the commit, such as v1.")] = None,
+    message: Annotated[
+        str | None,
+        typer.Option("--message", metavar="TEXT", help="The message of the commit."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say which files would be sent, and send nothing. This needs no token."),
+    ] = False,
     data_root: Annotated[
         Path | None,
         typer.Option("--data-root", metavar="DIR", help="Measure three points of the curve again on these data sets."),
@@ -32,8 +43,6 @@ def push(
     json: Json = False,
 ) -> None:
     """Push a trained model and its page to the Hugging Face Hub as one commit, and read it back."""
-    from dataclasses import asdict
-
     from mrvae_zoo.hub.push import push_to_hub
 
     with measuring() as progress:
@@ -44,15 +53,35 @@ def push(
             revision=revision,
             create_pr=create_pr,
             tag=tag,
+            message=message,
+            dry_run=dry_run,
             data_root=data_root,
             device=device.value,
             progress=progress,
         )
+    if dry_run:
+        _say_planned(pushed, table=not json)
+    else:
+        _say_pushed(pushed)
+    if json:
+        from dataclasses import asdict
+
+        print_json(asdict(pushed) | {"dry_run": dry_run})
+    elif not dry_run:
+        typer.echo(f"hf-hub:{pushed.repo_id}@{pushed.commit}")
+
+
+def _say_planned(pushed: "Pushed", *, table: bool) -> None:
+    """What a push would send: a line on stderr, and the files and their sizes on stdout."""
+    if table:
+        print_table(("file", "bytes"), [(name, f"{size:,}") for name, size in pushed.sizes.items()])
+    total = sum(pushed.sizes.values()) / 1e6
+    say(f"would push {len(pushed.sizes)} files, {total:.1f} MB, to {pushed.repo_id}; nothing was sent")
+
+
+def _say_pushed(pushed: "Pushed") -> None:
+    """What a push sent, on stderr."""
     if pushed.pull_request is not None:
         say(f"opened {pushed.pull_request}")
     what = f"pushed {', '.join(pushed.changed)}" if pushed.changed else "nothing to push: the repository holds the same"
     say(f"{what}; read back and compared")
-    if json:
-        print_json(asdict(pushed))
-    else:
-        typer.echo(f"hf-hub:{pushed.repo_id}@{pushed.commit}")

@@ -1,4 +1,4 @@
-"""mrvae reconstruct."""
+"""The command `mrvae reconstruct`."""
 
 from typing import Annotated
 
@@ -38,11 +38,12 @@ def reconstruct(
     The picture shows the decoded mean of the posterior; the distortion is that of a draw from it. Files in a folder
     that cannot be read are left out, and named.
     """
+    from mrvae_zoo.common.decoding import open_readable
     from mrvae_zoo.common.files import check_output
     from mrvae_zoo.common.grids import image_format, save_image
     from mrvae_zoo.errors import name_some
     from mrvae_zoo.hub.load import load_pretrained
-    from mrvae_zoo.inference.encoding import find_files, open_readable
+    from mrvae_zoo.inference.encoding import find_files
     from mrvae_zoo.inference.reconstruction import reconstruct as draw
     from mrvae_zoo.models.curve import RDCurve
 
@@ -66,5 +67,6 @@ def reconstruct(
     if json:
         print_json(curve.to_plain())
     else:
+        say(f"{'this image' if len(used) == 1 else f'mean of these {len(used)} images'}, in nats per image:")
         print_curve(curve)
     say(f"wrote {output}")

@@ -1,4 +1,4 @@
-"""mrvae sample."""
+"""The command `mrvae sample`."""
 
 from typing import Annotated
 

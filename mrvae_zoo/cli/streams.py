@@ -1,4 +1,4 @@
-"""The streams of a command, whatever they were opened as, or closed."""
+"""The streams of a command, however they were opened, or if they were closed."""
 
 import io
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def prepare() -> None:
-    """Let stdout and stderr take any letter; what was closed takes all and keeps none."""
+    """Let stdout and stderr take any character; a closed stream takes everything and keeps nothing."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -17,5 +17,5 @@ def prepare() -> None:
 
 
 def discard_stdout() -> None:
-    """Keep quiet: whoever read stdout has had enough."""
+    """Discard further output, since whoever read stdout has stopped."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

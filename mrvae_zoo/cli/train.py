@@ -1,4 +1,4 @@
-"""mrvae train."""
+"""The command `mrvae train`."""
 
 import shlex
 from enum import StrEnum
@@ -25,7 +25,7 @@ from mrvae_zoo.common.environment import is_main_process
 
 
 class SplitOption(StrEnum):
-    """What --split takes."""
+    """The values of --split."""
 
     test = "test"
     valid = "valid"

@@ -1,4 +1,4 @@
-"""How the command line looks where it is asked for help, or used wrongly."""
+"""The look of the command line's help, and of its messages about wrong usage."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ class GroupedCommands(TyperGroup):
 
 
 def usage_message(error: Any, arguments: Sequence[str], commands: Sequence[str]) -> str:
-    """What a usage error says, with the command whose help to read; or all of that help, where no command was given.
+    """Return the text of a usage error with the command whose help to read, or the whole help if no command was given.
 
     Args:
-        error: one of Typer's usage errors.
-        arguments: of the command line.
-        commands: the names of all commands.
+        error: A usage error of Typer.
+        arguments: The arguments of the command line.
+        commands: The names of all commands.
     """
     message: str = error.format_message()
     if message.startswith("Usage:"):
@@ -57,7 +57,7 @@ def usage_message(error: Any, arguments: Sequence[str], commands: Sequence[str])
 
 
 def _wrong_value(error: Any) -> str:
-    """What is wrong with the value of an option, in plain words; empty where there are none for it."""
+    """Return what is wrong with the value of an option, in plain words; empty if there are no words for it."""
     faults = getattr(error.__cause__, "errors", None)
     if faults is None:
         return ""
@@ -67,7 +67,7 @@ def _wrong_value(error: Any) -> str:
 
 
 def _meant(option: str, command: Any) -> str:
-    """What an option that there is not may stand for: a short one, or a key of a recipe."""
+    """Return what an unknown option may stand for: a short one, or a key of a recipe."""
     name = option.lstrip("-").replace("-", "_")
     options = {each for parameter in command.params for each in parameter.opts}
     if f"-{name}" in options:

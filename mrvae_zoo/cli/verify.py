@@ -1,4 +1,4 @@
-"""mrvae verify."""
+"""The command `mrvae verify`."""
 
 from mrvae_zoo.cli.common import (
     DataRoot,

@@ -1,1 +1,1 @@
-"""What every room shares: typed files, tables of records, images, noise."""
+"""Code that the other packages share: typed files, tables of records, images, noise."""

@@ -1,10 +1,11 @@
-"""Files of images -> decoded images of a few modes, whatever their format; what goes wrong is always a ValueError.
+"""Image files -> decoded images of a few modes, whatever their format; any failure is a ValueError.
 
-A decoded image is of mode L or RGB (8 bits), I;16, or F (in [0, 1]), upright and without transparency.
+A decoded image has mode L or RGB (8 bits), I;16, or F (in [0, 1]). It is upright and has no transparency.
 """
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,11 +20,11 @@ LAID_ON_WHITE = "laid on white"  # a mark on an image that was transparent
 
 
 def open_image(path: Path) -> "Image.Image":
-    """The decoded image in a file, upright as its EXIF orientation says, of mode L, RGB, I;16 or F (in [0, 1]).
+    """Decode the image in a file, turned upright by its EXIF orientation, in mode L, RGB, I;16 or F (in [0, 1]).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not an image that Pillow reads, or is damaged; the message names it.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not an image that Pillow reads, or is damaged; the message names it.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
@@ -32,11 +33,23 @@ def open_image(path: Path) -> "Image.Image":
     return image
 
 
+def open_readable(files: Sequence[Path], may_skip: Sequence[bool]) -> "list[Path | Image.Image | None]":
+    """Return what `model.preprocess` takes for each file; None for a file that cannot be read and may be skipped."""
+
+    def opened(file: Path) -> "Image.Image | None":
+        try:
+            return open_image(file)
+        except ValueError:
+            return None
+
+    return [opened(file) if skip else file for file, skip in zip(files, may_skip, strict=True)]
+
+
 def decode_image(file: "Path | BinaryIO", name: str) -> "Image.Image":
-    """The same for a file that is there, or that is open; `name` is for messages.
+    """Decode an image like `open_image`, from an existing or an open file; `name` is for messages.
 
     Raises:
-        ValueError: the file is not an image that Pillow reads, or is damaged.
+        ValueError: The file is not an image that Pillow reads, or is damaged.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -53,11 +66,11 @@ def decode_image(file: "Path | BinaryIO", name: str) -> "Image.Image":
 
 
 def normalised(image: "Image.Image", name: str) -> "Image.Image":
-    """An image that was opened, with its pixels, upright, of mode L, RGB, I;16 or F (in [0, 1]).
+    """Return an opened image with its pixels, upright, in mode L, RGB, I;16 or F (in [0, 1]).
 
     Raises:
-        ValueError: it cannot be decoded, whatever its decoder raises, and of decoders there are many; or it holds
-            values that are no brightness.
+        ValueError: The image cannot be decoded, whatever error its decoder raises; or it holds values that are not
+            brightnesses.
     """
     try:
         _scale_transparency(image)
@@ -77,7 +90,7 @@ def normalised(image: "Image.Image", name: str) -> "Image.Image":
 
 
 def _unreadable(name: str, error: Exception) -> ValueError:
-    """What becomes of an error of a decoder."""
+    """Convert the error of a decoder."""
     if isinstance(error, IsADirectoryError | PermissionError):
         return ValueError(f"{name} cannot be read: {error.strerror}")
     if isinstance(error, MemoryError):
@@ -89,9 +102,9 @@ def _unreadable(name: str, error: Exception) -> ValueError:
 
 
 def _upright(image: "Image.Image") -> "Image.Image":
-    """An image turned as its EXIF orientation says; a tag that cannot be read turns nothing.
+    """Turn an image upright by its EXIF orientation; an unreadable tag changes nothing.
 
-    Pillow's own `exif_transpose` fails where another tag than this one is odd.
+    Pillow's own `exif_transpose` fails if any other tag is malformed.
     """
     from PIL import ExifTags, Image
 
@@ -116,7 +129,7 @@ def _upright(image: "Image.Image") -> "Image.Image":
 
 
 def _scale_transparency(image: "Image.Image") -> None:
-    """Bring the transparent colour of a PNG to the 8 bits that its pixels are decoded to."""
+    """Scale the transparent colour of a PNG to the 8 bits that its pixels are decoded to."""
     key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
     raw_mode = tiles[0][3] if tiles else None
     if key is None or image.format != "PNG" or not isinstance(raw_mode, str):
@@ -128,7 +141,7 @@ def _scale_transparency(image: "Image.Image") -> None:
 
 
 def _opaque(image: "Image.Image") -> "Image.Image":
-    """An image of 8 bits as L or RGB, laid on white where it is transparent."""
+    """Convert an image of 8 bits to L or RGB, laid on white where it is transparent."""
     from PIL import Image
 
     if image.mode == "1":
@@ -143,7 +156,7 @@ def _opaque(image: "Image.Image") -> "Image.Image":
 
 
 def _sixteen_bits(image: "Image.Image", name: str) -> "Image.Image":
-    """An image of integers as I;16; in a container of 32 bits, values up to 255 are those of 8 bits."""
+    """Convert an image of integers to I;16. In a container of 32 bits, values up to 255 count as 8 bits."""
     import numpy as np
     from PIL import Image
 
@@ -168,7 +181,7 @@ def _check_brightness(image: "Image.Image", name: str) -> None:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The files in a folder and those below whose names end as those of images do, sorted.
+    """Find the image files in a folder and its sub-folders by the suffix of their names, sorted.
 
     Hidden files and folders are left out. Links to folders are followed, each folder once.
     """

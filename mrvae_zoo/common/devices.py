@@ -1,13 +1,13 @@
-"""The device that a word such as "auto" or "cuda" stands for here."""
+"""The device that a word such as "auto" or "cuda" stands for on this machine."""
 
 import torch
 
 
 def find_device(name: str | torch.device) -> torch.device:
-    """The device of a name; "auto" is the GPU, where there is one, and else the CPU.
+    """Return the device of a name; "auto" is the GPU if there is one, and otherwise the CPU.
 
     Raises:
-        ValueError: torch has no such device here.
+        ValueError: Torch has no such device here.
     """
     if name == "auto":
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

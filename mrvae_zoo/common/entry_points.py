@@ -7,10 +7,10 @@
     "gating.NAME" = "module:attribute"          a subclass of `Gating` of that name
     "registry.NAME" = "package:folder"         a folder inside the package: MODEL/recipe.toml, and what belongs to it
 
-What can be seen to be broken is logged once and left out of lists; asking for it by name is a ValueError that names
-the package. What only an import can show is such an error as well, once it is asked for. A name that two packages
-bring is an error that names both where it is asked for, and in no list: whoever does not use it is not held up, and
-nothing is silently replaced.
+A plug-in that is visibly broken is logged once and left out of lists. Asking for it by name raises a ValueError that
+names the package. A fault that only an import can show raises the same error once the plug-in is asked for. If two
+packages bring the same name, it is in no list, and asking for it raises an error that names both packages. Other names
+keep working, and nothing is silently replaced.
 """
 
 import functools
@@ -39,12 +39,12 @@ class Contribution:
     """One entry point of a plug-in.
 
     Attributes:
-        kind: one of KINDS.
-        name: of the architecture, data set, objective or gating; that of a registry tells two folders of one package
-            apart.
-        package: the distribution that brings it.
-        target: "module:attribute", or "package:folder".
-        fault: why it cannot be used, as far as is known without an import; None where nothing is wrong.
+        kind: The kind of contribution, one of KINDS.
+        name: The name of the architecture, data set, objective or gating. For a registry it only tells two folders of
+            one package apart.
+        package: The distribution that brings it.
+        target: The object it names: "module:attribute", or "package:folder".
+        fault: The reason why it cannot be used, as far as is known without an import; None if nothing is wrong.
     """
 
     kind: str
@@ -54,10 +54,10 @@ class Contribution:
     fault: str | None = None
 
     def load(self, expected: type[Any]) -> Any:
-        """The record, imported now: an instance of `expected`, or a subclass of it.
+        """Import the record now: an instance of `expected`, or a subclass of it.
 
         Raises:
-            ValueError: there is a fault, or the import shows one; the message names the package.
+            ValueError: There is a fault, or the import shows one; the message names the package.
         """
         if self.fault is not None:
             raise ValueError(f"{self}: {self.fault}")
@@ -74,7 +74,7 @@ class Contribution:
         return record
 
     def folder(self) -> Path:
-        """The folder of a registry; it is there where `fault` is None."""
+        """Return the folder of a registry, which exists if `fault` is None."""
         folder = find_folder(self.target)
         assert folder is not None
         return folder
@@ -84,15 +84,15 @@ class Contribution:
 
 
 def contributions(kind: str) -> tuple[Contribution, ...]:
-    """What the installed plug-ins bring of one kind, the broken included; read once a process."""
+    """Return what the installed plug-ins bring of one kind, including broken ones; read once per process."""
     return tuple(one for one in _read() if one.kind == kind)
 
 
 def import_target(target: str) -> Any:
-    """What "module:attribute" names.
+    """Return the object that "module:attribute" names.
 
     Raises:
-        ValueError: the module cannot be imported, whatever it raises, or lacks the attribute.
+        ValueError: The module cannot be imported, whatever error it raises, or lacks the attribute.
     """
     module, _, attribute = target.partition(":")
     try:
@@ -104,12 +104,12 @@ def import_target(target: str) -> Any:
 
 @functools.cache
 def warn_once(message: str) -> None:
-    """Log a warning, the first time."""
+    """Log a warning, but only the first time."""
     logger.warning("%s", message)
 
 
 def find_top(module: str) -> "ModuleSpec | None":
-    """The spec of a module's top-level package, not imported, as find_spec of a dotted name would import it."""
+    """Find the spec of a module's top-level package without importing it, as find_spec of a dotted name would."""
     try:
         return importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):
@@ -117,7 +117,7 @@ def find_top(module: str) -> "ModuleSpec | None":
 
 
 def find_folder(target: str) -> Path | None:
-    """The folder that "package:folder" names, or None."""
+    """Return the folder that "package:folder" names, or None."""
     package, _, folder = target.partition(":")
     top = find_top(package)
     locations = None if top is None else top.submodule_search_locations
@@ -162,7 +162,7 @@ def _contribution(entry: str, target: str, package: str) -> Contribution | None:
 
 
 def _fault(kind: str, target: str) -> str | None:
-    """What is wrong with a target, as far as can be seen without importing it."""
+    """Return what is wrong with a target, as far as can be seen without importing it."""
     module, _, attribute = target.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), attribute)):
         return f"{target!r} should be {'package:folder' if kind == 'registry' else 'module:attribute'}"

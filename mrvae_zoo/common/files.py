@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-STAGED, REMOVED = ".replacing", ".removed"  # within a folder whose files are being replaced, and within that one
+STAGED, REMOVED = ".replacing", ".removed"  # inside a folder whose files are replaced, and inside STAGED
 
 
 def check_output(path: Path, *, force: bool) -> None:
-    """Raise an OSError that says why an output could not be written at `path`, before any work is done for it.
+    """Raise an OSError that explains why an output cannot be written at `path`, before any work is done for it.
 
     Raises:
-        FileNotFoundError: the parent folder is missing.
-        FileExistsError: there is something at `path` and `force` is not given.
-        PermissionError: the parent folder cannot be written to.
+        FileNotFoundError: The parent folder is missing.
+        FileExistsError: Something exists at `path`, and `force` is not given.
+        PermissionError: The parent folder cannot be written to.
     """
     parent = path.parent
     if not parent.is_dir():
@@ -29,7 +29,7 @@ def check_output(path: Path, *, force: bool) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to: renamed to it at the end, removed on an error.
+    """Yield a path beside `path` to write to. It is renamed to `path` at the end, and removed on an error.
 
     Raises:
         IsADirectoryError: `path` is a folder.
@@ -44,7 +44,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         if error.filename in (None, str(temporary)):
-            error.filename = str(path)  # what the user asked for, not where it was to be made
+            error.filename = str(path)  # the path that the user asked for, not the temporary one
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -52,9 +52,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to fill: renamed to it at the end, removed on an error.
+    """Yield a folder beside `path` to fill. It is renamed to `path` at the end, and removed on an error.
 
-    Where `path` is there already, the files go into it once all of them are whole; other files of it stay.
+    If `path` already exists, the files move into it once all of them are complete; its other files stay.
     """
     temporary = _beside(path)
     try:
@@ -78,16 +78,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def replace_files(folder: Path, files: Mapping[str, bytes | str], *, remove: Sequence[str] = ()) -> None:
     """Replace several files of a folder, all or none of them.
 
-    They are written into a folder within it, the last of `files` last. Once that one is there, the move into place can
-    be finished by anybody: by `finish_replacing`, where this process is killed.
+    They are written into a folder inside it, the last of `files` last. Once that one exists, any process can finish the
+    move into place: `finish_replacing` does so if this process is killed.
 
     Args:
-        folder: that exists.
-        files: their content by name.
-        remove: names of which no file is left where `files` has none.
+        folder: The folder, which exists.
+        files: The content of each file, by name.
+        remove: The names of files to remove if `files` does not contain them.
     """
     staged = folder / STAGED
-    shutil.rmtree(staged, ignore_errors=True)  # what another that was killed left unfinished
+    shutil.rmtree(staged, ignore_errors=True)  # left unfinished by another process that was killed
     staged.mkdir()
     try:
         gone = "".join(f"{name}\n" for name in remove if name not in files)
@@ -103,7 +103,7 @@ def replace_files(folder: Path, files: Mapping[str, bytes | str], *, remove: Seq
 def finish_replacing(folder: Path, last: str) -> None:
     """Finish what `replace_files` began in a folder and could not finish; `last` is the name of its last file.
 
-    Nothing is done where nothing was begun, or where not everything had been written: then the old files stand.
+    Nothing happens if nothing was begun, or if not everything had been written; the old files then stay.
     """
     staged = folder / STAGED
     if not (staged / last).is_file():
@@ -119,11 +119,11 @@ def finish_replacing(folder: Path, last: str) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """A hidden name in the same folder, which is short, whatever the length of the name of `path`."""
+    """Return a hidden name in the same folder, which is short however long the name of `path` is."""
     return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file entirely or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -3,6 +3,7 @@
 Letters: N images in a row, C, H, W image.
 """
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from io import BytesIO
@@ -15,29 +16,30 @@ from mrvae_zoo.common.files import atomic_path
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 
 MIN_TILE = 56  # pixels; smaller images are enlarged by a whole factor
 GAP = 4
 CHANNELS = (1, 3)  # grey and RGB
-ROUNDING = 1e-3  # of half precision, beyond the ends of a range
+ROUNDING = 1e-3  # how far half precision may round beyond the ends of a range
 MARGIN = 16
-FONT_SIZE = 15
+FONT_SIZE = 22  # pixels: legible when a phone shows a picture of 800 at less than half its width
 INK, PAPER, FAINT = (32, 32, 36), (255, 255, 255), (110, 110, 118)
 
 
 def to_pil(images: Tensor, data_range: tuple[float, float] | None = (0.0, 1.0)) -> "list[Image.Image]":
-    """Images as a model takes and gives them -> PIL images, one for each.
+    """Convert images, as a model takes and returns them, to a list of PIL images.
 
     Example:
         mrvae_zoo.to_pil(model.sample(4, beta=1.0))[0].save("digit.png")
 
     Args:
-        images: (N, C, H, W) or (C, H, W), C 1 or 3, on any device, with gradients or without.
-        data_range: of the values, `model.config.data_range`.
+        images: The images, (N, C, H, W) or (C, H, W), with 1 or 3 channels, on any device, with or without gradients.
+        data_range: The range of the values, `model.config.data_range`.
 
     Raises:
-        ValueError: no such shape or number of channels, or values that are not in the range.
+        ValueError: The shape or the number of channels is wrong, or values lie outside the range.
     """
     return [_to_pil(image) for image in _unit(images, data_range)]
 
@@ -49,20 +51,20 @@ def save_images(
     *,
     columns: int = 8,
 ) -> None:
-    """Write images side by side into one picture, in the format of its suffix; a file that is there is replaced.
+    """Write images side by side into one picture file, in the format of its suffix. An existing file is replaced.
 
     Example:
         mrvae_zoo.save_images(model.sample(16, beta=1.0), "samples.png")
 
     Args:
-        images: see `to_pil`, as is the next.
-        path: such as "samples.png".
-        data_range: of the values.
-        columns: images in a row.
+        images: The images; see `to_pil`.
+        path: The path of the file, for example "samples.png".
+        data_range: The range of the values; see `to_pil`.
+        columns: The number of images per row.
 
     Raises:
-        ValueError: see `to_pil`; or the suffix is of no format that Pillow writes.
-        OSError: the file cannot be written.
+        ValueError: The images are wrong (see `to_pil`), or Pillow writes no format with this suffix.
+        OSError: The file cannot be written.
     """
     if columns < 1:
         raise ValueError(f"columns={columns} should be at least 1")
@@ -70,7 +72,7 @@ def save_images(
 
 
 def _unit(images: Tensor, data_range: tuple[float, float] | None) -> Tensor:
-    """Images (N, C, H, W) in [0, 1]."""
+    """Return images (N, C, H, W) in [0, 1]."""
     images = images.detach()
     images = images[None] if images.ndim == 3 else images
     if images.ndim != 4 or 0 in images.shape or images.shape[1] not in CHANNELS:
@@ -89,14 +91,14 @@ def _unit(images: Tensor, data_range: tuple[float, float] | None) -> Tensor:
 
 
 def to_png(picture: "Image.Image") -> bytes:
-    """A picture as the content of a PNG file."""
+    """Return a picture as the content of a PNG file."""
     file = BytesIO()
     picture.save(file, format="PNG")
     return file.getvalue()
 
 
 def _to_pil(x: Tensor) -> "Image.Image":
-    """One image (C, H, W) in [0, 1] -> a PIL image."""
+    """Convert one image (C, H, W) in [0, 1] to a PIL image."""
     from PIL import Image
 
     if x.shape[0] not in CHANNELS:
@@ -107,11 +109,11 @@ def _to_pil(x: Tensor) -> "Image.Image":
 
 
 def image_format(path: Path) -> str:
-    """The format that the suffix of a file stands for, as Pillow calls it.
+    """Return the format that the suffix of a file stands for, as Pillow calls it.
 
     Raises:
-        ValueError: there is no suffix, or none of a format that Pillow writes.
-        IsADirectoryError: it is a folder.
+        ValueError: There is no suffix, or Pillow writes no format with it.
+        IsADirectoryError: The path is a folder.
     """
     from PIL import Image
 
@@ -124,25 +126,25 @@ def image_format(path: Path) -> str:
 
 
 def save_image(image: "Image.Image", path: Path) -> None:
-    """Write an image whole or not at all, in the format of the suffix; errors as of `image_format`."""
+    """Write an image entirely or not at all, in the format of the suffix; errors are those of `image_format`."""
     kind = image_format(path)
     with atomic_path(path) as temporary:
         image.save(temporary, format=kind)
 
 
 def grid(rows: Sequence[Tensor], labels: Sequence[tuple[str, str]] = ()) -> "Image.Image":
-    """One row of images under the other, each row with its label and a fainter second line at the left.
+    """Draw rows of images below each other, each row with a label and a fainter second line on the left.
 
     Args:
-        rows: each (N, C, H, W) in [0, 1].
-        labels: one for each row, or none at all.
+        rows: The rows of images, each (N, C, H, W) in [0, 1].
+        labels: The labels, one per row, or none at all.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     height, width = rows[0].shape[-2:]
     scale = max(1, -(-MIN_TILE // min(height, width)))
     tile_width, tile_height = width * scale, height * scale
-    font = ImageFont.load_default(FONT_SIZE)
+    font, labels = _written(labels)
     left = MARGIN
     if labels:
         left += int(max(font.getlength(line) for label in labels for line in label)) + MARGIN
@@ -163,3 +165,18 @@ def grid(rows: Sequence[Tensor], labels: Sequence[tuple[str, str]] = ()) -> "Ima
             tile = _to_pil(image).resize((tile_width, tile_height), Image.Resampling.NEAREST)
             canvas.paste(tile, (left + j * (tile_width + GAP), top))
     return canvas
+
+
+def _written(
+    labels: Sequence[tuple[str, str]],
+) -> "tuple[FreeTypeFont | ImageFont, Sequence[tuple[str, str]]]":
+    """The font of labels, and the labels as it can write them: Pillow's own font has no β, matplotlib's has."""
+    from PIL import ImageFont
+
+    matplotlib = importlib.util.find_spec("matplotlib")
+    if matplotlib is not None and matplotlib.origin is not None:
+        path = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+        if path.is_file():
+            return ImageFont.truetype(path, FONT_SIZE), labels
+    spelled = [(first.replace("β", "beta"), second.replace("β", "beta")) for first, second in labels]
+    return ImageFont.load_default(FONT_SIZE), spelled

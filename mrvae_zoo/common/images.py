@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
 COLOURS = (1, 3, 4)  # channels of images as they are usual
-MAX_CHANNELS = 16  # of an image; where a last axis is longer, it is the width
+MAX_CHANNELS = 16  # the most channels of an image; a longer last axis is the width
 NAMED = 3  # images that a message about many of them names
 
 Shape = tuple[int, int | None, int | None]  # (C, H, W); an image keeps its own size where H and W are None
@@ -34,18 +34,19 @@ Shape = tuple[int, int | None, int | None]  # (C, H, W); an image keeps its own 
 
 @dataclass
 class Changes:
-    """What images lost on their way into a model, to be told once for all of them.
+    """What images lost when they were converted for a model, to be reported once for all of them.
 
     Attributes:
-        converted: for each form that images were converted to ("grey 28×28"), what they were ("a.png (RGB 80×80)").
-        laid_on_white: the names of transparent images.
+        converted: The images by the form that they were converted to ("grey 28×28"), each with what it was before
+            ("a.png (RGB 80×80)").
+        laid_on_white: The names of transparent images.
     """
 
     converted: dict[str, list[str]] = field(default_factory=dict)
     laid_on_white: list[str] = field(default_factory=list)
 
     def tell(self) -> None:
-        """Log it, in one line for each kind of change."""
+        """Log the changes, one line per kind of change."""
         for form, images in self.converted.items():
             logger.warning("%s converted to %s", _count(images), form)
         if self.laid_on_white:
@@ -53,17 +54,17 @@ class Changes:
 
 
 def to_tensor(images: Any, shape: Shape, changes: Changes | None = None) -> Tensor:
-    """Images -> (B, C, H, W) float32 in [0, 1], converted and resized to `shape` (C, H, W); a change is logged.
+    """Convert images to (B, C, H, W) float32 in [0, 1], resized to `shape` (C, H, W); a change is logged.
 
     Args:
-        images: one or several of: paths, PIL images, arrays or tensors (H, W), (H, W, C) or (C, H, W), uint8 or float
-            in [0, 1]; or a stack of such arrays, (N, H, W), (N, C, H, W) or (N, H, W, C).
-        shape: (C, H, W); an image keeps its own size where H and W are None.
-        changes: where to add the changes, for the caller to tell.
+        images: One image or several: paths, PIL images, or arrays or tensors of shape (H, W), (H, W, C) or (C, H, W),
+            uint8 or float in [0, 1]. A stack of such arrays also works: (N, H, W), (N, C, H, W) or (N, H, W, C).
+        shape: The shape (C, H, W) to convert to; an image keeps its own size if H and W are None.
+        changes: A record that collects the changes, for the caller to report. None logs them.
 
     Raises:
-        ValueError: something is not an image, has channels that cannot become C, or a size of its own.
-        FileNotFoundError: a path does not exist.
+        ValueError: Something is not an image, its channels cannot be converted to C, or the sizes differ.
+        FileNotFoundError: A path does not exist.
     """
     if hasattr(images, "ndim") and hasattr(images, "dtype"):
         images = _each(images, shape)
@@ -93,9 +94,9 @@ def _has_arrays(images: Sequence[Any]) -> bool:
 
 
 def _each(image: Any, shape: Shape) -> list[Any]:
-    """One image, or a stack of them, as arrays (H, W) or (H, W, C); what is no array or tensor as it is.
+    """Split an image or a stack into arrays (H, W) or (H, W, C); anything that is not an array or tensor stays.
 
-    Which axis holds the channels is told by the sizes that a model takes and that colours have.
+    The axis of the channels is found from the sizes that a model takes and from the usual numbers of colours.
     """
     import numpy as np
 
@@ -121,16 +122,16 @@ def _each(image: Any, shape: Shape) -> list[Any]:
 
 
 def to_bytes(image: "Image.Image", shape: Shape, *, name: str) -> Tensor:
-    """One image of `open_image` -> (C, H, W) uint8, converted and resized as `to_tensor` does; `name` is for messages.
+    """Convert one image of `open_image` to (C, H, W) uint8 as `to_tensor` does; `name` is for messages.
 
     Raises:
-        ValueError: it has channels that cannot become C.
+        ValueError: Its channels cannot be converted to C.
     """
     return (_fit(_from_pil(image), name, shape) * 255).round().byte()
 
 
 def _read(image: Any, changes: Changes, name: str) -> tuple[Tensor, str]:
-    """One image -> (C', H', W') float32 in [0, 1], and how to call it in messages: its file, or else `name`."""
+    """Return one image as (C', H', W') float32 in [0, 1], and its name in messages: its file, or else `name`."""
     import numpy as np
     from PIL import Image
 
@@ -149,7 +150,7 @@ def _read(image: Any, changes: Changes, name: str) -> tuple[Tensor, str]:
 
 
 def _from_pil(image: "Image.Image") -> Tensor:
-    """What `normalised` gives -> (C', H', W') float32 in [0, 1]."""
+    """Convert an image of `normalised` to (C', H', W') float32 in [0, 1]."""
     import numpy as np
 
     array = np.asarray(image)
@@ -179,7 +180,7 @@ def _channels_first(array: "np.ndarray") -> Tensor:
 
 
 def _fit(image: Tensor, name: str, shape: Shape) -> Tensor:
-    """(C', H', W') -> (C, H, W)."""
+    """Convert and resize an image: (C', H', W') -> (C, H, W)."""
     before = tuple(image.shape)
     channels, height, width = (have if want is None else want for want, have in zip(shape, before, strict=True))
     if image.shape[0] == 3 and channels == 1:
@@ -194,7 +195,7 @@ def _fit(image: Tensor, name: str, shape: Shape) -> Tensor:
 
 
 def _count(images: Sequence[str]) -> str:
-    """Such as "a.png (RGB 80×80) is" or "7 images are", with the first few in brackets."""
+    """Return a phrase like "a.png (RGB 80×80) is" or "7 images, ..., are" that names the first few images."""
     if len(images) == 1:
         return f"{images[0]} is"
     more = f" and {len(images) - NAMED} more" if len(images) > NAMED else ""

@@ -1,4 +1,4 @@
-"""What a device can count in."""
+"""The floating-point types that a device supports."""
 
 import torch
 
@@ -6,5 +6,5 @@ WITHOUT_FLOAT64 = ("mps",)  # kinds of devices: Apple's GPU
 
 
 def widest_dtype(device: torch.device) -> torch.dtype:
-    """The widest floating-point type of a device, for sums: float64, or float32 where it has none."""
+    """Return the widest floating-point type of a device, for sums: float64, or float32 if it has none."""
     return torch.float32 if device.type in WITHOUT_FLOAT64 else torch.float64

@@ -1,4 +1,4 @@
-"""The processes of a training: one alone, or several that share each batch, on Accelerate."""
+"""The processes of a training: a single one, or several that share each batch, with Accelerate."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,16 +20,16 @@ TRACKERS = ("tensorboard", "wandb")
 def make_accelerator(
     device: str | torch.device = "auto", trackers: Sequence[str] = (), logs: Path | None = None
 ) -> "Accelerator":
-    """The Accelerator of this process. It could hold the precision too, but one for the life of the process.
+    """Return the Accelerator of this process. It does not set the precision, which it could not change later.
 
     Args:
-        device: "auto", "cpu" or a kind of GPU; which GPU is for the launcher to say.
-        trackers: some of TRACKERS.
-        logs: the folder that trackers write to.
+        device: The device: "auto", "cpu" or a kind of GPU. The launcher chooses which GPU.
+        trackers: The trackers to log to, from TRACKERS.
+        logs: The folder that trackers write to.
 
     Raises:
         MissingExtraError: Accelerate or a tracker is not installed.
-        ValueError: there is no such device here.
+        ValueError: There is no such device here.
     """
     on_cpu = find_device(device).type == "cpu"
     try:
@@ -47,7 +47,7 @@ def make_accelerator(
 
 
 def _check_tracker(tracker: str) -> None:
-    """Accelerate leaves out a tracker that is not installed without a word."""
+    """Check that a tracker is installed, since Accelerate silently leaves out a missing one."""
     if tracker not in TRACKERS:
         raise ValueError(f"unknown tracker {tracker!r}; there are {' and '.join(TRACKERS)}")
     try:
@@ -57,7 +57,7 @@ def _check_tracker(tracker: str) -> None:
 
 
 def gather(tensor: Tensor) -> Tensor:
-    """(b, ...) of each process -> (B, ...) of all, in order; what flows back is what all of them ask for."""
+    """Join the tensors of all processes in order, (b, ...) -> (B, ...). Gradients are summed over the processes."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return tensor
     gathered: Tensor = _Gather.apply(tensor)
@@ -65,7 +65,7 @@ def gather(tensor: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """torch.distributed.nn has one, deprecated."""
+    """Gather with gradients; the one in torch.distributed.nn is deprecated."""
 
     @staticmethod
     def forward(_ctx: Any, tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How long work tells those who wait for it how much of it is done."""
+"""Reporting the progress of long work."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -8,5 +8,5 @@ Bar = Callable[[], AbstractContextManager[Callable[[float], None]]]
 
 
 def no_bar() -> AbstractContextManager[Callable[[float], None]]:
-    """What shows nothing."""
+    """Return a progress bar that shows nothing."""
     return nullcontext(lambda _: None)

@@ -1,4 +1,4 @@
-"""From the plain data of a TOML or JSON file to a typed, frozen dataclass, checked once at the border."""
+"""From the plain data of a TOML or JSON file to a typed, frozen dataclass, checked once when it is read."""
 
 import dataclasses
 import types
@@ -11,22 +11,23 @@ T = TypeVar("T")
 
 
 def from_mapping(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
-    """An instance of the dataclass `cls` from `data`, nested dataclasses included.
+    """Make an instance of the dataclass `cls` from `data`, including nested dataclasses.
 
     Args:
-        cls: a dataclass whose annotations are int, float, str, bool, tuples of them, literals, optionals,
-            dictionaries or dataclasses.
-        data: the keys and values as read from the file.
-        where: what the data is, for messages ("recipe.toml", "config.json").
+        cls: A dataclass whose annotations are int, float, str, bool, tuples of them, literals, optionals, dictionaries
+            or dataclasses.
+        data: The keys and values as read from the file.
+        where: The name of the data in messages ("recipe.toml", "config.json").
 
     Raises:
-        ValueError: naming every unknown key (with the nearest right one), missing key and value of the wrong type.
+        ValueError: Keys or values are wrong. The message names every unknown key (with the nearest known one), every
+            missing key and every value of the wrong type.
     """
     return _record(cls, data, where=where, path="")
 
 
 def check_value(value: Any, annotation: Any, *, where: str, key: str) -> Any:
-    """`value` as `annotation` says (a list becomes a tuple, an int a float), or a ValueError naming `key`."""
+    """Convert `value` to `annotation` (a list becomes a tuple, an int a float), or raise a ValueError naming `key`."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Any:
         return value
@@ -62,7 +63,7 @@ def check_value(value: Any, annotation: Any, *, where: str, key: str) -> Any:
 
 
 def to_plain(value: Any) -> Any:
-    """The inverse: dataclasses to dictionaries, tuples to lists, ready for JSON."""
+    """Convert dataclasses to dictionaries and tuples to lists, ready for JSON; the inverse of `from_mapping`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -73,7 +74,7 @@ def to_plain(value: Any) -> Any:
 
 
 def flat(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested tables as one: {"training": {"seed": 0}} -> {"training.seed": 0}."""
+    """Flatten nested tables: {"training": {"seed": 0}} -> {"training.seed": 0}."""
     one: dict[str, Any] = {}
     for key, value in table.items():
         key = f"{path}{key}"
@@ -104,7 +105,7 @@ def _record(cls: Any, data: Mapping[str, Any], *, where: str, path: str) -> Any:
 
 
 def fault(error: ValueError, where: str) -> str:
-    """What a message says beyond `where`."""
+    """Return the message of an error without the leading `where`."""
     return str(error).removeprefix(f"{where}: ")
 
 
@@ -135,6 +136,6 @@ def _describe(annotation: Any) -> str:
 
 
 def check_at_least(name: str, value: int | None, low: int) -> None:
-    """Raise a ValueError that names the value where it is below `low`; None is no value."""
+    """Raise a ValueError that names the value if it is below `low`; None passes."""
     if value is not None and value < low:
         raise ValueError(f"{name}={value} should be at least {low}")

@@ -1,6 +1,6 @@
-"""Records by name: the object, and patterns of names.
+"""Records by name, and patterns of names.
 
-What a plug-in brings is an entry point until it is asked for, so that names are known before anything is imported.
+A contribution of a plug-in stays an entry point until it is asked for, so names are known before anything is imported.
 """
 
 import fnmatch
@@ -18,26 +18,26 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is registered under."""
+        """The name that it is registered under."""
 
 
 R = TypeVar("R", bound=Named)
 
 
 class Table(Generic[R]):
-    """Records by name. A duplicate is an error, and an error leaves the table as it was.
+    """Records by name. A duplicate is an error, and an error leaves the table unchanged.
 
-    What becomes of plug-ins that are broken, or bring a name that is taken: see `mrvae_zoo.common.entry_points`.
+    `mrvae_zoo.common.entry_points` describes what happens to plug-ins that are broken, or bring a name that is taken.
     """
 
     def __init__(self, kind: str, records: Iterable[R] = (), *, plugins: type[Any] | None = None) -> None:
-        """An object with those records.
+        """Make a table with these records.
 
         Args:
-            kind: the word for a record in messages, such as "architecture".
-            records: what the zoo brings.
-            plugins: the class of the records that plug-ins bring too (or whose subclasses they bring), read when the
-                table is first used.
+            kind: The word for a record in messages, for example "architecture".
+            records: The records of the zoo itself.
+            plugins: The class of the records that plug-ins may bring (or whose subclasses they bring). They are read
+                when the table is first used.
         """
         self.kind = kind
         self._plugins = plugins
@@ -46,10 +46,10 @@ class Table(Generic[R]):
         self._insert(records, "mrvae_zoo")
 
     def add(self, *records: R, package: str = "mrvae_zoo") -> None:
-        """Register all of `records`, or none of them; `package` is who brings them.
+        """Register all of `records`, or none of them; `package` is the package that brings them.
 
         Raises:
-            ValueError: a name is taken already, or twice among `records`; the message names both packages.
+            ValueError: A name is already taken, or occurs twice in `records`; the message names both packages.
         """
         for record in records:
             if record.name in self._brought:
@@ -57,11 +57,11 @@ class Table(Generic[R]):
         self._insert(records, package)
 
     def __getitem__(self, name: str) -> R:
-        """The record of that name; one of a plug-in is imported now.
+        """Return the record of that name; a plug-in is imported now.
 
         Raises:
-            UnknownNameError: with the nearest names.
-            ValueError: the plug-in that brings it is broken, or two packages bring it; the message names them.
+            UnknownNameError: There is no such name; the message suggests the nearest names.
+            ValueError: The plug-in that brings it is broken, or two packages bring it; the message names them.
         """
         if name in self._brought:
             assert self._plugins is not None
@@ -86,7 +86,7 @@ class Table(Generic[R]):
 
     @cached_property
     def _brought(self) -> dict[str, Contribution]:
-        """What plug-ins bring, by name: where it is broken, and where the name is taken, with that as its fault."""
+        """The contributions of plug-ins by name. One that is broken or whose name is taken has that as its fault."""
         found = contributions(self.kind.replace(" ", "_")) if self._plugins is not None else ()
         brought = {one.name: one for one in found if one.fault is not None and one.name not in self._records}
         packages = dict(self._packages)
@@ -114,6 +114,6 @@ class Table(Generic[R]):
 
 
 def matching(names: Iterable[str], pattern: str | list[str]) -> list[str]:
-    """The names that match a pattern (fnmatch), or any of several, sorted."""
+    """Return the names that match a pattern (fnmatch), or any of several, sorted."""
     patterns = [pattern] if isinstance(pattern, str) else pattern
     return sorted({name for name in names for one in patterns if fnmatch.fnmatchcase(name, one)})

@@ -1,1 +1,1 @@
-"""One Multi-Rate VAE beside β-VAEs trained for one β each."""
+"""A Multi-Rate VAE compared with β-VAEs that are trained for one β each."""

@@ -1,4 +1,4 @@
-"""Comparing a Multi-Rate VAE with dedicated β-VAEs: trained, chosen on the validation split, measured on the test."""
+"""Comparing a Multi-Rate VAE with dedicated β-VAEs: trained, chosen on validation data, measured on test data."""
 
 import logging
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ logger = logging.getLogger(__name__)
 
 
 def compare(plan: Plan, runs: Runs, *, name: str, draws: int) -> ComparisonRecord:
-    """Train all of a plan, choose learning rates and a budget, and measure what was chosen on the test split.
+    """Carry out a plan: train, choose learning rates and a budget, and measure the chosen models on the test split.
 
-    What is there already is used, so that the same call goes on after it was killed.
+    Finished trainings are reused, so the same call continues after it was killed.
 
     Args:
-        plan: what to train.
-        runs: where.
-        name: of the recipe.
-        draws: of z for an image and β, on the test split.
+        plan: The plan: what to train.
+        runs: The folder of the trainings and how they are run.
+        name: The name of the recipe.
+        draws: The number of draws of z per image and β, on the test split.
 
     Raises:
-        ValueError: a run's folder holds another recipe; or the data do not fit the model.
-        FloatingPointError: a training diverged, and there is no other to take its place.
+        ValueError: The folder of a run holds another recipe, or the data do not fit the model.
+        FloatingPointError: A training diverged, and there is no other to take its place.
         KeyboardInterrupt: SIGINT or SIGTERM came; the state of the training is saved.
-        OSError: the runs cannot be written.
+        OSError: The runs cannot be written.
     """
     first = plan.seeds[0]
     dedicated = choose_dedicated(plan, runs)
@@ -58,17 +58,17 @@ def compare(plan: Plan, runs: Runs, *, name: str, draws: int) -> ComparisonRecor
 
 
 def _dedicated_runs(plan: Plan, choice: Choice, seed: int) -> list[Run]:
-    """One for each β."""
+    """Return the dedicated runs, one per β."""
     return [plan.dedicated(beta, rate, seed) for beta, rate in zip(plan.betas, choice.rates, strict=True)]
 
 
 def _budget_runs(plan: Plan, choice: Choice, seed: int) -> dict[float, Run]:
-    """Of the Multi-Rate VAE, one for each budget."""
+    """Return the runs of the Multi-Rate VAE, one per budget."""
     return {budget: plan.arm(MRVAE, choice.rates[0], seed, budget=budget) for budget in plan.budgets}
 
 
 def _arm_runs(plan: Plan, choices: dict[str, Choice], seed: int) -> dict[str, Run]:
-    """One for each arm."""
+    """Return the runs of the further arms, one per arm."""
     return {label: plan.arm(label, choices[label].rates[0], seed) for label in plan.arms}
 
 
@@ -77,7 +77,7 @@ def _gaps(ours: Sequence[float], dedicated: Sequence[float]) -> tuple[float, ...
 
 
 def _validation(runs: Runs, run: Run) -> tuple[float, ...]:
-    """L on the validation split of a training that has to end well."""
+    """Return L on the validation split of a training that must not diverge."""
     losses = runs.validation(run)
     if losses is None:
         raise FloatingPointError(
@@ -88,7 +88,7 @@ def _validation(runs: Runs, run: Run) -> tuple[float, ...]:
 
 
 def _double(plan: Plan, runs: Runs, choice: Choice, own: Sequence[float], beta: float) -> Doubling:
-    """What twice the epochs gain the dedicated β-VAE of `beta`; `own` is L of all, on the validation split."""
+    """Measure what twice the epochs gain the dedicated β-VAE of `beta`; `own` is L of all on the validation split."""
     at = plan.betas.index(beta)
     longer = plan.dedicated(beta, choice.rates[at], plan.seeds[0], doubled=True)
     improvement = 1 - _validation(runs, longer)[0] / own[at]
@@ -102,7 +102,7 @@ def _double(plan: Plan, runs: Runs, choice: Choice, own: Sequence[float], beta: 
 
 
 def _measure(plan: Plan, runs: Runs, dedicated: Choice, choices: dict[str, Choice], seed: int, draws: int) -> Seed:
-    """The chosen trainings of a seed on the test split."""
+    """Measure the chosen trainings of a seed on the test split."""
     own = _dedicated_runs(plan, dedicated, seed)
     budgets, arms = _budget_runs(plan, choices[MRVAE], seed), _arm_runs(plan, choices, seed)
 

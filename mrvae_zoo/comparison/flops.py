@@ -1,4 +1,4 @@
-"""What a training costs, counted in floating-point operations.
+"""The cost of a training, counted in floating-point operations.
 
 Letters: B batch, C, H, W image.
 """
@@ -13,20 +13,20 @@ from mrvae_zoo.models.vae import MultiRateVAE
 
 
 def training_flops(config: ModelConfig, shape: tuple[int, int, int], beta: Tensor) -> float:
-    """Floating-point operations of one example in one step of training: forward and backward of D + β·R.
+    """Count the floating-point operations per example of one training step: forward and backward of D + β·R.
 
-    Counted are the products of matrices and convolutions, two operations for a multiplication and an addition, as
-    torch's counter does; elementwise work (activations, the gates' scale and shift, the optimiser) is not. It is what
-    a CPU does in eager mode: compiled, or on a GPU, the gating "shrinkage" takes a few per cent more (see
+    Only matrix products and convolutions are counted, two operations per multiplication and addition, as torch's
+    counter does. Elementwise work (activations, the gates' scale and shift, the optimiser) is not counted. The figure
+    is for a CPU in eager mode. Compiled, or on a GPU, the gating "shrinkage" takes a few per cent more (see
     `mrvae_zoo.gating.blended.add_moved`).
 
     Args:
-        config: of the model; holds no folded β.
-        shape: (C, H, W) of an image, for a model of any size as well.
-        beta: (B,), those of the examples of a step: what a gated layer computes may depend on them, and on B.
+        config: The config of the model, without a folded β.
+        shape: The shape (C, H, W) of an image, also for a model that takes any size.
+        beta: The β of the examples of a step, (B,). The work of a gated layer may depend on them, and on B.
 
     Raises:
-        ValueError: the architecture refuses its arguments.
+        ValueError: The architecture refuses its arguments.
     """
     model = build_model(config)
     assert isinstance(model, MultiRateVAE)  # holds no β

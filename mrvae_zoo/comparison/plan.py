@@ -1,9 +1,9 @@
 """What a comparison trains: dedicated β-VAEs, the Multi-Rate VAE, and arms that differ from it in their gating.
 
-A budget counts examples × β drawn for each × FLOPs; one is what one dedicated run takes. With a β an example, the
-Multi-Rate VAE gets a budget times the steps of a dedicated run, times the FLOPs of an example in the plain network over
-those in the gated one. It is trained at each budget of the plan; arms, and what its learning rate is chosen by, at the
-largest.
+A budget is measured in examples × β drawn per example × FLOPs; a budget of 1 is the compute of one dedicated run. With
+one β per example, the Multi-Rate VAE gets the budget times the steps of a dedicated run, times the ratio of FLOPs per
+example in the plain and in the gated network. It is trained at each budget of the plan. Arms are trained at the largest
+budget, and its learning rate is chosen there.
 """
 
 import logging
@@ -27,15 +27,16 @@ from mrvae_zoo.training.recipe import ObjectiveRecipe, Recipe, TrainingRecipe
 GRID = (0.5, 1.0, 2.0)  # learning rates, times that of the recipe
 MRVAE = "mrvae"
 HELD_OUT_SHARE = 10  # one in so many training images validates, where nothing else is said
-DIGITS = 3  # of a learning rate between those of the ends
+DIGITS = 3  # digits of a learning rate between those at the ends
 
 logger = logging.getLogger(__name__)
 
 
 def with_validation(recipe: Recipe, data_root: Path) -> Recipe:
-    """The recipe, a tenth of the training images held out where the set has no validation split and it names none.
+    """Return the recipe, with a tenth of the training images held out if there is no validation split.
 
-    Nothing is looked at, and nothing is stopped, during the trainings: all of a side get the same steps.
+    No more is held out if the recipe already does so, or the data set has a validation split. Nothing is validated
+    or stopped early during the trainings: all runs of one side get the same number of steps.
     """
     if recipe.training.validate_every:
         recipe = replace(recipe, training=replace(recipe.training, validate_every=0, patience=0))
@@ -50,18 +51,18 @@ def with_validation(recipe: Recipe, data_root: Path) -> Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A comparison, checked when it is made.
+    """The plan of a comparison, checked when it is created.
 
     Attributes:
-        recipe: of the Multi-Rate VAE; its epochs are those of one dedicated run.
-        beta_count: how many β, log-spaced over the range of the model.
-        budgets: of the Multi-Rate VAE, in dedicated runs; rising.
-        regime: "converged" trains some of the dedicated runs for twice the epochs as well.
-        arms: gatings, other than the recipe's.
-        seed_count: how many, from the recipe's on.
-        learning_rates: the grid; empty for ½, 1 and 2 times the recipe's.
-        examples: of the training split.
-        shape: (C, H, W) of an image.
+        recipe: The recipe of the Multi-Rate VAE. Its epochs are those of one dedicated run.
+        beta_count: The number of β, log-spaced over the range of the model.
+        budgets: The budgets of the Multi-Rate VAE, in dedicated runs, in rising order.
+        regime: The regime: "short", or "converged", which also trains some of the dedicated runs for twice the epochs.
+        arms: The gatings to train besides the recipe's.
+        seed_count: The number of seeds, starting from the recipe's.
+        learning_rates: The learning rates to try; empty for ½, 1 and 2 times the recipe's.
+        examples: The number of examples in the training split.
+        shape: The shape (C, H, W) of an image.
     """
 
     recipe: Recipe
@@ -80,7 +81,7 @@ class Plan:
         if self.seed_count < 1:
             raise ValueError(f"seeds={self.seed_count} should be at least 1")
         for rate in self.learning_rates:
-            replace(self.recipe.training, learning_rate=rate)  # which checks it
+            replace(self.recipe.training, learning_rate=rate)  # checks the rate
         if self.recipe.model.gating == "none":
             raise ValueError("the recipe has model.gating = 'none'; only a network with gates is compared with others")
         if self.recipe.objective.beta is not None:
@@ -116,17 +117,17 @@ class Plan:
 
     @property
     def betas(self) -> tuple[float, ...]:
-        """Rising."""
+        """The values of β, in rising order."""
         return tuple(log_spaced(self.recipe.model.beta_range, self.beta_count))
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The β at which dedicated runs are tuned."""
+        """The values of β at which dedicated runs are tuned: the ends of the range."""
         return self.recipe.model.beta_range
 
     @property
     def doubled_betas(self) -> tuple[float, ...]:
-        """Where it is seen whether the dedicated runs have converged: the ends, and what lies nearest to β = 1."""
+        """The β at which convergence of the dedicated runs is checked: the ends, and the one nearest to β = 1."""
         if self.regime == "short":
             return ()
         middle = min(self.betas, key=lambda beta: abs(math.log(beta)))
@@ -134,7 +135,7 @@ class Plan:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of the trainings; learning rates are chosen with the first."""
+        """The seeds of the trainings; learning rates are chosen with the first."""
         return tuple(range(self.recipe.training.seed, self.recipe.training.seed + self.seed_count))
 
     @property
@@ -144,13 +145,13 @@ class Plan:
 
     @property
     def grid(self) -> tuple[float, ...]:
-        """The learning rates that are tried, rising."""
+        """The learning rates to try, in rising order."""
         usual = (min(1.0, factor * self.recipe.training.learning_rate) for factor in GRID)
         return tuple(sorted({*(self.learning_rates or usual)}))
 
     @property
     def total(self) -> int:
-        """How many trainings it takes."""
+        """The number of trainings that the plan takes."""
         tuning = (len(self.ends) + len(self.all_arms)) * len(self.grid)
         smaller = len(self.budgets) - 1
         one_seed = len(self.betas) + len(self.all_arms) + smaller
@@ -158,7 +159,7 @@ class Plan:
         return tuning + untuned + (len(self.seeds) - 1) * one_seed
 
     def dedicated(self, beta: float, learning_rate: float, seed: int, *, doubled: bool = False) -> Run:
-        """The training of the β-VAE of one β."""
+        """Return the training of the β-VAE of one β."""
         training = replace(self.recipe.training, learning_rate=learning_rate, seed=seed)
         if doubled:
             cap = training.max_steps
@@ -175,7 +176,7 @@ class Plan:
         return Run(name=name, recipe=recipe, betas=(beta,))
 
     def arm(self, label: str, learning_rate: float, seed: int, *, budget: float | None = None) -> Run:
-        """The training of an arm; at the largest budget where none is given."""
+        """Return the training of an arm, at the largest budget unless one is given."""
         steps = self._budget_steps(label, self.budgets[-1] if budget is None else budget)
         training = replace(
             self.recipe.training,
@@ -189,7 +190,7 @@ class Plan:
         return Run(name=f"{label}-lr{learning_rate:g}-s{seed}-n{steps}", recipe=recipe, betas=self.betas)
 
     def between(self, beta: float, low: float, high: float) -> float:
-        """The learning rate at β, from those at the ends of the range: log-linear in log β."""
+        """Return the learning rate at β, from those at the ends of the range: log-linear in log β."""
         first, last = self.ends
         if beta in self.ends:
             return low if beta == first else high
@@ -198,15 +199,15 @@ class Plan:
 
     @property
     def steps_an_epoch(self) -> int:
-        """Of every training."""
+        """The number of steps per epoch of every training."""
         return self.steps(replace(self.recipe.training, epochs=1, max_steps=None))
 
     def steps(self, training: TrainingRecipe) -> int:
-        """Of a training on the training split."""
+        """Return the number of steps of a training on the training split."""
         return count_steps(training, self.examples)
 
     def flops(self, run: Run) -> float:
-        """Of a whole training."""
+        """Return the FLOPs of a whole training."""
         training = run.recipe.training
         batch = min(training.batch_size, self.examples)
         return self.steps(training) * batch * self._flops_by_gating[run.recipe.model.gating]
@@ -220,7 +221,7 @@ class Plan:
 
     @cached_property
     def _flops_by_gating(self) -> dict[str, float]:
-        """Of an example in a step of training, at β as they are drawn."""
+        """The FLOPs per example of a training step, at β as they are drawn, by gating."""
         batch = min(self.recipe.training.batch_size, self.examples)
         objective, generator = self.recipe.objective, torch.Generator().manual_seed(0)
         beta = sample_beta(

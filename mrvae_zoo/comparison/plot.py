@@ -1,4 +1,4 @@
-"""Drawing a comparison: losses over β, and the gaps beside them, with matplotlib (the extra "plots")."""
+"""Drawing a comparison: the losses over β, and the gaps beside them, with matplotlib (the extra "plots")."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ ARMS = ("#5b8f3a", "#8a5aa8", "#b08a1e", "#3f8f8a")  # colours of further arms
 
 
 def draw_comparison(record: ComparisonRecord) -> bytes:
-    """L over β, the dedicated β-VAEs as points and the Multi-Rate VAE as a line; beside it the gap in %. A PNG.
+    """Draw L over β, with the dedicated β-VAEs as points and the Multi-Rate VAE as a line, and the gap in %; a PNG.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -26,7 +26,7 @@ def draw_comparison(record: ComparisonRecord) -> bytes:
     over_beta(right)
     measured = ", ".join(str(record.data[key]) for key in ("name", "split") if key in record.data)
     seeds = f", {len(record.seeds)} seeds" if len(record.seeds) > 1 else ""
-    heading = f"{record.name}  ({measured}; {record.reached}, budget {record.budget:g}{seeds})"
+    heading = f"{record.name}\n({measured}; {record.reached}, budget {record.budget:g}{seeds})"
     figure.suptitle(heading, color=INK, fontsize=12)
     return to_image(figure)
 
@@ -46,7 +46,7 @@ def _draw_losses(axes: "Axes", record: ComparisonRecord) -> None:
         markersize=8,
         label="β-VAEs, one training each",
     )
-    axes.set(ylabel="L = D + β·R (nats an image)")
+    axes.set(ylabel="L (nats per image)")
     axes.legend(frameon=False, labelcolor=INK)
 
 
@@ -60,7 +60,7 @@ def _draw_gaps(axes: "Axes", record: ComparisonRecord) -> None:
     axes.fill_between(
         record.betas, [100 * end for end in low], [100 * end for end in high], color=LINE, alpha=0.25, linewidth=0
     )
-    axes.set(ylabel="gap to the β-VAE of each β (%; below 0 is better)")
+    axes.set(ylabel="gap to β-VAEs (%)")
 
 
 def _colours(count: int) -> list[str]:

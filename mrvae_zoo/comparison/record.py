@@ -1,6 +1,6 @@
-"""compare_NAME_REGIME.json: a Multi-Rate VAE beside β-VAEs that were each trained for one β. Needs no torch.
+"""compare_NAME_REGIME.json: a Multi-Rate VAE compared with β-VAEs that were each trained for one β. Needs no torch.
 
-Every loss is L = D + β·R in nats an image; lists have one value for each β.
+Every loss is L = D + β·R in nats per image; lists have one value per β.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from mrvae_zoo.common.schema import from_mapping, to_plain
 
 Regime = Literal["short", "converged"]
-CONVERGED_BELOW = 0.005  # of L, what twice the epochs may still gain
+CONVERGED_BELOW = 0.005  # the share of L that twice the epochs may still gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +21,11 @@ class Trial:
     """A learning rate that was tried.
 
     Attributes:
-        learning_rate: which.
-        diverged: whether the training did.
-        validation: on the validation split: L of a dedicated β-VAE, or the mean over β of L over that of the dedicated
-            β-VAEs; None of a training that diverged.
-        beta: of the dedicated β-VAE.
+        learning_rate: The learning rate.
+        diverged: Whether the training diverged.
+        validation: The figure on the validation split. It is L of a dedicated β-VAE, or the mean over β of L divided by
+            that of the dedicated β-VAEs; None if the training diverged.
+        beta: The β of the dedicated β-VAE; None for an arm.
     """
 
     learning_rate: float
@@ -40,15 +40,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dedicated:
-    """The dedicated β-VAEs.
+    """The figures of the dedicated β-VAEs.
 
     Attributes:
-        L: on the test split, mean over images and seeds; as the next two.
-        rate: R.
-        distortion: D.
-        learning_rate: of each β.
-        learning_rates_tried: at both ends of the range.
-        best_at_grid_end: whether a chosen rate lies at an end of the grid, so that one beyond may be better.
+        L: The loss L on the test split, averaged over images and seeds.
+        rate: The rate R, averaged in the same way.
+        distortion: The distortion D, averaged in the same way.
+        learning_rate: The learning rate at each β.
+        learning_rates_tried: The learning rates that were tried at both ends of the range.
+        best_at_grid_end: Whether a chosen rate lies at an end of the grid, so that one beyond it may be better.
     """
 
     L: tuple[float, ...]
@@ -61,18 +61,18 @@ class Dedicated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """An arm of the comparison: one network for every β, beside the dedicated β-VAEs.
+    """The figures of an arm of the comparison: one network for every β, compared with the dedicated β-VAEs.
 
     Attributes:
-        L: on the test split, mean over images and seeds; as the next two.
-        rate: R.
-        distortion: D.
-        gap: (L − L of the dedicated β-VAE) / L of the dedicated β-VAE; negative is better.
-        gap_interval: (low, high) of its 95% interval, images as the sampling unit.
-        gap_spread: the standard deviation of the gap over seeds; None for one seed.
-        learning_rate: the chosen one, at the largest budget.
-        learning_rates_tried: with their figures.
-        best_at_grid_end: whether the chosen one lies at an end of the grid.
+        L: The loss L on the test split, averaged over images and seeds.
+        rate: The rate R, averaged in the same way.
+        distortion: The distortion D, averaged in the same way.
+        gap: The gap (L − L of the dedicated β-VAE) / L of the dedicated β-VAE; negative is better.
+        gap_interval: The 95% interval (low, high) of the gap, with images as the sampling unit.
+        gap_spread: The standard deviation of the gap over seeds; None for one seed.
+        learning_rate: The learning rate that was chosen at the largest budget.
+        learning_rates_tried: The learning rates that were tried, with their figures.
+        best_at_grid_end: Whether the chosen rate lies at an end of the grid.
     """
 
     L: tuple[float, ...]
@@ -87,13 +87,13 @@ class Arm:
 
     @property
     def mean_gap(self) -> float:
-        """Over β."""
+        """The mean gap over β."""
         return statistics.fmean(self.gap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What one training cost, without the search for learning rates: floating-point operations, and seconds."""
+    """The cost of one training, without the search for learning rates: floating-point operations, and seconds."""
 
     flops: float
     seconds: float
@@ -101,7 +101,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpentByBeta:
-    """What the trainings of the dedicated β-VAEs cost: all of them together, and each."""
+    """The cost of the trainings of the dedicated β-VAEs: all of them together, and each."""
 
     flops: float
     seconds: float
@@ -111,7 +111,7 @@ class SpentByBeta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What was spent on each side, means over seeds; `arms` by name."""
+    """The cost of each side, averaged over seeds; `arms` by name."""
 
     mrvae: Spent
     dedicated: SpentByBeta
@@ -120,14 +120,14 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedLoss:
-    """Of one seed, on the test split."""
+    """The loss of one seed on the test split."""
 
     L: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedGap:
-    """Of one seed, on the test split."""
+    """The loss and the gap of one seed on the test split."""
 
     L: tuple[float, ...]
     gap: tuple[float, ...]
@@ -145,7 +145,7 @@ class PerSeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingCurve:
-    """How the training of a dedicated β-VAE went: the mean training loss of each epoch, counted from 0."""
+    """The course of the training of a dedicated β-VAE: the mean training loss of each epoch, counted from 0."""
 
     beta: float
     seed: int
@@ -155,12 +155,12 @@ class TrainingCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubling:
-    """What twice the epochs gain a dedicated β-VAE.
+    """The gain of a dedicated β-VAE from twice the epochs.
 
     Attributes:
-        beta: of it.
-        improvement: as a fraction of L, on the validation split.
-        epochs: of the longer training.
+        beta: The β of the dedicated β-VAE.
+        improvement: The improvement of L on the validation split, as a fraction of L.
+        epochs: The number of epochs of the longer training.
     """
 
     beta: float
@@ -173,14 +173,14 @@ class AtBudget:
     """The Multi-Rate VAE at one of several budgets, with the learning rate that was chosen at the largest.
 
     Attributes:
-        budget: in trainings of one dedicated β-VAE.
-        L: on the test split, mean over images and seeds.
-        gap: of it, as in `Arm`; as the next two.
-        gap_interval: (low, high) of its 95% interval.
-        gap_spread: its standard deviation over seeds; None for one seed.
-        validation_gap: the gap on the validation split, of the first seed.
-        flops: of one training.
-        seconds: of one training, mean over seeds.
+        budget: The budget, in trainings of one dedicated β-VAE.
+        L: The loss L on the test split, averaged over images and seeds.
+        gap: The gap, as in `Arm`.
+        gap_interval: The 95% interval (low, high) of the gap.
+        gap_spread: The standard deviation of the gap over seeds; None for one seed.
+        validation_gap: The gap on the validation split, for the first seed.
+        flops: The FLOPs of one training.
+        seconds: The seconds of one training, averaged over seeds.
     """
 
     budget: float
@@ -194,7 +194,7 @@ class AtBudget:
 
     @property
     def mean_gap(self) -> float:
-        """Over β."""
+        """The mean gap over β."""
         return statistics.fmean(self.gap)
 
 
@@ -203,26 +203,26 @@ class ComparisonRecord:
     """The whole file.
 
     Attributes:
-        name: of the recipe.
-        regime: "short", or "converged" with `doubling` and `converged`.
-        budget: of `mrvae`, in trainings of one dedicated β-VAE of equal operations. Of several it is the smallest at
-            which no gap on the validation split is above 0, or else the largest.
-        betas: rising.
-        mrvae: the model of the recipe.
-        dedicated: the β-VAEs that it is compared with.
-        arms: further arms, by their gating, at the largest budget.
-        cost: of the chosen trainings.
-        seeds: of the trainings.
-        per_seed: the figures of each.
-        training_curves: of the dedicated β-VAEs that were chosen.
-        recipe: the tables of recipe.toml as compared.
-        data: the test split, and how many examples trained and validated.
-        draws: of z for an image and β, on the test split.
-        hardware: that trained.
-        version: of mrvae_zoo.
-        doubling: what twice the epochs gain, at both ends of the range and nearest β = 1.
-        converged: whether that is below 0.5% everywhere.
-        budgets: the model of the recipe at each of several budgets, rising; None for one.
+        name: The name of the recipe.
+        regime: The regime: "short", or "converged" with `doubling` and `converged`.
+        budget: The budget of `mrvae`, in trainings of one dedicated β-VAE of equal operations. Of several budgets it is
+            the smallest one without a gap above 0 on the validation split, or else the largest.
+        betas: The values of β, in rising order.
+        mrvae: The model of the recipe.
+        dedicated: The β-VAEs that it is compared with.
+        arms: The further arms at the largest budget, by their gating.
+        cost: The cost of the chosen trainings.
+        seeds: The seeds of the trainings.
+        per_seed: The figures of each seed.
+        training_curves: The training curves of the chosen dedicated β-VAEs.
+        recipe: The tables of recipe.toml as compared.
+        data: The test split, and the number of training and validation examples.
+        draws: The number of draws of z per image and β, on the test split.
+        hardware: The hardware of the trainings.
+        version: The version of mrvae_zoo.
+        doubling: The gain from twice the epochs, at both ends of the range and nearest to β = 1.
+        converged: Whether that gain is below 0.5% everywhere.
+        budgets: The model of the recipe at each of several budgets, in rising order; None for one budget.
     """
 
     name: str
@@ -261,7 +261,7 @@ class ComparisonRecord:
 
     @property
     def reached(self) -> str:
-        """The regime, in words: "short", "converged", or "not converged" where it was to be."""
+        """The regime in words: "short", "converged", or "not converged" if it should have been."""
         return "not converged" if self.converged is False else self.regime
 
     def _check_budgets(self) -> None:
@@ -278,7 +278,7 @@ class ComparisonRecord:
 
     @property
     def arms_budget(self) -> float:
-        """That of the arms: the largest."""
+        """The budget of the arms: the largest."""
         return self.budget if self.budgets is None else self.budgets[-1].budget
 
     @property
@@ -287,32 +287,32 @@ class ComparisonRecord:
         return {"mrvae": self.mrvae, **self.arms}
 
     def to_plain(self) -> dict[str, Any]:
-        """The record as the plain data of the file; what there is none of is left out."""
+        """Return the record as the plain data of the file, without entries that are None."""
         plain: dict[str, Any] = _without_none(to_plain(self))
         return plain
 
     def to_json(self) -> str:
-        """The text of the file."""
+        """Return the text of the file."""
         return json.dumps(self.to_plain(), indent=1) + "\n"
 
 
 def read_record(path: Path) -> ComparisonRecord:
-    """The record in a file.
+    """Read the record in a file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not such a file; naming it and the key.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a record; the message names it and the key.
     """
     return record_from_plain(read_object(path), where=str(path))
 
 
 def record_from_plain(data: Mapping[str, Any], *, where: str) -> ComparisonRecord:
-    """The record in the plain data of a file; a ValueError that names `where` and the key if it is none."""
+    """Make a record from the plain data of a file, or raise a ValueError that names `where` and the key."""
     return from_mapping(ComparisonRecord, data, where=where)
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a comparison; errors as of `read_record`."""
+    """Read the JSON object in a file of a comparison; errors are those of `read_record`."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -325,7 +325,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def check_lengths(label: str, betas: Sequence[float], lists: Mapping[str, Sequence[Any]]) -> None:
-    """A ValueError that names what has not one value for each β."""
+    """Raise a ValueError that names a list without one value per β."""
     for name, values in lists.items():
         if len(values) != len(betas):
             raise ValueError(f"{label} should hold as many values of {name} as there are betas, {len(betas)}")

@@ -1,7 +1,7 @@
-"""The trainings of a comparison: each in a folder of its own, trained once, measured once.
+"""The trainings of a comparison: each in its own folder, trained once, measured once.
 
-What was done is found again: a training that was killed goes on from its newest state, one that is finished or diverged
-is not repeated, and the losses on the test split lie in its folder.
+Earlier work is found again: a training that was killed continues from its newest state, one that finished or diverged
+is not repeated, and the losses on the test split are stored in its folder.
 
 Letters: N images of a split.
 """
@@ -36,7 +36,7 @@ from mrvae_zoo.training.run_folder import Progress, check_same_recipe, is_finish
 from mrvae_zoo.training.train import train
 
 DIVERGED = "diverged.json"
-TEST_SEED = 0  # of the draws of z on the test split, the same for every model
+TEST_SEED = 0  # seed of the draws of z on the test split, the same for every model
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ class Run:
     """One training.
 
     Attributes:
-        name: of its folder.
-        recipe: what is trained.
-        betas: what it is measured at, rising.
+        name: The name of its folder.
+        recipe: The recipe that is trained.
+        betas: The values of β that it is measured at, in rising order.
     """
 
     name: str
@@ -60,18 +60,18 @@ class Run:
 
 @dataclass(kw_only=True)
 class Runs:
-    """The trainings below a folder.
+    """The trainings in a folder.
 
     Attributes:
-        folder: that holds theirs; it exists.
-        data_root: the folder of data sets.
-        data: the [data] of the recipes.
-        shape: the input_shape of the models.
-        total: how many there will be, to tell which it is.
-        device: where all of them run, see `find_device`.
-        bar: shows the progress of a training.
-        measuring_bar: shows that of a measurement.
-        validated: L on the validation split of each training so far, at its betas; None where it diverged.
+        folder: The folder that holds the folders of the trainings; it exists.
+        data_root: The folder that holds the data sets.
+        data: The [data] section of the recipes.
+        shape: The input_shape of the models.
+        total: The number of trainings, to say which one is running.
+        device: The device for all of them; see `find_device`.
+        bar: A function that makes the progress bar of a training.
+        measuring_bar: A function that makes the progress bar of a measurement.
+        validated: The loss L on the validation split of each finished training, at its betas; None if it diverged.
     """
 
     folder: Path
@@ -85,12 +85,14 @@ class Runs:
     validated: dict[str, tuple[float, ...] | None] = field(default_factory=dict)
 
     def validation(self, run: Run) -> tuple[float, ...] | None:
-        """L on the validation split at each β of the run, one draw of z an image; None where the training diverged.
+        """Return L on the validation split at each β of the run, with one draw of z per image; None if it diverged.
+
+        The run is trained first if it is not finished.
 
         Raises:
-            ValueError: its folder holds another recipe; or the data do not fit the model.
+            ValueError: The folder of the run holds another recipe, or the data do not fit the model.
             KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and the state saved.
-            OSError: the folder cannot be written.
+            OSError: The folder cannot be written.
         """
         if run.name not in self.validated:
             number = f"run {len(self.validated) + 1} of {self.total}: {run.name}"
@@ -98,9 +100,9 @@ class Runs:
         return self.validated[run.name]
 
     def test_losses(self, run: Run, beta: float, *, draws: int) -> Losses:
-        """Rate and distortion of each image of the test split, (N,) nats, from the file in the folder of the run.
+        """Return rate and distortion of each image of the test split, (N,) nats, from the file in the run's folder.
 
-        The file is made where there is none, and where it was made from other weights or images.
+        The file is created if it is missing, or if it was made from other weights or images.
         """
         path = self.folder / run.name / f"test-b{beta:.12g}-draws{draws}.safetensors"
         made_from = {
@@ -120,7 +122,7 @@ class Runs:
 
     @cached_property
     def test_data(self) -> ImageData:
-        """The test split, read when it is first wanted."""
+        """The test split, read when it is first used."""
         return load_data(self.data, "test", self.data_root, self.shape)
 
     @cached_property
@@ -129,7 +131,7 @@ class Runs:
         return {"version": __version__, "data": fingerprint(load_data(self.data, "train", self.data_root, self.shape))}
 
     def _check_is_of_today(self, run: Run) -> None:
-        """A ValueError where a finished training is of another version of the library, or of other images."""
+        """Raise a ValueError if a finished training used another version of the library, or other images."""
         record = self.trained(run)
         remedy = "remove it to train it again, or give another folder with --runs"
         if record.version != __version__:
@@ -140,16 +142,16 @@ class Runs:
             raise ValueError(f"{self.folder / run.name} was trained on other images than these; {remedy}")
 
     def trained(self, run: Run) -> TrainedRecord:
-        """What the folder of a finished run says of its training."""
+        """Return what the folder of a finished run records about its training."""
         record = read_recipe(self.folder / run.name / RECIPE).trained
         if record is None:
             raise ValueError(f"{self.folder / run.name / RECIPE} has no [trained]; remove the folder to train it again")
         return record
 
     def training_losses(self, run: Run, *, steps_an_epoch: int) -> list[float]:
-        """Of each epoch of a finished run: the mean of D + β·R over its steps, in nats an image.
+        """Return the mean of D + β·R over the steps of each epoch of a finished run, in nats per image.
 
-        A line of metrics.jsonl is a mean over the steps since the line before, and counts for each of them.
+        A line of metrics.jsonl is a mean over the steps since the previous line, and counts for each of them.
         """
         (beta,) = run.betas
         epochs: list[list[float]] = []
@@ -197,7 +199,7 @@ class Runs:
         return losses
 
     def _on_validation(self, run: Run) -> tuple[float, ...]:
-        """From the curve of a finished run; measured again at β that are not on it."""
+        """Return L from the curve of a finished run; it is measured again for β that are not on the curve."""
         folder = self.folder / run.name
         curve = RDCurve.read(folder / CURVE)
         if curve.data.get("split") != "valid" or not {*run.betas} <= {*curve.betas}:
@@ -209,7 +211,7 @@ class Runs:
 
 
 def _read_losses(path: Path, made_from: dict[str, str]) -> Losses | None:
-    """What a file holds; None where there is none, or it was made from something else."""
+    """Read the losses in a file; None if there is none, or if it was made from something else."""
     if not path.is_file():
         return None
     try:

@@ -41,7 +41,7 @@ NORMAL_95 = 1.959964  # standard deviations, of a 95% interval
 class Seed:
     """The chosen trainings of one seed, and their losses on the test split at each β.
 
-    `budgets` are those of the Multi-Rate VAE, by budget.
+    `budgets` holds the trainings of the Multi-Rate VAE, by budget.
     """
 
     seed: int
@@ -53,23 +53,23 @@ class Seed:
     arm_losses: Mapping[str, Sequence[Losses]]
 
     def all_arms(self, budget: float) -> dict[str, Run]:
-        """The trainings of the recipe's own arm at a budget, "mrvae", and of the further arms."""
+        """Return the trainings of the recipe's own arm at a budget, "mrvae", and of the further arms."""
         return {MRVAE: self.budgets[budget], **self.arms}
 
     def all_arm_losses(self, budget: float) -> dict[str, Sequence[Losses]]:
-        """The losses of these."""
+        """Return the losses of the trainings of `all_arms`."""
         return {MRVAE: self.budget_losses[budget], **self.arm_losses}
 
 
 def relative_gap(ours: Tensor, dedicated: Tensor) -> tuple[float, tuple[float, float]]:
-    """The gap between two models and its 95% interval, images as the sampling unit.
+    """Return the gap between two models and its 95% interval, with images as the sampling unit.
 
-    The gap is a ratio of two means less one. By the delta method its variance is that of the mean over images of
-    ours − ratio · dedicated, over the squared mean of `dedicated`.
+    The gap is a ratio of two means minus one. By the delta method its variance is that of the mean over images of ours
+    − ratio · dedicated, divided by the squared mean of `dedicated`.
 
     Args:
-        ours: L of each image, (N,) nats.
-        dedicated: of the same images, (N,) nats.
+        ours: The loss L of each image, (N,) nats.
+        dedicated: The loss L of the dedicated β-VAE for the same images, (N,) nats.
     """
     base = dedicated.mean().item()
     gap = (ours - dedicated).mean().item() / base
@@ -91,19 +91,19 @@ def make_record(
     doubling: tuple[Doubling, ...],
     seeds: Sequence[Seed],
 ) -> ComparisonRecord:
-    """All that a comparison found.
+    """Make the record of everything that a comparison found.
 
     Args:
-        plan: of it.
-        runs: where it was trained.
-        name: of the recipe.
-        draws: of z for an image and β.
-        dedicated: the learning rates of the dedicated β-VAEs.
-        choices: the learning rates of all arms.
-        budget: of the Multi-Rate VAE that stands beside the dedicated ones.
-        validation_gaps: of each budget, at each β.
-        doubling: what twice the epochs gain.
-        seeds: what was trained and measured.
+        plan: The plan that was carried out.
+        runs: The trainings.
+        name: The name of the recipe.
+        draws: The number of draws of z per image and β.
+        dedicated: The learning rates of the dedicated β-VAEs.
+        choices: The learning rates of all arms.
+        budget: The budget of the Multi-Rate VAE that is compared with the dedicated ones.
+        validation_gaps: The gaps on the validation split at each β, by budget.
+        doubling: The gains from twice the epochs.
+        seeds: The trainings and measurements of each seed.
     """
     base = _means(plan.betas, [each.dedicated_losses for each in seeds])
     per_seed = tuple(_per_seed(plan.betas, each, budget) for each in seeds)
@@ -146,7 +146,7 @@ def make_record(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Means:
-    """At each β, over images and seeds; `images` holds L of each image, mean over seeds, (N,) at each β."""
+    """The means at each β over images and seeds; `images` holds L of each image averaged over seeds, (N,) at each β."""
 
     L: tuple[float, ...]
     rate: tuple[float, ...]
@@ -183,7 +183,7 @@ def _at_budgets(
     seeds: Sequence[Seed],
     validation_gaps: Mapping[float, tuple[float, ...]],
 ) -> tuple[AtBudget, ...]:
-    """The Multi-Rate VAE of each budget."""
+    """Return the Multi-Rate VAE at each budget."""
     found = []
     for budget in plan.budgets:
         means = _means(plan.betas, [each.budget_losses[budget] for each in seeds])
@@ -205,13 +205,13 @@ def _at_budgets(
 
 
 def _gaps(means: _Means, base: _Means) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
-    """At each β, and the intervals."""
+    """Return the gap at each β, and the intervals."""
     found = [relative_gap(ours, own) for ours, own in zip(means.images, base.images, strict=True)]
     return tuple(gap for gap, _ in found), tuple(interval for _, interval in found)
 
 
 def _spread(gaps: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
-    """At each β, of the gaps of each seed; None for one."""
+    """Return the standard deviation at each β of the gaps of each seed; None for one seed."""
     return tuple(statistics.stdev(each) for each in zip(*gaps, strict=True)) if len(gaps) > 1 else None
 
 
@@ -245,7 +245,7 @@ def _cost(plan: Plan, runs: Runs, seeds: Sequence[Seed], budget: float) -> Cost:
 
 
 def _spent(plan: Plan, runs: Runs, of_seeds: Sequence[Run]) -> Spent:
-    """By one training: the mean over seeds."""
+    """Return the cost of one training, averaged over seeds."""
     seconds = statistics.fmean(runs.trained(run).seconds for run in of_seeds)
     return Spent(flops=plan.flops(of_seeds[0]), seconds=seconds)
 

@@ -1,4 +1,4 @@
-"""Choosing on the validation split, with the first seed: learning rates, from one grid for all, and a budget."""
+"""Choosing on the validation split, with the first seed: learning rates, from the same grid for all, and a budget."""
 
 import logging
 import math
@@ -18,9 +18,9 @@ class Choice:
     """The learning rates of a side.
 
     Attributes:
-        tried: each, with its figure.
-        rates: the chosen one of each training: of each β for the dedicated β-VAEs, a single one for an arm.
-        at_grid_end: whether one lies at an end of the grid.
+        tried: The learning rates that were tried, each with its figure.
+        rates: The chosen learning rates: one per β for the dedicated β-VAEs, a single one for an arm.
+        at_grid_end: Whether a chosen rate lies at an end of the grid.
     """
 
     tried: tuple[Trial, ...]
@@ -29,10 +29,10 @@ class Choice:
 
 
 def choose_dedicated(plan: Plan, runs: Runs) -> Choice:
-    """Of the dedicated β-VAEs: the rate of the lowest L at both ends of the range, log-linear in log β between them.
+    """Choose the rate of the lowest L of the dedicated β-VAEs at both ends of the range, log-linear in log β between.
 
     Raises:
-        FloatingPointError: at an end, every rate diverged.
+        FloatingPointError: Every rate diverged at one of the ends.
     """
     tried: list[Trial] = []
     best: list[float] = []
@@ -51,18 +51,18 @@ def choose_dedicated(plan: Plan, runs: Runs) -> Choice:
 
 
 def choose_arm(plan: Plan, runs: Runs, label: str, dedicated: Sequence[float]) -> Choice:
-    """Of an arm: the rate of the lowest mean over β of its L over that of the dedicated β-VAE.
+    """Choose the rate of an arm: the lowest mean over β of its L divided by that of the dedicated β-VAE.
 
-    It is chosen at the largest budget, and serves the others too.
+    It is chosen at the largest budget, and is also used for the others.
 
     Args:
-        plan: of the comparison.
-        runs: where it is trained.
-        label: of the arm.
-        dedicated: L of the dedicated β-VAE of each β, on the validation split.
+        plan: The plan of the comparison.
+        runs: The trainings.
+        label: The name of the arm.
+        dedicated: The loss L of the dedicated β-VAE of each β, on the validation split.
 
     Raises:
-        FloatingPointError: every rate diverged.
+        FloatingPointError: Every rate diverged.
     """
     trials = []
     for rate in plan.grid:
@@ -74,10 +74,10 @@ def choose_arm(plan: Plan, runs: Runs, label: str, dedicated: Sequence[float]) -
 
 
 def choose_budget(gaps: Mapping[float, Sequence[float]]) -> float:
-    """The smallest budget at which no gap is above 0; the largest where there is none.
+    """Return the smallest budget at which no gap is above 0, or the largest if there is none.
 
     Args:
-        gaps: of each budget, at each β, on the validation split.
+        gaps: The gaps on the validation split at each β, by budget.
     """
     for budget in sorted(gaps):
         worst = max(gaps[budget])

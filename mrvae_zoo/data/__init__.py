@@ -1,1 +1,1 @@
-"""Data sets, by where they come from."""
+"""Data sets, grouped by where they come from."""

@@ -28,14 +28,14 @@ MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 
 
 def load_cifar10(root: Path, split: Split) -> Tensor:
-    """CIFAR-10 in the official order, (50000 or 10000, 3, 32, 32); downloaded where none of its layouts is there.
+    """Load CIFAR-10 in the official order, (50000 or 10000, 3, 32, 32); it is downloaded if it is missing.
 
-    The layouts in the folder CIFAR10: train.npz and test.npz; strips train_*.webp and test_*.webp of images one
-    above the other; the folder or the archive of the binary version.
+    The folder CIFAR10 may hold: train.npz and test.npz; strips train_*.webp and test_*.webp of images one above the
+    other; or the folder or the archive of the binary version.
 
     Raises:
-        FileNotFoundError: it is not there and cannot be downloaded; the message says what to put where.
-        ValueError: a file is damaged, or there are more or fewer images than there should be.
+        FileNotFoundError: The data are missing and cannot be downloaded; the message says what to put where.
+        ValueError: A file is damaged, or the number of images is wrong.
     """
     folder = root / "CIFAR10"
     if (folder / f"{split}.npz").is_file():
@@ -51,7 +51,7 @@ def load_cifar10(root: Path, split: Split) -> Tensor:
 
 
 def read_cifar10_labels(root: Path, split: Split) -> list[Any] | None:
-    """The class of each image, 0 to 9, from beside the images: labels.npz holds those of strips, by split."""
+    """Read the class of each image, 0 to 9, stored beside the images; labels.npz holds those of strips, by split."""
     folder = root / "CIFAR10"
     if (folder / f"{split}.npz").is_file():
         return read_labels(folder / f"{split}.npz")
@@ -70,7 +70,7 @@ def _read_strip(path: Path) -> Tensor:
 
 
 def _read_records(folder: Path, split: Split) -> Tensor:
-    """The binary version: (N, RECORD) uint8."""
+    """Read the binary version: (N, RECORD) uint8."""
     inside = folder / INSIDE
     if inside.is_dir():
         return torch.cat([_records(_read_file(inside / name), inside / name) for name in FILES[split]])

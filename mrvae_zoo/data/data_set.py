@@ -1,4 +1,4 @@
-"""A data set by name: how its images are read, and what a page says of it."""
+"""A data set by name: how its images are read, and what a model page says about it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from mrvae_zoo.data.recipe import Split
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What the page of a model says of a data set.
+    """What the page of a model says about a data set.
 
     Attributes:
-        title: its name in Markdown.
-        known: whether the rest is known; False leaves the title and the id on the Hub.
-        url: where it comes from.
-        licence: the licence that its authors state; None where they state none.
-        non_commercial: whether its terms forbid commercial use, also of what is made from it.
-        hub_id: the id of the same set on the Hugging Face Hub.
-        citation: a BibTeX entry.
-        binary: whether every pixel is black or white already.
+        title: The title of the data set, in Markdown.
+        known: Whether the other facts are known. False leaves only the title and the id on the Hub.
+        url: The address of the data set's page.
+        licence: The licence that its authors state; None if they state none.
+        non_commercial: Whether its terms forbid commercial use, including of what is made from it.
+        hub_id: The id of the same data set on the Hugging Face Hub.
+        citation: A BibTeX entry for the data set.
+        binary: Whether every pixel is already black or white.
     """
 
     title: str
@@ -40,12 +40,14 @@ class DataSet:
     """A data set by name.
 
     Attributes:
-        name: as in recipes.
-        load: `load(root, split)` gives its images, (N, C, H, W) uint8, or `EncodedImages` to decode.
-        labels: `labels(root, split)` gives the class of each of these images, in their order, or None where the files
-            do not tell. What is held out or left out is chosen by it. `EncodedImages` bring theirs.
-        valid: whether it has a validation split of its own, which `load` then gives too.
-        facts: what the page of a model that was trained on it says of it; None where nothing is known.
+        name: The name of the data set in recipes.
+        load: The function that reads the images: `load(root, split)` returns (N, C, H, W) uint8, or `EncodedImages` to
+            decode.
+        labels: The function that reads the classes: `labels(root, split)` returns the class of each of these images in
+            order, or None if the files do not tell. Subsets are chosen with each class in proportion. `EncodedImages`
+            bring their own labels.
+        valid: Whether the data set has a validation split of its own, which `load` then also reads.
+        facts: The facts that the page of a model trained on this data set states; None if nothing is known.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Downloads of data sets, by torchvision: what goes wrong says what to put where, and leaves nothing behind."""
+"""Downloads of data sets through torchvision. An error says what to put where, and leaves no folders behind."""
 
 import shutil
 from collections.abc import Callable
@@ -9,17 +9,17 @@ T = TypeVar("T")
 
 
 def download(read: Callable[[], T], name: str, folder: Path, what: str) -> T:
-    """What `read` gives, which downloads into `folder` and reads it.
+    """Return what `read` returns, which downloads into `folder` and reads it.
 
     Args:
-        read: a call of torchvision.
-        name: of the data set, for messages.
-        folder: of its files.
-        what: to put there by hand.
+        read: A function that calls torchvision.
+        name: The name of the data set, for messages.
+        folder: The folder of its files.
+        what: A description of the files to put there by hand, for messages.
 
     Raises:
-        FileNotFoundError: it cannot be downloaded; with the reason, and with what to put where. Folders that were made
-            for it are removed.
+        FileNotFoundError: The data cannot be downloaded; the message gives the reason, and what to put where. Folders
+            that were created for the download are removed.
     """
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:

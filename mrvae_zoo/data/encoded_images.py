@@ -1,4 +1,4 @@
-"""Images that are still files, or rows of a table: decoded once into memory, or streamed where they are too many.
+"""Images that are still files, or rows of a table: decoded once into memory, or streamed if they are too many.
 
 Letters: N examples, B batch, C, H, W image.
 """
@@ -35,10 +35,11 @@ class EncodedImages:
     """Images that are not decoded yet.
 
     Attributes:
-        name: of the whole, for messages.
-        items: what each is opened from.
-        open: an item -> its image, upright; a ValueError or an OSError where it is damaged. Workers get it pickled.
-        labels: the class of each, where classes are known.
+        name: The name of the whole set, for messages.
+        items: The items that the images are opened from, one per image.
+        open: The function that opens an item: item -> upright image. It raises a ValueError or an OSError if the item
+            is damaged. It is pickled for worker processes.
+        labels: The class of each image, if classes are known.
     """
 
     name: str
@@ -50,15 +51,15 @@ class EncodedImages:
         return len(self.items)
 
     def label(self, index: int) -> str:
-        """How messages call an image."""
+        """Return the name of an image in messages."""
         item = self.items[index]
         return str(item) if isinstance(item, Path) else f"image {index} of {self.name}"
 
     def decode(self, index: int, shape: Shape) -> Tensor:
-        """One image, converted and resized to (C, H, W) uint8.
+        """Return one image, converted and resized to (C, H, W) uint8.
 
         Raises:
-            ValueError: it cannot be read, or has channels that cannot become C.
+            ValueError: The image cannot be read, or its channels cannot be converted to C.
         """
         try:
             return to_bytes(self.open(self.items[index]), shape, name=self.label(index))
@@ -67,7 +68,7 @@ class EncodedImages:
 
 
 class StreamedImages(Dataset[Tensor]):
-    """Images too many to keep: decoded by worker processes whenever they are asked for."""
+    """Images that are too many to keep in memory: worker processes decode them whenever they are needed."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class StreamedImages(Dataset[Tensor]):
         shape: tuple[int, int, int],
         device: torch.device = CPU,
     ) -> None:
-        """The images `kept` of `encoded`, which can all be decoded to `shape` (C, H, W), for a device."""
+        """Stream the images `kept` of `encoded`, all of which can be decoded to `shape` (C, H, W), to a device."""
         self.encoded, self.kept, self.shape, self.device = encoded, kept, shape, device
 
     def __len__(self) -> int:
@@ -86,16 +87,16 @@ class StreamedImages(Dataset[Tensor]):
         return self.encoded.decode(self.kept[index], self.shape)
 
     def to(self, device: torch.device) -> "StreamedImages":
-        """The same for another device."""
+        """Return the same images for another device."""
         return StreamedImages(self.encoded, self.kept, self.shape, device)
 
     def read(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
-        """For each index tensor (B,), in order: uint8 (B, C, H, W) on the device.
+        """Yield uint8 images (B, C, H, W) on the device for each index tensor (B,), in order.
 
         Indices are taken some batches ahead of what has been yielded.
 
         Raises:
-            ValueError: an image cannot be read any more.
+            ValueError: An image can no longer be read.
         """
         loader = DataLoader(
             self,
@@ -114,16 +115,16 @@ class StreamedImages(Dataset[Tensor]):
 
 
 def load_encoded(encoded: EncodedImages, shape: Shape) -> Tensor | StreamedImages:
-    """All images that can be read: (N, C, H, W) uint8, or streamed where that would take more than MEMORY_LIMIT.
+    """Load all readable images: (N, C, H, W) uint8, or streamed if that would take more than MEMORY_LIMIT.
 
-    Every image is decoded once. Those that cannot be are left out; one warning counts and names them.
+    Every image is decoded once. Unreadable images are left out; one warning counts and names them.
 
     Args:
-        encoded: at least one.
-        shape: (C, H, W) to convert and resize to; where H and W are None the images have to be of one size.
+        encoded: The images, at least one.
+        shape: The shape (C, H, W) to convert and resize to. If H and W are None, all images must have the same size.
 
     Raises:
-        ValueError: none can be read, or the sizes differ where they should not.
+        ValueError: No image can be read, or the sizes differ where they must not.
     """
     full = _full_shape(encoded, shape)
     size = len(encoded) * full[0] * full[1] * full[2]
@@ -156,7 +157,7 @@ def load_encoded(encoded: EncodedImages, shape: Shape) -> Tensor | StreamedImage
 
 
 def _full_shape(encoded: EncodedImages, shape: Shape) -> tuple[int, int, int]:
-    """The shape that all images should get: where H and W are None, with the size of the first that can be read."""
+    """Return the shape for all images. If H and W are None, the size is that of the first readable image."""
     channels, height, width = shape
     if height is not None and width is not None:
         return channels, height, width
@@ -178,11 +179,11 @@ def _warn(encoded: EncodedImages, faulty: list[int]) -> None:
 
 
 def _workers() -> int:
-    """As many as there are processors for this process, up to a limit."""
+    """Return the number of processors that this process may use, up to a limit."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MAX_WORKERS, usable)
 
 
 def _leave_interrupts_to_the_parent(_: int) -> None:
-    """Ctrl-C goes to all processes of a terminal; only the parent should act on it."""
+    """Ignore Ctrl-C, which reaches all processes of a terminal; only the parent should act on it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Whether images are the same as before: a checksum of what a training reads."""
+"""A checksum of the data that a training reads, to tell whether the images are the same as before."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from mrvae_zoo.data.sets import ImageData
 
 
 def fingerprint(data: ImageData) -> str:
-    """16 hexadecimal digits: of the pixels, or where they are streamed of the names and sizes of their files."""
+    """Return 16 hexadecimal digits from the pixels or, for streamed images, from the names and sizes of their files."""
     digest = hashlib.blake2b(json.dumps([*data.describe().items(), *data.shape]).encode(), digest_size=8)
     if isinstance(data.images, Tensor):
         for images in data.images.split(4096):

@@ -1,11 +1,11 @@
-"""Data sets of one's own: a folder under the data root, with an .npz a split or with images.
+"""Your own data sets: a folder under the data root, with one .npz per split or with images.
 
-The layouts, the first that is there:
+The first layout that is found is used:
 
-    NAME/train.npz, NAME/test.npz     the array `images`, and `labels` where classes are known; valid.npz if there is
-    NAME/train/**, NAME/test/**       images, in folders of classes or as one likes; also a folder validation, valid or
-                                      val, which is the test split where no folder is named test
-    NAME/**                           images: about every tenth is the test split, by a hash of its path
+    NAME/train.npz, NAME/test.npz     the array `images`, and `labels` if classes are known; optionally valid.npz
+    NAME/train/**, NAME/test/**       images, in folders of classes or any other folders; optionally also a folder
+                                      validation, valid or val, which is the test split if no folder is named test
+    NAME/**                           images: about every tenth is in the test split, by a hash of its path
 """
 
 import hashlib
@@ -34,14 +34,15 @@ logger = logging.getLogger(__name__)
 
 
 def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tensor | EncodedImages:
-    """A split of the set in the folder `name` of the data root: (N, C, H, W) uint8, or images to decode.
+    """Load a split of the data set in the folder `name` of the data root: (N, C, H, W) uint8, or images to decode.
 
-    A validation split is there where `has_validation` says so.
+    `has_validation` tells whether there is a validation split.
 
     Raises:
-        UnknownNameError: there is no such folder; with the nearest names among these and those `registered`.
-        FileNotFoundError: one of the two .npz is missing.
-        ValueError: there are no images in it, or only one to train on; or the .npz is not what it should be.
+        UnknownNameError: There is no such folder; the message suggests the nearest names among folders and
+            `registered`.
+        FileNotFoundError: One of the two .npz files is missing.
+        ValueError: The folder holds no images, or only one to train on; or the .npz is not valid.
     """
     folder = root / name
     _check_name(root, name, registered)
@@ -54,19 +55,19 @@ def load_own(root: Path, name: str, split: Split, registered: list[str]) -> Tens
 
 
 def own_labels(root: Path, name: str, split: Split) -> list[Any] | None:
-    """The class of each image of an .npz, where it tells."""
+    """Read the class of each image of an .npz, if it has labels."""
     return read_labels(root / name / f"{split}.npz")
 
 
 def has_validation(root: Path, name: str, registered: list[str]) -> bool:
-    """Whether the set in the folder `name` has a validation split of its own; errors as of `load_own`."""
+    """Whether the data set in the folder `name` has a validation split of its own; errors are those of `load_own`."""
     folder = root / name
     _check_name(root, name, registered)
     return (folder / "valid.npz").is_file() if holds_npz(folder) else "valid" in split_folder(folder)
 
 
 def holds_npz(folder: Path) -> bool:
-    """Whether the set is .npz files."""
+    """Whether the data set consists of .npz files."""
     return any((folder / f"{each}.npz").exists() for each in SPLITS)
 
 
@@ -83,12 +84,12 @@ def _check_name(root: Path, name: str, registered: list[str]) -> None:
 
 
 def split_folder(folder: Path) -> dict[Split, list[Path]]:
-    """The images of a folder, sorted by path: "train" and "test", and "valid" where there is a folder for each.
+    """Return the images of a folder by split, sorted by path: "train", "test", and "valid" if it has its own folder.
 
-    An image stays in its split when others are added or removed, so long as both splits have one.
+    An image stays in its split when others are added or removed, as long as both splits have at least one image.
 
     Raises:
-        ValueError: there are no images, or only one to train on.
+        ValueError: The folder holds no images, or only one to train on.
     """
     if parts := _parts(folder):
         splits = {split: find_images(part) for split, part in parts.items()}
@@ -108,7 +109,7 @@ def split_folder(folder: Path) -> dict[Split, list[Path]]:
 
 
 def _parts(folder: Path) -> dict[Split, Path]:
-    """The folder of each split; none where the folder is undivided."""
+    """Return the folder of each split; empty if the folder is undivided."""
     parts = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
     held_out = [parts[name] for name in HELD_OUT if name in parts]
     if "train" not in parts or not held_out:
@@ -117,7 +118,7 @@ def _parts(folder: Path) -> dict[Split, Path]:
 
 
 def _tell_what_is_left_out(folder: Path) -> None:
-    """A warning where images lie beside the folders of the splits."""
+    """Log a warning if images lie beside the folders of the splits."""
     if parts := _parts(folder):
         left_out = [path for path in find_images(folder) if not any(path.is_relative_to(one) for one in parts.values())]
         if left_out:
@@ -129,7 +130,7 @@ def _tell_what_is_left_out(folder: Path) -> None:
 
 
 def registered_like(name: str, registered: list[str]) -> str | None:
-    """The registered name that differs in case and punctuation only: the folder MNIST is where mnist is kept."""
+    """Return the registered name that differs only in case and punctuation: the folder MNIST is where mnist is kept."""
 
     def bare(text: str) -> str:
         return text.lower().replace("_", "").replace("-", "")
@@ -144,5 +145,5 @@ def _check_count(folder: Path, count: int, fewest: int) -> None:
 
 
 def _number(path: Path) -> int:
-    """A number of the path of an image that is the same on every machine."""
+    """Return a number for the path of an image that is the same on every machine."""
     return int.from_bytes(hashlib.blake2b(path.as_posix().encode("utf-8", "surrogateescape"), digest_size=8).digest())

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub, through its library `datasets`; no code of a repository is run.
+"""Data sets of the Hugging Face Hub, through its library `datasets`. No code of a repository is run.
 
 Letters: N examples.
 """
@@ -24,19 +24,19 @@ TEST_SHARE = 10  # one in so many rows, chosen at random once, where a set has n
 
 
 def load_from_hub(name: str, split: Split) -> EncodedImages:
-    """A split of the data set "datasets:org/name" or "datasets:org/name:config": images to decode.
+    """Load a split of the data set "datasets:org/name" or "datasets:org/name:config": images to decode.
 
-    Its test split is that named "test", or else the one for validation, or else a tenth of the rows of "train", of each
-    class its share. A validation split is there where `hub_has_validation` says so.
+    The test split is the one named "test", or else the one for validation, or else a tenth of the rows of "train", with
+    each class in proportion. `hub_has_validation` tells whether there is a validation split.
 
     Args:
-        name: with the prefix; what stands for org/name may also be the path of a local folder.
-        split: which.
+        name: The name with its prefix. The path of a local folder may take the place of org/name.
+        split: The split to load.
 
     Raises:
         MissingExtraError: `datasets` is not installed.
-        FileNotFoundError: the set cannot be loaded; with the reason.
-        ValueError: it has no training split, no column of images, or several.
+        FileNotFoundError: The data set cannot be loaded; the message gives the reason.
+        ValueError: The data set has no training split, no column of images, or several.
     """
     splits = _load(name)
     rows = splits["train"]
@@ -53,7 +53,7 @@ def load_from_hub(name: str, split: Split) -> EncodedImages:
 
 
 def hub_has_validation(name: str) -> bool:
-    """Whether the data set has a validation split beside that for testing; errors as of `load_from_hub`."""
+    """Whether the data set has a validation split besides the test split; errors are those of `load_from_hub`."""
     return "valid" in _held_out(_load(name))
 
 
@@ -74,12 +74,12 @@ def _load(name: str) -> Any:
 
 
 def _held_out(splits: Any) -> dict[str, str]:
-    """What the test split is called there, and the validation split."""
+    """Return the names of the test split and the validation split in this data set."""
     return dict(zip(("test", "valid"), (one for one in HELD_OUT if one in splits), strict=False))
 
 
 def _labels(rows: Any) -> list[int] | None:
-    """The class of each row, where there is one column of classes."""
+    """Return the class of each row, if there is exactly one column of classes."""
     import datasets
 
     columns = [column for column, kind in rows.features.items() if isinstance(kind, datasets.ClassLabel)]
@@ -90,17 +90,17 @@ class Table:
     """Rows of which one column holds images."""
 
     def __init__(self, rows: Any, column: str) -> None:
-        """The rows of a `datasets.Dataset`, and the name of the column."""
+        """Wrap the rows of a `datasets.Dataset`; `column` is the name of the image column."""
         import datasets
 
         self.rows = rows.select_columns(column).cast_column(column, datasets.Image(decode=False))
         self.column = column
 
     def open(self, index: int) -> "Image.Image":
-        """The image of a row, upright.
+        """Return the image of a row, upright.
 
         Raises:
-            ValueError: it cannot be decoded.
+            ValueError: The image cannot be decoded.
         """
         cell, name = self.rows[index][self.column], f"row {index}"
         if cell is None:

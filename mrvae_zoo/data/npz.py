@@ -1,4 +1,4 @@
-"""Images in an .npz.
+"""Images in an .npz file.
 
 Letters: N examples, C, H, W image.
 """
@@ -14,7 +14,7 @@ CHANNELS = (1, 3)
 
 
 def read_labels(path: Path, key: str = "labels") -> list[Any] | None:
-    """The array `labels` of a file, integers or strings (N,), or None where there is none."""
+    """Read the array `labels` of a file, integers or strings (N,); None if there is none."""
     if not path.is_file():
         return None
     try:
@@ -26,13 +26,13 @@ def read_labels(path: Path, key: str = "labels") -> list[Any] | None:
 
 
 def read_npz(path: Path) -> Tensor:
-    """The array `images` of a file, uint8 (N, H, W), (N, C, H, W) or (N, H, W, C) -> (N, C, H, W).
+    """Read the array `images` of a file, uint8 (N, H, W), (N, C, H, W) or (N, H, W, C) -> (N, C, H, W).
 
-    The last axis is that of the channels where it is 1 or 3 long and the second is not.
+    The last axis holds the channels if its length is 1 or 3 and that of the second axis is not.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not an .npz, is damaged, or its images are of another type or shape.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not an .npz, is damaged, or its images have another type or shape.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: an .npz with the key images, uint8 (N, H, W)")

@@ -1,4 +1,4 @@
-"""[data] of a recipe: which set, and how it is prepared."""
+"""The section [data] of a recipe: the data set, and how it is prepared."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,17 +11,20 @@ Split = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRecipe:
-    """[data]: which set, and how it is prepared.
+    """[data]: the data set, and how it is prepared.
 
     Attributes:
-        name: of the set, see `mrvae_zoo.data.sets`.
-        binarize: "none"; "static", each pixel drawn once; "dynamic", drawn anew in every step of training and once for
-            evaluation.
-        limit: use only so many of the training images, chosen at random once, of each class its share.
-        flip: in training, turn each image left to right with probability one half.
-        size: (H, W) that images of other sizes are resized to for a model that takes any; else the model says it.
-        held_out: so many of the training images, chosen alike, are not trained on: they are the validation split of a
-            set without one of its own.
+        name: The name of the data set (see `mrvae_zoo.data.sets`), of a folder under the data root, or
+            "datasets:org/name" for the Hugging Face Hub.
+        binarize: The binarisation of the pixels. "none" leaves them as they are. "static" draws each pixel once as 0 or
+            1. "dynamic" draws it again in every training step, and once for evaluation.
+        limit: The largest number of training images to use. They are chosen at random once, with each class in
+            proportion.
+        flip: Whether to flip each training image left to right with probability one half.
+        size: The size (H, W) that images are resized to, for a model that takes any size. Otherwise the model sets the
+            size.
+        held_out: The number of training images to hold out as the validation split, for a data set without one of its
+            own. They are chosen like those of `limit` and are not trained on.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""Which training images validate, and which are used where a recipe wants fewer: never the first or the last of a file.
+"""The choice of training images to validate on, or to keep if a recipe wants fewer: never the first or last of a file.
 
-Files are often sorted by class, so that their last images are of classes that their first ones are not of.
+Files are often sorted by class, so their last images would be of other classes than their first ones.
 
 Letters: N examples, n of them chosen.
 """
@@ -17,15 +17,15 @@ SELECTION_SEED = 0
 
 
 def choose(count: int, wanted: int, labels: Sequence[str | int] | None = None) -> Tensor:
-    """Indices of examples chosen at random, the same ones every time; of each label its share where there are labels.
+    """Choose examples at random, the same ones every time; with labels, each class in proportion.
 
     Args:
-        count: N, to choose from.
-        wanted: n, at most N.
-        labels: of each example, (N,).
+        count: The number N of examples to choose from.
+        wanted: The number n of examples to choose, at most N.
+        labels: The label of each example, (N,).
 
     Returns:
-        (n,) int64, rising.
+        The indices, (n,) int64, in rising order.
     """
     order = torch.randperm(count, generator=seeded_generator(SELECTION_SEED), device="cpu")
     if labels is not None:
@@ -36,7 +36,7 @@ def choose(count: int, wanted: int, labels: Sequence[str | int] | None = None) -
 
 
 def all_but(count: int, chosen: Tensor) -> Tensor:
-    """The indices of the examples that were not chosen: (N − n,) int64, rising."""
+    """Return the indices of the examples that were not chosen: (N − n,) int64, in rising order."""
     left = torch.ones(count, dtype=torch.bool, device="cpu")
     left[chosen] = False
     return left.nonzero().flatten()

@@ -1,4 +1,4 @@
-"""Data sets: read once, kept as uint8 or streamed, turned into a model's input a batch at a time.
+"""Data sets: read once, kept as uint8 or streamed, and turned into a model's input one batch at a time.
 
 Letters: N examples, B batch, C, H, W image.
 """
@@ -35,15 +35,15 @@ class ImageData:
     """A split of a data set.
 
     Attributes:
-        name: of the set.
-        split: "train", "valid" or "test".
-        images: (N, C, H, W) uint8, or streamed.
-        binarize: how the images were or are to be binarised, see `DataRecipe`.
-        flip: whether they are to be turned left to right at random.
-        size: (H, W) where the recipe names it.
-        held_out: how many of the training images are the validation split, see `DataRecipe`.
-        limit: how many of the others were wanted at most.
-        stratified: whether they were chosen so that each class gives its share.
+        name: The name of the data set.
+        split: The split: "train", "valid" or "test".
+        images: The images, (N, C, H, W) uint8, or streamed.
+        binarize: The binarisation of the images, already applied or still to be; see `DataRecipe`.
+        flip: Whether to flip the images left to right at random.
+        size: The size (H, W) of the images, if the recipe names it.
+        held_out: The number of training images that form the validation split; see `DataRecipe`.
+        limit: The largest number of the other training images to use, if the recipe sets one.
+        stratified: Whether the images were chosen with each class in proportion.
     """
 
     name: str
@@ -61,18 +61,18 @@ class ImageData:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+        """The shape (C, H, W) of an image."""
         channels, height, width = self.images.shape[-3:]
         return channels, height, width
 
     def to(self, device: torch.device) -> "ImageData":
-        """The same on another device."""
+        """Return the same data on another device."""
         return replace(self, images=self.images.to(device))
 
     def read(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The examples of each index tensor (B,), in order: uint8 (B, C, H, W) on the device.
+        """Yield the examples of each index tensor (B,), in order: uint8 (B, C, H, W) on the device.
 
-        Of a streamed set indices are taken some batches ahead of what has been yielded.
+        For a streamed set, indices are taken some batches ahead of what has been yielded.
         """
         if isinstance(self.images, StreamedImages):
             yield from self.images.read(indices)
@@ -81,9 +81,9 @@ class ImageData:
             yield self.images[index.to(self.images.device)]
 
     def prepare(self, images: Tensor, noise: Noise | None = None) -> Tensor:
-        """Images as read, uint8 (B, C, H, W), as a model's input: float32 in [0, 1].
+        """Convert uint8 images (B, C, H, W), as read, to a model's input: float32 in [0, 1].
 
-        `noise` draws what is flipped, and a dynamic binarisation; without it neither happens.
+        `noise` draws which images are flipped, and a dynamic binarisation; without it neither happens.
         """
         x = images.float() / 255
         if noise is not None and self.flip:
@@ -93,12 +93,12 @@ class ImageData:
         return x
 
     def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[Tensor]:
-        """All examples in order, `size` at a time, without noise; or batches `first`, `first` + `step`, ... of them."""
+        """Yield all examples in order, `size` at a time, without noise; `first` and `step` select some batches."""
         for images in self.read(torch.arange(len(self), device="cpu").split(size)[first::step]):
             yield self.prepare(images)
 
     def describe(self) -> dict[str, Any]:
-        """What a curve that was measured on this says of it."""
+        """Return what a curve records about the data that it was measured on."""
         described: dict[str, Any] = {"name": self.name, "split": self.split, "examples": len(self)}
         if self.binarize != "none":
             described |= {"binarize": self.binarize, "binarize_seed": BINARIZE_SEED}
@@ -114,24 +114,24 @@ class ImageData:
 
 
 def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: Shape) -> ImageData:
-    """A split as a recipe wants it: limited and flipped (training only), and binarised.
+    """Load a split of a data set as a recipe describes it: limited and flipped (training only), and binarised.
 
-    A name that is not registered is a folder under `root` (see `mrvae_zoo.data.folders`), or "datasets:org/name" of the
-    Hugging Face Hub. The validation split is the set's own, or else the training images that the recipe holds out.
-    Where the recipe binarises dynamically, what is not trained on is binarised once, so that a curve can be measured
-    again.
+    A name that is not registered is a folder under `root` (see `mrvae_zoo.data.folders`), or "datasets:org/name" for
+    the Hugging Face Hub. The validation split is the data set's own, or else the training images that the recipe holds
+    out. If the recipe binarises dynamically, data that are not trained on are binarised once, so that a curve can be
+    measured again.
 
     Args:
-        recipe: the [data] of a recipe (`recipe.data`), or the name of a set that is taken as it is.
-        split: "train", "valid" or "test".
-        root: the folder of data sets (`--data-root`).
-        shape: the model's input_shape (C, H, W), which images are converted and resized to; (C, None, None) keeps
-            their size, or resizes them to the recipe's.
+        recipe: The [data] section of a recipe (`recipe.data`), or the name of a data set to use as it is.
+        split: The split to load: "train", "valid" or "test".
+        root: The folder that holds the data sets (`--data-root`).
+        shape: The model's input_shape (C, H, W), which images are converted and resized to. (C, None, None) keeps their
+            size, or resizes them to the recipe's.
 
     Raises:
-        ValueError: an unknown set, files that are not what they should be, or images of another shape; or a validation
-            split is asked for, and `held_out` makes none, or the set has its own beside it.
-        FileNotFoundError: the set is not there; the message says what to put where.
+        ValueError: The data set is unknown, its files are not valid, or its images have another shape. Or a validation
+            split is asked for and `held_out` makes none, or the data set already has one of its own.
+        FileNotFoundError: The data set is missing; the message says what to put where.
     """
     recipe = DataRecipe(name=recipe) if isinstance(recipe, str) else recipe
     root = Path(root)
@@ -175,14 +175,14 @@ def _find(name: str, split: Split, root: Path) -> Tensor | EncodedImages:
 
 
 def has_validation(name: str, root: Path) -> bool:
-    """Whether the set has a validation split of its own; errors as of `load_data`."""
+    """Whether the data set has a validation split of its own; errors are those of `load_data`."""
     if name.startswith(PREFIX):
         return hub_has_validation(name)
     return data_sets[name].valid if name in data_sets else own_has_validation(root, name, list(data_sets))
 
 
 def _has_own_validation(recipe: DataRecipe, split: Split, root: Path) -> bool:
-    """Whether the set has a validation split of its own, where it matters; a ValueError if images are held out too."""
+    """Whether the data set has its own validation split, if it matters; a ValueError if images are held out as well."""
     own = (split == "valid" or recipe.held_out > 0) and has_validation(recipe.name, root)
     if own and recipe.held_out:
         raise ValueError(
@@ -192,7 +192,7 @@ def _has_own_validation(recipe: DataRecipe, split: Split, root: Path) -> bool:
 
 
 def _check_held_out(recipe: DataRecipe, split: Split, count: int) -> None:
-    """A ValueError where the `count` training images cannot be divided as the recipe wants them for this split."""
+    """Raise a ValueError if the `count` training images cannot be divided as the recipe asks."""
     if recipe.held_out >= count:
         raise ValueError(
             f"data.held_out={recipe.held_out} should be below {count}, the training images of {recipe.name}"
@@ -205,7 +205,7 @@ def _check_held_out(recipe: DataRecipe, split: Split, count: int) -> None:
 
 
 def _labels(name: str, loaded: Tensor | EncodedImages, root: Path) -> Sequence[str | int] | None:
-    """The class of each training image, where it is known."""
+    """Return the class of each training image, if it is known."""
     if isinstance(loaded, EncodedImages):
         return loaded.labels
     if name in data_sets:
@@ -217,7 +217,7 @@ def _labels(name: str, loaded: Tensor | EncodedImages, root: Path) -> Sequence[s
 
 
 def _choose(recipe: DataRecipe, split: Split, count: int, labels: Sequence[str | int] | None) -> Tensor:
-    """Which of the `count` training images are of the split: indices, rising."""
+    """Return the indices of the `count` training images that belong to the split, in rising order."""
     held_out = choose(count, recipe.held_out, labels)
     if split == "valid":
         return held_out
@@ -248,7 +248,7 @@ def _check(images: Any, name: str, wanted: Shape) -> Tensor:
 
 
 def _draw_once(data: ImageData) -> Tensor:
-    """The images with each pixel drawn once, 0 or 255."""
+    """Return the images with each pixel drawn once, 0 or 255."""
     if isinstance(data.images, StreamedImages):
         raise ValueError(
             f"the {data.split} split of {data.name} is too large to be kept in memory, and binarising it once needs "
@@ -267,10 +267,10 @@ data_sets: Table[DataSet] = Table(
 
 
 def data_facts(name: str) -> DataFacts:
-    """What is known of the data set of that name; of one that says nothing of itself, its name.
+    """Return the facts about the data set of that name; if nothing is known, only its name.
 
     Raises:
-        ValueError: a plug-in brings the set and is broken; the message names the package.
+        ValueError: A plug-in brings the data set and is broken; the message names the package.
     """
     facts = data_sets[name].facts if name in data_sets else None
     if facts is not None:

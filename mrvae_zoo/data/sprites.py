@@ -1,8 +1,8 @@
-"""Sprites: small images drawn from known factors, so that disentanglement can be measured without a download.
+"""Sprites: small images drawn from known factors, to measure disentanglement without a download.
 
 Every combination of shape, scale, angle, x and y is one grey image with anti-aliased edges, after the idea of dSprites
 (Matthey et al., "dSprites: Disentanglement testing Sprites dataset", 2017). The angles of a shape divide its own turn
-(a square looks the same after 90°, an ellipse after 180°, a heart after 360°), so that no two combinations look alike.
+(a square looks the same after 90°, an ellipse after 180°, a heart after 360°), so no two combinations look alike.
 
 Letters: N images, F = 5 factors, S sprites (shape, scale and angle), P side of a drawn sprite in pixels.
 """
@@ -30,22 +30,22 @@ STRIDE = 16019  # coprime to the number of images: walks through all of them, fa
 
 
 def grid() -> Tensor:
-    """The factors of all 25,920 images, by index of their values, the last factor fastest: (N, F) int64."""
+    """Return the factors of all 25,920 images, by index of their values, the last factor fastest: (N, F) int64."""
     return torch.cartesian_prod(*(torch.arange(size, device="cpu") for size in FACTORS.values()))
 
 
 def draw(factors: Tensor) -> Tensor:
-    """The images of these factors.
+    """Draw the images of these factors.
 
     Args:
-        factors: (N, F) integers, the index of each factor's value, in the order of `FACTORS`. The centre moves by one
-            pixel from one x to the next, to the right, and from one y to the next, down.
+        factors: The index of each factor's value, integers (N, F), in the order of `FACTORS`. From one x to the next,
+            the centre moves one pixel to the right; from one y to the next, one pixel down.
 
     Returns:
-        (N, 1, 32, 32) uint8, the same on every machine.
+        The images, (N, 1, 32, 32) uint8, the same on every machine.
 
     Raises:
-        ValueError: a factor has no such value, or the shape is another.
+        ValueError: A factor has no such value, or the shape is wrong.
     """
     sizes = torch.tensor(list(FACTORS.values()), device="cpu")
     if factors.ndim != 2 or factors.shape[1] != len(sizes) or factors.is_floating_point():
@@ -60,10 +60,10 @@ def draw(factors: Tensor) -> Tensor:
 
 
 def split_factors(split: "Split") -> Tensor:
-    """The factors of the images of a split, in the order of `load_sprites`: (N, F).
+    """Return the factors of the images of a split, in the order of `load_sprites`: (N, F).
 
-    A combination is for testing where the sum of its indices is a multiple of ten, so that every value of every factor
-    is in both splits, and a test image has its neighbours in training. The order mixes all factors.
+    A combination belongs to the test split if the sum of its indices is a multiple of ten. Every value of every factor
+    is then in both splits, and a test image has its neighbours in the training split. The order mixes all factors.
     """
     factors = grid()
     factors = factors[torch.arange(len(factors), device="cpu") * STRIDE % len(factors)]
@@ -71,13 +71,13 @@ def split_factors(split: "Split") -> Tensor:
 
 
 def load_sprites(root: Path, split: "Split") -> Tensor:  # noqa: ARG001 (drawn: nothing is read)
-    """The images of a split: (N, 1, 32, 32) uint8."""
+    """Load the images of a split: (N, 1, 32, 32) uint8."""
     return draw(split_factors(split))
 
 
 @functools.cache
 def _canvases() -> Tensor:
-    """Each sprite in the middle of a canvas that holds every window onto it: (S, 43, 43) uint8."""
+    """Draw each sprite in the middle of a canvas that holds every window onto it: (S, 43, 43) uint8."""
     shape, scale, angle = torch.cartesian_prod(
         *(torch.arange(FACTORS[name], device="cpu") for name in ("shape", "scale", "angle"))
     ).T
@@ -107,7 +107,7 @@ def _ellipse(u: Tensor, v: Tensor) -> Tensor:
 
 
 def _heart(u: Tensor, v: Tensor) -> Tensor:
-    """The sextic (x² + y² − 1)³ = x² y³, scaled to the unit circle about a point within it."""
+    """Return the sextic (x² + y² − 1)³ = x² y³, scaled to the unit circle about a point within it."""
     x, y = 1.3 * u, 1.3 * v + 0.2
     return (x.square() + y.square() - 1) ** 3 - x.square() * y**3
 

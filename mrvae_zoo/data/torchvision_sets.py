@@ -1,7 +1,7 @@
-"""The data sets that the zoo knows by name, in the layouts that torchvision keeps them in, downloaded where it can.
+"""The data sets that the zoo knows by name, in the layouts of torchvision, downloaded if possible.
 
-Nothing here unpickles: of torchvision's readers those of MNIST's format are used, and for SVHN its reader, which needs
-SciPy. The rest is read here, from what torchvision downloads.
+Nothing here unpickles. Of torchvision's readers, only those of MNIST's format are used, and the one for SVHN, which
+needs SciPy. Everything else is read here, from what torchvision downloads.
 
 Letters: N examples, C, H, W image.
 """
@@ -33,10 +33,10 @@ OMNIGLOT_SIZE = 28
 
 
 def mnist_loader(kind: str) -> Callable[[Path, Split], Tensor]:
-    """A function that reads a set in MNIST's format: (60000 or 10000, 1, 28, 28).
+    """Return a function that reads a data set in MNIST's format: (60000 or 10000, 1, 28, 28).
 
     Args:
-        kind: the class in torchvision.datasets, which is the name of the folder too.
+        kind: The class in torchvision.datasets, which is also the name of the folder.
     """
 
     def load(root: Path, split: Split) -> Tensor:
@@ -60,7 +60,7 @@ def mnist_loader(kind: str) -> Callable[[Path, Split], Tensor]:
 
 
 def mnist_labels(kind: str) -> Callable[[Path, Split], list[Any] | None]:
-    """A function that reads the classes of a set in MNIST's format; None where their file is not there."""
+    """Return a function that reads the classes of a data set in MNIST's format; None if their file is missing."""
 
     def read(root: Path, split: Split) -> list[Any] | None:
         from torchvision.datasets.mnist import read_label_file
@@ -78,15 +78,15 @@ MNIST_STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
 
 
 def load_binarized_mnist(root: Path, split: Split) -> Tensor:
-    """MNIST binarised once (Larochelle's files): (50000, for validation and testing 10000 each, 1, 28, 28)."""
+    """Load MNIST binarised once (Larochelle's files): (50000, or 10000 for validation and testing, 1, 28, 28)."""
     return 255 * read_npz(root / "BinarizedMNIST" / f"{split}.npz")
 
 
 def load_omniglot(root: Path, split: Split) -> Tensor:
-    """Omniglot at 28×28, white on black, (N, 1, 28, 28): the background set is the training split.
+    """Load Omniglot at 28×28, white on black, (N, 1, 28, 28); the background set is the training split.
 
-    Read from Omniglot/{train,test}28.npz, or else from torchvision's omniglot-py, whose drawings of 105×105 are
-    averaged over areas; 19,280 and 13,180 drawings either way.
+    The source is Omniglot/{train,test}28.npz, or else torchvision's omniglot-py, whose drawings of 105×105 are averaged
+    over areas. Both have 19,280 and 13,180 drawings.
     """
     prepared, folder = _omniglot_files(root, split)
     if prepared.is_file():
@@ -104,7 +104,7 @@ def load_omniglot(root: Path, split: Split) -> Tensor:
 
 
 def read_omniglot_labels(root: Path, split: Split) -> list[Any] | None:
-    """The character of each drawing."""
+    """Read the character of each drawing."""
     prepared, folder = _omniglot_files(root, split)
     if prepared.is_file():
         return read_labels(prepared)
@@ -117,7 +117,7 @@ def _omniglot_files(root: Path, split: Split) -> tuple[Path, Path]:
 
 
 def _drawing(path: Path) -> Tensor:
-    """A drawing, black on white, as (1, 28, 28) uint8, white on black."""
+    """Convert a drawing, black on white, to (1, 28, 28) uint8, white on black."""
     from PIL import Image, ImageChops
 
     white = ImageChops.invert(open_image(path).convert("L"))
@@ -126,10 +126,10 @@ def _drawing(path: Path) -> Tensor:
 
 
 def load_svhn(root: Path, split: Split) -> Tensor:
-    """SVHN's cropped digits, (73257 or 26032, 3, 32, 32), from SVHN/{train,test}.npz or torchvision's .mat files.
+    """Load SVHN's cropped digits, (73257 or 26032, 3, 32, 32), from SVHN/{train,test}.npz or torchvision's .mat files.
 
     Raises:
-        MissingExtraError: there is no .npz, and SciPy, which reads the .mat, is not installed.
+        MissingExtraError: There is no .npz, and SciPy, which reads the .mat, is not installed.
     """
     folder = root / "SVHN"
     if (folder / f"{split}.npz").is_file():
@@ -138,7 +138,7 @@ def load_svhn(root: Path, split: Split) -> Tensor:
 
 
 def read_svhn_labels(root: Path, split: Split) -> list[Any] | None:
-    """The digit in each image."""
+    """Read the digit in each image."""
     folder = root / "SVHN"
     if (folder / f"{split}.npz").is_file():
         return read_labels(folder / f"{split}.npz")
@@ -156,7 +156,7 @@ def _read_svhn(folder: Path, split: Split) -> Any:
 
 
 def load_celeba(root: Path, split: Split) -> EncodedImages:
-    """CelebA's aligned faces, the middle 140×140 pixels of each: 162,770, 19,867 or 19,962 images to decode."""
+    """Load CelebA's aligned faces, the middle 140×140 pixels of each: 162,770, 19,867 or 19,962 images to decode."""
     folder = root / "celeba"
     images, parts = folder / "img_align_celeba", folder / "list_eval_partition.txt"
     if not (images.is_dir() and parts.is_file()):
@@ -175,7 +175,7 @@ def load_celeba(root: Path, split: Split) -> EncodedImages:
 
 
 def open_face(path: Path) -> "Image.Image":
-    """The middle of an aligned image."""
+    """Return the middle of an aligned image."""
     image = open_image(path)
     left, top = (image.width - CELEBA_CROP) // 2, (image.height - CELEBA_CROP) // 2
     return image.crop((left, top, left + CELEBA_CROP, top + CELEBA_CROP))

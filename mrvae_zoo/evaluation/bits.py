@@ -20,24 +20,24 @@ def bits_per_dimension(model: RDPoint, data: ModelConfig) -> float: ...
 def bits_per_dimension(
     model: BaseVAE | RDPoint, data: Examples | ModelConfig, *, samples: int = 1, seed: int = 0
 ) -> float:
-    """The bound on −log p(x) at β = 1 (D + R, with the constants of the likelihood) in bits per pixel and channel.
+    """Return the bound on −log p(x) at β = 1 in bits per pixel and channel.
 
-    Under a Gaussian likelihood this is a density, of the data as the model takes it: it may be negative, and for data
-    of 256 levels scaled to [0, 1] the customary figure of the 8-bit values is log2 256 = 8 bits more. Under a Bernoulli
-    likelihood it is a probability where the data are binary.
+    The bound is D + R, with the constants of the likelihood. Under a Gaussian likelihood it is a density of the data as
+    the model takes them, and may be negative. For data of 256 levels scaled to [0, 1], the customary figure for the
+    8-bit values is log2 256 = 8 bits more. Under a Bernoulli likelihood it is a probability if the data are binary.
 
     Example:
         bits = mrvae_zoo.bits_per_dimension(model, "photos")  # a folder, a tensor, a DataLoader or a data set
 
     Args:
-        model: in eval mode; or a point of a curve that was measured already, at β = 1.
-        data: where to measure, as `rate_distortion` takes it; or, for a point, `model.config`.
-        samples: draws of z per example.
-        seed: of the draws.
+        model: A model in eval mode, or a point at β = 1 of a curve that was already measured.
+        data: The data to measure on, as `rate_distortion` takes them; for a point, `model.config`.
+        samples: The number of draws of z per example.
+        seed: The seed of the draws.
 
     Raises:
-        ValueError: the model does not take β = 1 (or the point is at another β, where D + R is not what the model
-            minimises), it takes images of any size, or the data are not what it takes.
+        ValueError: The model does not take β = 1, it takes images of any size, or it does not take the data. For a
+            point: it is at another β, where D + R is not what the model minimises.
     """
     if isinstance(model, RDPoint):
         if not isinstance(data, ModelConfig):

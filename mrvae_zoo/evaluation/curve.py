@@ -1,4 +1,4 @@
-"""The rate-distortion curve of a model as it is published: at 13 β, with as many draws of z as its figures take."""
+"""The published rate-distortion curve of a model: 13 values of β, with as many draws of z as the figures need."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -28,20 +28,21 @@ def measure_curve(
     progress: Callable[[float], None] = lambda _: None,
     accelerator: "Accelerator | None" = None,
 ) -> RDCurve:
-    """The curve of a model as it is published; arguments and errors as of `rate_distortion`.
+    """Measure the curve of a model as it is published; the data and errors are those of `rate_distortion`.
 
     Example:
         model.curve = mrvae_zoo.measure_curve(model, mrvae_zoo.load_data("mnist", "test", "data", model.input_shape))
 
     Args:
-        model: in eval mode.
-        data: where to measure.
-        betas: rising; None for 13 log-spaced ones over the range, or for the one β of a model that has one.
-        draws: of z for an example and β; None for what `draws_needed` finds.
-        seed: of these draws.
-        total_correlation: whether to measure it as well.
-        progress: called with the share done, in [0, 1].
-        accelerator: with several processes.
+        model: A model in eval mode.
+        data: The data to measure on.
+        betas: The values of β to measure at, in rising order. None takes 13 log-spaced values over the range, or the β
+            of a model that has only one.
+        draws: The number of draws of z per example and β. None takes what `draws_needed` finds.
+        seed: The seed of these draws.
+        total_correlation: Whether to measure the total correlation as well.
+        progress: A function that is called with the share done, in [0, 1].
+        accelerator: The Accelerator of several processes, which then share the work.
     """
     betas = curve_betas(unwrap(model)) if betas is None else betas
     return rate_distortion(
@@ -57,5 +58,5 @@ def measure_curve(
 
 
 def curve_betas(model: BaseVAE) -> list[float]:
-    """Where a curve is measured if nothing else is said."""
+    """Return the values of β at which a curve is measured by default."""
     return [model.beta] if isinstance(model, FixedRateVAE) else log_spaced(model.beta_range, CURVE_POINTS)

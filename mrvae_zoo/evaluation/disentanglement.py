@@ -1,9 +1,9 @@
-"""How well single latents stand for single factors of the sprites: the mutual information gap.
+"""The mutual information gap: how well single latents represent single factors of the sprites.
 
 Source: Chen et al., "Isolating Sources of Disentanglement in Variational Autoencoders", NeurIPS 2018, section 4.
 
-Letters: N images, one for each combination of factor values, B batch, M draws of z, Z latents, F factors, V values of
-a factor.
+Letters: N images, one for each combination of factor values, B batch, M draws of z, Z latents, F factors, V values of a
+factor.
 """
 
 import math
@@ -18,19 +18,19 @@ from mrvae_zoo.data.sprites import FACTORS, SIDE, draw, grid
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.vae import BaseVAE
 
-DRAWS_AT_ONCE = 64  # of z, each compared with all N posteriors
+DRAWS_AT_ONCE = 64  # draws of z, each compared with all N posteriors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutualInformationGap:
-    """A measured gap.
+    """A measured mutual information gap.
 
     Attributes:
-        score: mean of the gaps over factors, from 0 to 1: 1 where each factor has one latent that tells it whole, and
-            no other latent tells anything of it.
-        gaps: for each factor, what its most informative latent tells of it more than the second one does, as a share of
-            the factor's entropy.
-        information: for each factor, I(z_j; factor) of every latent j in nats; (Z,) each.
+        score: The mean of the gaps over the factors, from 0 to 1. It is 1 if each factor has one latent that determines
+            it, and no other latent carries information about it.
+        gaps: The gap of each factor: how much more its most informative latent tells about it than the second one, as a
+            share of the factor's entropy.
+        information: The mutual information I(z_j; factor) of every latent j with each factor in nats; (Z,) each.
     """
 
     score: float
@@ -48,18 +48,18 @@ def mutual_information_gap(
     batch_size: int = 500,
     progress: Callable[[float], None] = lambda _: None,
 ) -> MutualInformationGap:
-    """The mutual information gap of a model at β, over all sprites.
+    """Measure the mutual information gap of a model at β, over all sprites.
 
     Args:
-        model: in eval mode, of images (1, 32, 32). Each place of a spatial model's latents counts as a latent.
-        beta: β.
-        samples: draws of z, see `latent_information`.
-        seed: of these draws.
-        batch_size: how many images to encode at once.
-        progress: called with the share done, in [0, 1].
+        model: A model in eval mode, for images (1, 32, 32). Each place of a spatial model's latents counts as a latent.
+        beta: The β to measure at.
+        samples: The number of draws of z; see `latent_information`.
+        seed: The seed of these draws.
+        batch_size: The number of images to encode at once.
+        progress: A function that is called with the share done, in [0, 1].
 
     Raises:
-        ValueError: the model does not take β, or images (1, 32, 32).
+        ValueError: The model does not take β, or images (1, 32, 32).
     """
     check_takes_sprites(model)
     network = model.at(beta)
@@ -75,7 +75,7 @@ def mutual_information_gap(
 
 
 def check_takes_sprites(model: BaseVAE) -> None:
-    """Raise a ValueError where a model does not take images as the sprites are."""
+    """Raise a ValueError if a model does not take images like the sprites."""
     shape = model.input_shape
     if shape[0] != 1 or any(side not in (None, SIDE) for side in shape[1:]):
         raise ValueError(
@@ -91,7 +91,7 @@ def with_gaps(
     seed: int = 0,
     progress: Callable[[float], None] = lambda _: None,
 ) -> RDCurve:
-    """The curve of a model, with the mutual information gap at each of its β; see `mutual_information_gap`."""
+    """Return the curve of a model with the mutual information gap at each β; see `mutual_information_gap`."""
     points: list[RDPoint] = []
 
     def within(share: float) -> None:
@@ -104,10 +104,10 @@ def with_gaps(
 
 
 def gap(information: Mapping[str, Tensor], sizes: Mapping[str, int]) -> MutualInformationGap:
-    """The gap, from I(z_j; factor) in nats, (Z,) for each factor, and the number of values of each factor.
+    """Compute the gap from I(z_j; factor) in nats, (Z,) for each factor, and the number of values of each factor.
 
     Raises:
-        ValueError: there is one latent alone, and no second one.
+        ValueError: There is only one latent.
     """
     gaps = {}
     for name, values in information.items():
@@ -131,23 +131,23 @@ def latent_information(
     seed: int = 0,
     progress: Callable[[float], None] = lambda _: None,
 ) -> dict[str, Tensor]:
-    """The mutual information of every latent with every factor, all combinations of factor values equally likely.
+    """Estimate the mutual information of every latent with every factor, all combinations being equally likely.
 
-    I(z_j; v) is the mean of log q(z_j|v) − log q(z_j) over draws of z, where q(z_j) is the mixture of all N posteriors
-    and q(z_j|v) that of the images with the value v. Both are exact; the draws come from images in random order, none
-    twice before every one came once. The error of the mean is of the order of 1/sqrt(samples) nats; it is 0, to
+    I(z_j; v) is the mean of log q(z_j|v) − log q(z_j) over draws of z. Here q(z_j) is the mixture of all N posteriors,
+    and q(z_j|v) is that of the images with the value v. Both are exact. The draws come from images in random order,
+    none twice before every one came once. The error of the mean is of the order of 1/sqrt(samples) nats. It is 0, to
     rounding, for a latent whose posterior is the same for every image.
 
     Args:
-        mean: (N, Z) of the posteriors, in the order of the grid of factors, the last factor fastest.
-        log_var: (N, Z).
-        sizes: the number of values of each factor, whose product is N.
-        samples: M, at least 1.
-        seed: of the draws.
-        progress: called with the share done, in [0, 1].
+        mean: The means of the posteriors, (N, Z), in the order of the grid of factors, the last factor fastest.
+        log_var: The log-variances of the posteriors, (N, Z).
+        sizes: The number of values of each factor; their product is N.
+        samples: The number of draws M, at least 1.
+        seed: The seed of the draws.
+        progress: A function that is called with the share done, in [0, 1].
 
     Returns:
-        For each factor (Z,) nats, float64, on the CPU.
+        The information about each factor: (Z,) nats, float64, on the CPU.
     """
     if samples < 1:
         raise ValueError(f"samples={samples} should be at least 1")
@@ -174,17 +174,17 @@ def latent_information(
 
 
 def _log_ratios(z: Tensor, mean: Tensor, log_var: Tensor, shape: tuple[int, ...], values: Tensor) -> Tensor:
-    """What knowing each factor adds to log q(z) of one latent.
+    """Compute how much knowing each factor adds to log q(z) of one latent.
 
     Args:
-        z: (m,) draws.
-        mean: (N,) of the posteriors of the latent.
-        log_var: (N,).
-        shape: the number of values of each factor.
-        values: (F, m) that the factors have at the draws.
+        z: The draws, (m,).
+        mean: The means of the latent's posteriors, (N,).
+        log_var: The log-variances of the latent's posteriors, (N,).
+        shape: The number of values of each factor.
+        values: The values of the factors at the draws, (F, m).
 
     Returns:
-        log q(z|v) − log q(z), (F, m).
+        The ratios log q(z|v) − log q(z), (F, m).
     """
     log_density = -0.5 * ((z.unsqueeze(1) - mean).square() * (-log_var).exp() + log_var)
     density = (log_density - log_density.amax(1, keepdim=True)).exp_().view(-1, *shape)

@@ -1,4 +1,4 @@
-"""How many draws of z a curve takes, so that its figures are those of the model and not of the draws.
+"""The number of draws of z that a curve needs, so that its figures describe the model and not the draws.
 
 Letters: N examples, S draws.
 """
@@ -13,11 +13,11 @@ from mrvae_zoo.evaluation.examples import Examples, chunks, count
 from mrvae_zoo.evaluation.measuring import CHUNK, measure
 from mrvae_zoo.models.vae import BaseVAE, unwrap
 
-PRECISION = 3e-4  # of L, the standard error by the draw of a published figure
-OF_IMAGES = 0.05  # of the standard error by the choice of the images, below which another draw tells nothing more
-SAFETY = 1.5  # of the variance, which is estimated from some examples
+PRECISION = 3e-4  # share of L: the standard error of a published figure due to the draws
+OF_IMAGES = 0.05  # share of the standard error due to the choice of images; more draws are useless below it
+SAFETY = 1.5  # factor on the variance, which is estimated from some examples
 FEWEST, MOST = 2, 200  # two draws show how much they differ
-TRIED, DECODED = 4, 512  # draws of each example that is looked at: so many, or more of few examples
+TRIED, DECODED = 4, 512  # draws per example for the estimate; more if there are few examples
 LOOKED_AT = 4  # chunks, spread over the data
 
 
@@ -30,24 +30,27 @@ def draws_needed(
     precision: float = PRECISION,
     seed: int = 0,
 ) -> list[int]:
-    """How many draws of z an example `rate_distortion` needs at each β for a figure that another seed would confirm.
+    """Return how many draws of z per example `rate_distortion` needs at each β for reproducible figures.
 
-    Estimated from a few draws of some examples: the standard error of L = D + β·R by the draw is the spread of D over
-    draws, divided by sqrt(S·N). It falls with the number of examples, so few examples need more draws; but not below a
-    twentieth of the standard error by the choice of the examples, which no draw makes smaller.
+    Another seed should confirm the figures. The number is estimated from a few draws of some examples. The standard
+    error of L = D + β·R due to the draws is the spread of D over draws, divided by sqrt(S·N). It falls with the number
+    of examples, so few examples need more draws. It need not fall below a twentieth of the standard error due to the
+    choice of examples, which no draw makes smaller.
 
     Args:
-        model: in eval mode.
-        data: that will be measured.
-        betas: rising.
-        precision: the standard error to reach, as a share of L.
-        seed: of the draws.
+        model: A model in eval mode.
+        data: The data that will be measured.
+        betas: The values of β, in rising order.
+        precision: The standard error to reach, as a share of L.
+        seed: The seed of the draws.
 
     Returns:
-        S for each β, from 2 to 200. Few examples, whose choice matters more, and 200 draws may leave a larger error.
+        The number S for each β, from 2 to 200. The error may be larger with few examples, whose choice matters more, or
+        where 200 draws are not enough.
 
     Raises:
-        ValueError: `precision` is not above 0, a β that the model does not take, or data of another shape or empty.
+        ValueError: `precision` is not above 0, the model does not take a β, or the data are empty or have another
+            shape.
     """
     if not precision > 0:
         raise ValueError(f"precision={precision} should be above 0")
@@ -75,7 +78,7 @@ def draws_needed(
 
 
 def _draws(variance: float, loss: float, square: float, examples: int, precision: float) -> int:
-    """From the means of the variance of D by the draw, of L, and of its square."""
+    """Compute the number of draws from the means of the variance of D over draws, of L, and of its square."""
     of_images = OF_IMAGES**2 * max(0.0, square - loss**2)
     allowed = max(examples * (precision * loss) ** 2, of_images)
     wanted = SAFETY * variance / allowed if allowed > 0 else math.inf

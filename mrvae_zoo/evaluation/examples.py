@@ -1,4 +1,4 @@
-"""What a model may be measured on: a tensor, a DataLoader, a folder or a split of a data set, read a chunk at a time.
+"""The data that a model can be measured on: a tensor, a DataLoader, a folder or a split of a data set, read in chunks.
 
 Letters: N examples, B batch, C, H, W image.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mrvae_zoo.common.decoding import find_images, open_image
+from mrvae_zoo.common.decoding import find_images, open_readable
 from mrvae_zoo.common.images import Changes
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.errors import name_some
@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 
 
 def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: int = 1) -> Iterator[Tensor]:
-    """All examples in order, (B, C, H, W) as `model` takes them, B = `size`; or chunks `first`, `first` + `step`, ...
+    """Yield all examples in order, in chunks (B, C, H, W) of B = `size`, as `model` takes them.
 
     Args:
-        data: a tensor (N, C, H, W) as the model takes it; a DataLoader of such batches, or of tuples that begin with
-            them; a folder of images; or a split of a data set.
-        size: how many examples make a chunk; the last one may be smaller.
-        model: whose device and data range the chunks are to be of.
-        first: the number of the first chunk to give.
-        step: from one chunk to the next.
+        data: The examples: a tensor (N, C, H, W) as the model takes it; a DataLoader of such batches, or of tuples that
+            begin with them; a folder of images; or a split of a data set.
+        size: The number of examples per chunk; the last chunk may be smaller.
+        model: The model whose device and data range the chunks get.
+        first: The number of the first chunk to yield.
+        step: The step between chunks: only `first`, `first` + `step`, ... are yielded.
 
     Raises:
         ValueError: `data` is something else.
@@ -62,7 +62,7 @@ def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: i
 
 
 def count(data: Examples) -> int | None:
-    """N, or None where only reading all of it would tell; of a folder, with the files that cannot be read."""
+    """Return N, or None if only reading all data would tell. A folder's count includes files that cannot be read."""
     if isinstance(data, str | os.PathLike):
         return len(_files(Path(data)))
     sized = isinstance(data, ImageData) or (isinstance(data, Tensor) and data.ndim > 0)
@@ -70,12 +70,12 @@ def count(data: Examples) -> int | None:
 
 
 def describe(data: Examples, examples: int) -> dict[str, Any]:
-    """What a curve says of the data that it was measured on."""
+    """Return what a curve records about the data that it was measured on."""
     return data.describe() if isinstance(data, ImageData) else {"examples": examples}
 
 
 def _files(folder: Path) -> list[Path]:
-    """The images of a folder; an error where there are none."""
+    """Return the paths of the images in a folder; raise an error if there are none."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     paths = find_images(folder)
@@ -85,16 +85,15 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _of_folder(folder: Path, size: int, model: BaseVAE, first: int, step: int) -> Iterator[Tensor]:
-    """The images of a folder, as the model takes them; those that cannot be read are left out, and named."""
+    """Yield the images of a folder as the model takes them. Unreadable ones are left out and named in a warning."""
     paths = _files(folder)
-    changes, unreadable = Changes(), []
+    changes = Changes()
+    unreadable: list[Path] = []
     for at in range(first * size, len(paths), step * size):
-        images = []
-        for path in paths[at : at + size]:
-            try:
-                images.append(open_image(path))
-            except (ValueError, OSError):
-                unreadable.append(path)
+        some = paths[at : at + size]
+        found = open_readable(some, [True] * len(some))
+        unreadable += [path for path, image in zip(some, found, strict=True) if image is None]
+        images = [image for image in found if image is not None]
         if images:
             yield model.preprocess(images, changes)
     changes.tell()
@@ -103,7 +102,7 @@ def _of_folder(folder: Path, size: int, model: BaseVAE, first: int, step: int) -
 
 
 def _images(batch: Any) -> Tensor:
-    """The images of one batch of a DataLoader."""
+    """Return the images of one batch of a DataLoader."""
     images = batch[0] if isinstance(batch, list | tuple) and batch else batch
     if not isinstance(images, Tensor):
         raise ValueError(
@@ -114,7 +113,7 @@ def _images(batch: Any) -> Tensor:
 
 
 def _cut(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """The same examples, `size` at a time."""
+    """Regroup the examples into chunks of `size`."""
     held: list[Tensor] = []
     for batch in batches:
         held.append(batch)

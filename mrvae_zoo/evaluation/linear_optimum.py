@@ -15,13 +15,13 @@ from mrvae_zoo.models.vae import MultiRateVAE
 
 
 def optimal_loss(eigenvalues: Tensor, beta: float, *, sigma: float, latent_dim: int) -> float:
-    """The smallest L_β of any linear VAE with Z latents, in nats, the constant (D/2)·log 2πσ² left out.
+    """Return the smallest L_β of any linear VAE with Z latents, in nats, without the constant (D/2)·log 2πσ².
 
     Args:
-        eigenvalues: (D,) of the covariance (1/N) of the data that L is taken over.
-        beta: β.
-        sigma: standard deviation of the likelihood.
-        latent_dim: Z.
+        eigenvalues: The eigenvalues (D,) of the covariance (1/N) of the data that L is taken over.
+        beta: The β of the loss.
+        sigma: The standard deviation of the likelihood.
+        latent_dim: The number of latents, Z.
     """
     eigenvalues = eigenvalues.double().sort(descending=True).values
     kept = latents_in_use(eigenvalues, beta, sigma=sigma, latent_dim=latent_dim)
@@ -30,7 +30,7 @@ def optimal_loss(eigenvalues: Tensor, beta: float, *, sigma: float, latent_dim: 
 
 
 def latents_in_use(eigenvalues: Tensor, beta: float, *, sigma: float, latent_dim: int) -> int:
-    """How many latents the optimum keeps: those with an eigenvalue above βσ², at most Z."""
+    """Return how many latents the optimum keeps: those with an eigenvalue above βσ², at most Z."""
     return min(latent_dim, int((eigenvalues > beta * sigma**2).sum()))
 
 
@@ -38,11 +38,11 @@ class LinearMaps(NamedTuple):
     """A linear VAE as matrices, one set for each of N values of β.
 
     Attributes:
-        encode: (N, Z, D).
-        encode_bias: (N, Z).
-        log_var: (N, Z), of the posterior.
-        decode: (N, D, Z).
-        decode_bias: (N, D).
+        encode: The matrix of the encoder, (N, Z, D).
+        encode_bias: The bias of the encoder, (N, Z).
+        log_var: The log-variance of the posterior, (N, Z).
+        decode: The matrix of the decoder, (N, D, Z).
+        decode_bias: The bias of the decoder, (N, D).
     """
 
     encode: Tensor
@@ -53,7 +53,7 @@ class LinearMaps(NamedTuple):
 
 
 def linear_maps(model: MultiRateVAE, beta: Tensor) -> LinearMaps:
-    """The matrices of a gated `mrvae_linear` model at β (N,), differentiable in its parameters."""
+    """Return the matrices of a gated `mrvae_linear` model at β (N,), differentiable in its parameters."""
     encoder, decoder, features = model.encoder, model.decoder, model.gating.features(beta)
     assert isinstance(encoder, LinearEncoder)
     assert isinstance(encoder.mean, GatedLinear)
@@ -73,17 +73,17 @@ def linear_maps(model: MultiRateVAE, beta: Tensor) -> LinearMaps:
 
 
 def exact_loss(maps: LinearMaps, beta: Tensor, *, sigma: float, mean: Tensor, covariance: Tensor) -> Tensor:
-    """L_β with a Gaussian likelihood, the expectation over data and latents taken in closed form.
+    """Return L_β with a Gaussian likelihood, with the expectation over data and latents in closed form.
 
     Args:
-        maps: of the network.
-        beta: (N,).
-        sigma: standard deviation of the likelihood.
-        mean: (D,) of the data.
-        covariance: (D, D) of the data.
+        maps: The matrices of the network.
+        beta: The values of β, (N,).
+        sigma: The standard deviation of the likelihood.
+        mean: The mean of the data, (D,).
+        covariance: The covariance of the data, (D, D).
 
     Returns:
-        (N,) nats, the constant (D/2)·log 2πσ² left out.
+        The losses, (N,) nats, without the constant (D/2)·log 2πσ².
     """
     latent_mean = maps.encode @ mean + maps.encode_bias
     left = torch.eye(len(mean), dtype=mean.dtype, device=mean.device) - maps.decode @ maps.encode

@@ -26,30 +26,30 @@ def importance_weighted_bound(
     batch_size: int = CHUNK,
     progress: Callable[[float], None] = lambda _: None,
 ) -> float:
-    """A lower bound on log p(x) of the model at β, in nats per example, mean over the data.
+    """Return a lower bound on log p(x) of the model at β, in nats per example, averaged over the data.
 
-    The mean of log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x) over x, with K draws of z from the posterior: it rises with K
-    towards log p(x) of the decoder at β, and at K = 1 and β = 1 is −L in expectation. The constants of the likelihood
-    are kept ((d/2)·log 2πσ² of a Gaussian), and the weights hold no β. Source: Burda et al., "Importance Weighted
-    Autoencoders", ICLR 2016.
+    The bound is the mean of log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x) over x, with K draws of z from the posterior. It
+    rises with K towards log p(x) of the decoder at β; at K = 1 and β = 1 it equals −L in expectation. The constants of
+    the likelihood are kept ((d/2)·log 2πσ² for a Gaussian), and the weights do not contain β. Source: Burda et al.,
+    "Importance Weighted Autoencoders", ICLR 2016.
 
     Example:
         bound = mrvae_zoo.importance_weighted_bound(model, x, beta=1.0, samples=100)  # x: as `rate_distortion`
 
     Args:
-        model: in eval mode.
-        data: where to measure, as `rate_distortion` takes it.
-        beta: at least 0.6.
-        samples: K, at least 1.
-        seed: of the draws; those of a smaller K are the first ones of a larger.
-        batch_size: how many examples to hold at once, at most 256.
-        progress: called with the share done, in [0, 1].
+        model: A model in eval mode.
+        data: The data to measure on, as `rate_distortion` takes them.
+        beta: The β to measure at, at least 0.6.
+        samples: The number of draws K, at least 1.
+        seed: The seed of the draws. A smaller K uses the first draws of a larger one.
+        batch_size: The number of examples to hold at once, at most 256.
+        progress: A function that is called with the share done, in [0, 1].
 
     Raises:
-        ValueError: β is below 0.6. The variance of the posterior is about β times that of p(z|x) (exactly so in a
-            linear VAE with little noise); from β = ½ downwards the weights have no finite variance, hardly a draw
-            reaches where they are large, and the estimate stays below log p(x) at any K that can be paid for, without
-            a sign of it. Or the model does not take β or the data, or `samples` is below 1.
+        ValueError: β is below 0.6, the model does not take β or the data, or `samples` is below 1. The limit exists
+            because the variance of the posterior is about β times that of p(z|x) (exactly so in a linear VAE with
+            little noise). At β = ½ and below, the weights have no finite variance, and hardly any draw reaches where
+            they are large. The estimate then stays below log p(x) for any affordable K, without a sign of it.
     """
     if beta < BLIND_BELOW:
         raise ValueError(
@@ -80,11 +80,11 @@ def importance_weighted_bound(
 
 
 def _log_weights(network: FixedRateVAE, x: Tensor, posterior: Posterior, noise: Tensor) -> Tensor:
-    """The log of p(x|z) p(z) / q(z|x) at the z that `noise` (B, Z, ...) gives: (B,) float64 on the CPU."""
+    """Return log p(x|z) p(z) / q(z|x) at the z that `noise` (B, Z, ...) gives: (B,) float64 on the CPU."""
     z = posterior.displaced(noise)
     _, distortion = decode_and_compare(network, x, z)
     z, log_var, noise = (each.cpu().double() for each in (z, posterior.log_var, noise))
-    log_ratio = 0.5 * (noise.square() - z.square() + log_var).flatten(1).sum(1)  # of p(z) to q(z|x)
+    log_ratio = 0.5 * (noise.square() - z.square() + log_var).flatten(1).sum(1)  # log p(z) − log q(z|x)
     log_likelihood = -distortion.cpu().double()
     if network.config.sigma is not None:
         log_likelihood -= x[0].numel() / 2 * math.log(2 * math.pi * network.config.sigma**2)

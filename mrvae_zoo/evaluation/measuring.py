@@ -1,4 +1,4 @@
-"""What networks make of one chunk of examples: rate, distortion over several draws of z, and how much a draw matters.
+"""Measuring networks on one chunk of examples: rate, distortion over several draws of z, and its spread over draws.
 
 Letters: B examples of a chunk, S draws, Z latents.
 """
@@ -19,9 +19,9 @@ CHUNK = 256  # examples whose noise is drawn together, and that one process meas
 
 
 class Measured(NamedTuple):
-    """Of each example at one β, in float64 on the CPU: (B,), means over draws; and the posterior mean (B, Z, ...).
+    """The figures of each example at one β, (B,), averaged over draws, and the posterior mean (B, Z, ...).
 
-    `variance` is that of the distortion from draw to draw, divided by the number of draws; NaN for one draw.
+    All are float64 on the CPU. `variance` is that of D over draws, divided by the number of draws; NaN for one draw.
     """
 
     rate: Tensor
@@ -39,10 +39,10 @@ def measure(
     *,
     batch_size: int = CHUNK,
 ) -> list[Measured]:
-    """Each network on examples x (B, C, H, W), with so many draws of z each: the same noise for all.
+    """Measure each network on examples x (B, C, H, W), with its number of draws of z and the same noise for all.
 
-    The memory does not grow with the number of draws: no more than `batch_size` examples are decoded at once, or
-    several draws of fewer examples.
+    The memory does not grow with the number of draws: at most `batch_size` examples are decoded at once, or several
+    draws of fewer examples.
     """
     parts = x.split(batch_size)
     posteriors = [[network.encode(part) for part in parts] for network in networks]  # once for all draws
@@ -59,7 +59,7 @@ def measure(
 
 
 def _decode(network: FixedRateVAE, x: Tensor, posterior: Posterior, noise: Tensor) -> Tensor:
-    """Sums over the draws of noise (S, B, Z, ...) of distortion, its square, and PSNR: (3, B) float64 on the CPU."""
+    """Sum distortion, its square, and PSNR over the draws of noise (S, B, Z, ...): (3, B) float64 on the CPU."""
     draws = len(noise)
     z = posterior.displaced(noise).flatten(0, 1)
     repeated = x.repeat(draws, 1, 1, 1) if draws > 1 else x
@@ -85,28 +85,28 @@ def _mean(posteriors: Sequence[Posterior], sums: Tensor, samples: int) -> Measur
 
 
 def decode_and_compare(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """The clamped mean of p(x|z) (B, C, H, W) and −log p(x|z) in nats (B,), as `network(x)` gives them."""
+    """Return the clamped mean of p(x|z) (B, C, H, W) and −log p(x|z) in nats (B,), as `network(x)` computes them."""
     likelihood = make_likelihood(network.config)
     output = crop(
         network.decoder(z.clamp(*LATENT_RANGE), None), (x.shape[2], x.shape[3])
-    )  # what a spatial model padded
+    )  # cut off the padding of a spatial model
     return likelihood.mean(output), likelihood.distortion(output, x)
 
 
 def draw_noise(model: BaseVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-    """(S, B, Z, ...), drawn one after the other, so that the first ones do not depend on how many there are."""
+    """Draw noise (S, B, Z, ...), one draw after the other, so that the first ones do not depend on S."""
     shape = (len(x), *model.latent_shape((x.shape[2], x.shape[3])))
     like = next(model.parameters())
     return torch.stack([standard_normal(shape, like=like, generator=generator) for _ in range(samples)])
 
 
 def has_psnr(config: ModelConfig) -> bool:
-    """Whether the peak signal-to-noise ratio says something of this model."""
+    """Whether the peak signal-to-noise ratio is meaningful for this model."""
     return config.likelihood == "gaussian" and config.data_range is not None
 
 
 def _psnr(reconstruction: Tensor, x: Tensor, config: ModelConfig) -> Tensor:
-    """Peak signal-to-noise ratio of each image in dB, at most 100: (B,)."""
+    """Return the peak signal-to-noise ratio of each image in dB, at most 100: (B,)."""
     assert config.data_range is not None
     low, high = config.data_range
     error = (reconstruction.float() - x.float()).square().flatten(1).mean(1) / (high - low) ** 2

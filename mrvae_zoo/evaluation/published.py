@@ -11,7 +11,7 @@ from mrvae_zoo.evaluation.rate_distortion import rate_distortion
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.vae import BaseVAE
 
-TOLERANCE = 0.01  # what a curve that is measured again may be off by, see `deviation`
+TOLERANCE = 0.01  # how far a curve that is measured again may differ, see `deviation`
 
 
 def measure_again(
@@ -21,17 +21,18 @@ def measure_again(
     betas: Sequence[float] | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> RDCurve:
-    """The published curve of a model, measured again with the same β, draws and seed.
+    """Measure the published curve of a model again, with the same β, draws and seed.
 
     Args:
-        model: with a curve.
-        data_root: the folder of data sets.
-        betas: some of those of the curve, without its total correlation; None is all.
-        progress: see `rate_distortion`.
+        model: A model with a curve.
+        data_root: The folder that holds the data sets.
+        betas: The values of β to measure again, all of them on the curve; the total correlation is then left out. None
+            measures the whole curve.
+        progress: A function that is called with the share done, in [0, 1].
 
     Raises:
-        ValueError: the model has no curve, or its curve does not say what it was measured on.
-        FileNotFoundError: the data set is not there.
+        ValueError: The model has no curve, or its curve does not say what it was measured on.
+        FileNotFoundError: The data set is missing.
     """
     data = measured_split(model, data_root)
     curve = model.curve
@@ -54,17 +55,17 @@ def measured_split(
     data_name: str | None = None,
     binarize: Binarization | None = None,
 ) -> ImageData:
-    """The data that the published curve of a model was measured on, or the test split of another set.
+    """Load the data that the published curve of a model was measured on, or the test split of another data set.
 
     Args:
-        model: with a curve, where `data_name` is None.
-        data_root: the folder of data sets.
-        data_name: another set than the one the curve names, or the set of a model without a curve.
-        binarize: of what is not the set of the curve; None does not.
+        model: The model. It needs a curve if `data_name` is None.
+        data_root: The folder that holds the data sets.
+        data_name: The name of another data set than that of the curve, or of a data set for a model without a curve.
+        binarize: The binarisation of a data set other than that of the curve. None does not binarise it.
 
     Raises:
-        ValueError: the model has no curve that says what it was measured on, or says it in a way that is not known.
-        FileNotFoundError: the data set is not there.
+        ValueError: The model has no curve that says what it was measured on, or the curve says it in an unknown way.
+        FileNotFoundError: The data set is missing.
     """
     published = {} if model.curve is None else model.curve.data
     if data_name is None and "name" not in published:
@@ -81,6 +82,6 @@ def measured_split(
 
 
 def deviation(published: RDPoint, measured: RDPoint) -> float:
-    """The larger of the relative differences in rate and in distortion; below 1 nat, in nats."""
+    """Return the larger of the relative differences in rate and in distortion; for figures below 1 nat, in nats."""
     pairs = ((published.rate, measured.rate), (published.distortion, measured.distortion))
     return max(abs(new - old) / max(abs(old), 1.0) for old, new in pairs)

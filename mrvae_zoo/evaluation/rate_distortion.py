@@ -1,4 +1,4 @@
-"""Measuring a model: its rate-distortion curve on a data set."""
+"""Measuring the rate-distortion curve of a model on a data set."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-ACTIVE = 0.01  # of the variance of a posterior mean over the data
+ACTIVE = 0.01  # the least variance of an active latent's posterior mean over the data
 CORRELATED, AT_ONCE = 1000, 20  # draws of z that total correlation is measured at, and how many at a time
 
 
@@ -37,37 +37,38 @@ def rate_distortion(
     progress: Callable[[float], None] = lambda _: None,
     accelerator: "Accelerator | None" = None,
 ) -> RDCurve:
-    """Rate, distortion and active units of a model at each β, means over the data, in one pass over it.
+    """Measure rate, distortion and active units of a model at each β, averaged over the data, in one pass.
 
-    Every batch goes through the folded network of each β, with the same noise. Noise is seeded by `seed` and the number
-    of a chunk of 256 examples, so that neither `batch_size` nor the number of processes changes the result beyond
+    Every batch goes through the folded network of each β, with the same noise. The noise is seeded by `seed` and the
+    number of a chunk of 256 examples, so neither `batch_size` nor the number of processes changes the result beyond
     rounding.
 
-    A latent is active where the variance over x of its posterior mean is above 0.01 (Burda et al., "Importance Weighted
-    Autoencoders", ICLR 2016); a latent of a spatial model, where that over images and places is. PSNR is that of the
-    clamped mean of p(x|z), z drawn, at most 100 dB per image.
+    A latent is active if the variance over x of its posterior mean is above 0.01 (Burda et al., "Importance Weighted
+    Autoencoders", ICLR 2016). For a spatial model the variance is over images and places. PSNR is that of the clamped
+    mean of p(x|z), with z drawn, at most 100 dB per image.
 
     Example:
         curve = mrvae_zoo.rate_distortion(model, "photos", [0.1, 1.0])  # or a tensor, a DataLoader, a data set
 
     Args:
-        model: in eval mode; a FixedRateVAE has its own β only.
-        data: where to measure: a tensor (N, C, H, W) as the model takes it, a DataLoader of such batches (or of tuples
-            that begin with one), the path of a folder of images, or a split of a data set (`load_data`).
-        betas: rising.
-        samples: draws of z for an example, at least 1: for every β, or a number for each (`draws_needed` finds them).
-        seed: of these draws, the same for every β.
-        batch_size: how many examples to hold at once, at most 256.
-        total_correlation: whether to measure that of q(z) as well: the mean over up to 1000 draws of z, q(z) and each
-            q(z_j) the exact mixtures over all of the data.
-        progress: called with the share done, in [0, 1].
-        accelerator: with several processes each measures its share, and all return the whole curve.
+        model: A model in eval mode. A FixedRateVAE takes its own β only.
+        data: The data to measure on: a tensor (N, C, H, W) as the model takes it, a DataLoader of such batches (or of
+            tuples that begin with one), the path of a folder of images, or a split of a data set (`load_data`).
+        betas: The values of β to measure at, in rising order.
+        samples: The number of draws of z per example, at least 1: one number for every β, or a list with one per β
+            (`draws_needed` finds them).
+        seed: The seed of these draws, the same for every β.
+        batch_size: The number of examples to hold at once, at most 256.
+        total_correlation: Whether to measure the total correlation of q(z) as well. It is the mean over up to 1000
+            draws of z, with q(z) and each q(z_j) as exact mixtures over all of the data.
+        progress: A function that is called with the share done, in [0, 1].
+        accelerator: The Accelerator of several processes. Each measures its share, and all return the whole curve.
 
     Returns:
         The curve, in nats per example.
 
     Raises:
-        ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
+        ValueError: The model does not take a β, the data have another shape, or `samples` is below 1.
     """
     model = unwrap(model)
     networks = [model.at(beta) for beta in betas]
@@ -103,13 +104,13 @@ def rate_distortion(
 
 
 class Losses(NamedTuple):
-    """Rate and distortion of each example at one β, in nats: (N,) float64 on the CPU."""
+    """The rate and distortion of each example at one β, in nats: (N,) float64 on the CPU."""
 
     rate: Tensor
     distortion: Tensor
 
     def at(self, beta: float) -> Tensor:
-        """D + β·R of each example: (N,) nats."""
+        """Return D + β·R of each example: (N,) nats."""
         return self.distortion + beta * self.rate
 
 
@@ -124,23 +125,23 @@ def example_losses(
     batch_size: int = CHUNK,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Losses:
-    """Rate and distortion of every example at β, in the order of the data; distortion is the mean over draws.
+    """Measure rate and distortion of every example at β, in the order of the data, averaged over draws.
 
-    Their means over the data are the figures of `rate_distortion` with the same draws. The noise depends on `seed`, the
-    example and the draw alone, so that two models with latents of one shape are paired by image and draw: the spread of
-    the difference of their losses is that of a paired comparison.
+    Their means over the data are the figures of `rate_distortion` with the same draws. The noise depends only on
+    `seed`, the example and the draw. Two models with latents of the same shape are therefore paired by image and draw,
+    and the spread of the difference of their losses is that of a paired comparison.
 
     Args:
-        model: in eval mode; a FixedRateVAE has its own β only.
-        data: where to measure.
-        beta: which β-VAE.
-        samples: draws of z for an example, at least 1.
-        seed: of these draws.
-        batch_size: how many examples to hold at once, at most 256.
-        progress: called with the share done, in [0, 1].
+        model: A model in eval mode. A FixedRateVAE takes its own β only.
+        data: The data to measure on.
+        beta: The β to measure at.
+        samples: The number of draws of z per example, at least 1.
+        seed: The seed of these draws.
+        batch_size: The number of examples to hold at once, at most 256.
+        progress: A function that is called with the share done, in [0, 1].
 
     Raises:
-        ValueError: a β that the model does not take, data of another shape, or `samples` below 1.
+        ValueError: The model does not take β, the data have another shape, or `samples` is below 1.
     """
     model = unwrap(model)
     network = model.at(beta)
@@ -160,7 +161,7 @@ def _measured(
     first: int = 0,
     step: int = 1,
 ) -> Iterator[list[Measured]]:
-    """Each network on every `step`-th chunk of the data from `first` on, a chunk at a time."""
+    """Measure each network on every `step`-th chunk of the data from `first` on, one chunk at a time."""
     total = count(data)
     parts = chunks(data, CHUNK, model=networks[0], first=first, step=step)
     for number, x in zip(itertools.count(first, step), parts):
@@ -170,7 +171,7 @@ def _measured(
 
 
 def _draws(samples: int | Sequence[int], networks: int) -> list[int]:
-    """For each network; a ValueError where there are not as many numbers, or one is below 1."""
+    """Return the number of draws of each network; raise a ValueError if their count is wrong or one is below 1."""
     draws = [samples] * networks if isinstance(samples, int) else list(samples)
     if len(draws) != networks:
         raise ValueError(f"samples={draws} should be one number, or one for each of {networks} β")
@@ -180,7 +181,7 @@ def _draws(samples: int | Sequence[int], networks: int) -> list[int]:
 
 
 def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, seed: int) -> float:
-    """Of q(z) over the data, in nats."""
+    """Return the total correlation of q(z) over the data, in nats."""
     means, log_vars = zip(*(network.encode(x) for x in chunks(data, CHUNK, model=network)), strict=True)
     posterior = Posterior(torch.cat(means), torch.cat(log_vars))
     drawn = posterior.sample(seeded_generator(seed, 0))[:CORRELATED]
@@ -192,7 +193,7 @@ def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, see
 
 
 class _Sums(NamedTuple):
-    """Sums over examples at one β, in float64: how many, the fields of `Measured`, and over places of means."""
+    """Sums over examples at one β, in float64: their number, the fields of `Measured`, and means over places."""
 
     examples: Tensor
     rate: Tensor
@@ -205,12 +206,12 @@ class _Sums(NamedTuple):
 
     @staticmethod
     def sizes(latents: int) -> list[int]:
-        """Of each field, for Z latents."""
+        """Return the size of each field, for Z latents."""
         return [1, 1, 1, 1, 1, 1, latents, latents]
 
 
 def _sum(measured: Measured) -> Tensor:
-    """The fields of `_Sums`, one after the other."""
+    """Return the fields of `_Sums`, one after the other."""
     mean = measured.mean.movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
     fields = _Sums(
         examples=torch.tensor([len(measured.rate)], dtype=torch.float64, device="cpu"),

@@ -1,9 +1,10 @@
-"""The rate of a VAE, taken apart: mutual information, total correlation and dimension-wise KL.
+"""The rate of a VAE as a sum of mutual information, total correlation and dimension-wise KL.
 
     log q(z|x) − log p(z) = [log q(z|x) − log q(z)] + [log q(z) − Σ_j log q(z_j)] + [Σ_j log q(z_j) − log p(z)]
 
 Letters: N examples of the data set, B of the whole batch, b of this process's part of it, Z latents (all places of a
 spatial model together).
+
 Source: Chen et al., "Isolating Sources of Disentanglement in Variational Autoencoders", NeurIPS 2018.
 """
 
@@ -17,7 +18,7 @@ LOG_2_PI = math.log(2 * math.pi)
 
 
 class Decomposition(NamedTuple):
-    """One-sample estimates, each (b,) nats; together they are exactly log q(z|x) − log p(z)."""
+    """One-sample estimates of the three parts, each (b,) nats; their sum is exactly log q(z|x) − log p(z)."""
 
     mutual_information: Tensor
     total_correlation: Tensor
@@ -25,29 +26,30 @@ class Decomposition(NamedTuple):
 
 
 def decompose(z: Tensor, mean: Tensor, log_var: Tensor, *, examples: int, start: int = 0) -> Decomposition:
-    """The three parts at z, with q(z) = 1/N Σ_n q(z|x_n) estimated from a batch by minibatch-stratified sampling.
+    """Estimate the three parts at z, with q(z) = 1/N Σ_n q(z|x_n) from a batch by minibatch-stratified sampling.
 
-    An example weighs q(z|x) of itself 1/N, and that of every other of its batch (N−1)/(N(B−1)): the weights of the
-    source, averaged over which other example takes the odd one. Another example shares a batch with it with probability
-    (B−1)/(N−1), so that over all batches each has the weight 1/N: the mean of the density is q(z), that of the density
-    of a latent q(z_j), and with the data set as the batch both are exact. (The logarithms are too low in the mean, the
-    less so the larger the batch.) A batch larger than N holds examples more than once and is taken as the data set.
+    The weight of an example's own q(z|x) is 1/N; that of every other example of its batch is (N−1)/(N(B−1)). These are
+    the weights of the source, averaged over which other example takes the odd one. Another example shares the batch
+    with probability (B−1)/(N−1), so over all batches each has the weight 1/N. The mean of the density is therefore
+    q(z), and that of the density of a latent is q(z_j); if the batch is the whole data set, both are exact. (The
+    logarithms are too low on average, but less so for larger batches.) A batch larger than N holds examples more than
+    once and is taken as the data set.
 
-    Takes memory for (b, B, Z) numbers, and again for the backward pass: nothing for batches of hundreds; for more, call
-    it for a part of z at a time.
+    The memory holds (b, B, Z) numbers, and as many again for the backward pass. That is little for batches of hundreds;
+    for larger ones, call the function for a part of z at a time.
 
     Args:
-        z: (b, Z) or (b, Z, h, w), a draw for each example of this part of the batch.
-        mean: of the posteriors of the whole batch, (B, Z) or (B, Z, h, w).
-        log_var: the same of their log-variances.
-        examples: N.
-        start: where in the whole batch the examples of z begin.
+        z: The draws, one for each example of this part of the batch, (b, Z) or (b, Z, h, w).
+        mean: The means of the posteriors of the whole batch, (B, Z) or (B, Z, h, w).
+        log_var: The log-variances of these posteriors, in the same shape.
+        examples: The number of examples N.
+        start: The position in the whole batch where the examples of z begin.
 
     Returns:
-        Each (b,) nats, at least float32.
+        The three parts, each (b,) nats, at least float32.
 
     Raises:
-        ValueError: fewer than two examples in the batch, or shapes that do not go together.
+        ValueError: The batch has fewer than two examples, or the shapes do not fit together.
     """
     n, whole = len(z), len(mean)
     if mean.shape != log_var.shape or z.shape[1:] != mean.shape[1:] or not 0 <= start <= whole - n:
@@ -72,5 +74,5 @@ def decompose(z: Tensor, mean: Tensor, log_var: Tensor, *, examples: int, start:
 
 
 def _log_normal(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    """Log N(z; mean, exp(log_var)) of each latent."""
+    """Return log N(z; mean, exp(log_var)) of each latent."""
     return -0.5 * (LOG_2_PI + log_var + (z - mean).square() * (-log_var).exp())

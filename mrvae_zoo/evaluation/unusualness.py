@@ -1,4 +1,4 @@
-"""How unlike the data of its curve a model finds an image.
+"""A measure of how unlike the data of its curve an image is, according to a model.
 
 Letters: B batch, C, H, W image.
 """
@@ -14,20 +14,20 @@ from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 @torch.no_grad()
 def unusualness(model: BaseVAE, x: Tensor, beta: Beta) -> Tensor:
-    """The log of how many times more an image costs than the mean image of the model's curve: (B,), always finite.
+    """Return the log of how many times more an image costs than the mean image of the curve: (B,), always finite.
 
-    log (L(x) / L), with L(x) = D + β·R of the image at the mean of its posterior, and L that of the curve at β: about 0
-    for a usual image, 1 for one of e times that loss. The logarithm keeps an image that is like none of the training,
-    whose loss may be ten million times the mean, on one scale with the others. Among the images of a test set most of
-    it is how much there is to see in an image; how well it tells other images apart has not been measured.
+    The value is log (L(x) / L). L(x) = D + β·R is the loss of the image at the mean of its posterior, and L is that of
+    the curve at β. A usual image gives about 0; an image of e times that loss gives 1. An image unlike any training
+    image may have ten million times the mean loss; the logarithm keeps it on one scale with the others. Within a test
+    set, the value mostly reflects how much detail an image has. How well it detects other images has not been measured.
 
     Args:
-        model: in eval mode, with its curve.
-        x: images (B, C, H, W) as the model takes them.
-        beta: a number on the curve.
+        model: A model in eval mode, with its curve.
+        x: The images, (B, C, H, W), as the model takes them.
+        beta: The β to measure at, a number on the curve.
 
     Raises:
-        ValueError: the model has no curve, β is outside of it, or x is not what the model takes.
+        ValueError: The model has no curve, β is outside of it, or the model does not take x.
     """
     inner = unwrap(model)
     if inner.curve is None:

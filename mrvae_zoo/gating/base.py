@@ -1,13 +1,14 @@
 """How β reaches a network: the features of log β that gates are computed from, and the layers that have gates.
 
-A gated layer computes scale(β) ⊙ y + shift(β) from the pre-activation y of the plain layer. What β is worth to a
-gate is computed once per call (`Gating.features`) and handed down as an argument; no module keeps it:
+A gated layer computes scale(β) ⊙ y + shift(β) from the pre-activation y of the plain layer. The features of β are
+computed once per call (`Gating.features`) and passed down as an argument; no module stores them:
 
     β () or (B,) ──Gating.features──► features (K,) or (B, K) ──Gate──► scale, shift (C,) or (B, C)
 
 The gatings of the zoo are in `mrvae_zoo.gating.kinds`.
 
 Letters: B batch, C channels of the layer's output, K features of log β, Z latents.
+
 Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
 """
 
@@ -33,14 +34,15 @@ Side = Literal["encoder", "decoder"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The pre-activations that a gate is for.
+    """The pre-activations that a gate acts on.
 
     Attributes:
-        channels: C.
-        side: the side of the network that the layer is on.
-        head: whether the layer gives μ, log σ² or the output, and not a hidden pre-activation.
-        shift: whether the gate may shift the channels as well as scale them.
-        seen: of the first layer of its side, what one output channel sees: (inputs, *kernel). None for other layers.
+        channels: The number of channels C.
+        side: The side of the network that the layer is on: "encoder" or "decoder".
+        head: Whether the layer gives μ, log σ² or the output of the network, rather than a hidden pre-activation.
+        shift: Whether the gate may shift the channels as well as scale them.
+        seen: The inputs that one output channel sees, (inputs, *kernel), if the layer is the first of its side. None
+            for other layers.
     """
 
     channels: int
@@ -52,17 +54,17 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Gating(abc.ABC):
-    """A way for β to reach a network. A subclass says what the features are and which layers have which gate.
+    """A way for β to reach a network. A subclass defines the features, and which layers have which gate.
 
-    Architectures ask it for their layers: `linear`, `conv2d`, `conv_transpose2d`, `batch_norm` and `group_norm` in the
-    middle, `latent_writer` and `latent_reader` (for latents with places, `latent_writer2d` and `latent_reader2d`) at
-    the latents. A subclass may replace any of them.
+    Architectures ask the gating for their layers: `linear`, `conv2d`, `conv_transpose2d`, `batch_norm` and `group_norm`
+    in the middle, `latent_writer` and `latent_reader` at the latents (`latent_writer2d` and `latent_reader2d` for
+    latents with places). A subclass may replace any of them.
 
     Attributes:
-        name: as in `create_model(..., gating=name)`.
-        gates: whether there are any gates at all.
-        beta_range: (β_min, β_max).
-        degree: the number of features per gate, for the gatings whose number of features can be chosen.
+        name: The name of the gating, as in `create_model(..., gating=name)`.
+        gates: Whether the gating has any gates at all.
+        beta_range: The range of β, (β_min, β_max).
+        degree: The number of features per gate, for gatings where it can be chosen.
     """
 
     name: ClassVar[str]
@@ -73,27 +75,27 @@ class Gating(abc.ABC):
 
     @abc.abstractmethod
     def features(self, beta: Tensor) -> Tensor:
-        """What gates are computed from: β () -> (K,), or (B,) -> (B, K)."""
+        """Return the features that gates are computed from: β () -> (K,), or (B,) -> (B, K)."""
 
     @abc.abstractmethod
     def gate(self, place: Place) -> Gate | None:
-        """The gate at one place of a network, or None where this gating has none."""
+        """Return the gate at one place of a network, or None if this gating has none there."""
 
     def describe(self) -> str:
-        """What a page says of it, in Markdown."""
+        """Return what a model page says about the gating, in Markdown."""
         return f"`{self.name}`"
 
     # Layers anywhere
 
     def linear(self, inputs: int, outputs: int, *, side: Side, head: bool = False, first: bool = False) -> nn.Linear:
-        """A Linear layer with the gate that belongs to it.
+        """Make a Linear layer with its gate.
 
         Args:
-            inputs: the size of its input.
-            outputs: the size of its output.
-            side: see `Place`.
-            head: see `Place`.
-            first: whether it is the first layer of its side.
+            inputs: The size of its input.
+            outputs: The size of its output.
+            side: The side of the network; see `Place`.
+            head: Whether the layer is a head; see `Place`.
+            first: Whether it is the first layer of its side.
         """
         gate = self.gate(Place(outputs, side, head, seen=(inputs,) if first else None))
         return nn.Linear(inputs, outputs) if gate is None else GatedLinear(inputs, outputs, gate=gate)
@@ -109,7 +111,7 @@ class Gating(abc.ABC):
         first: bool = False,
         **options: Any,
     ) -> nn.Conv2d:
-        """A Conv2d layer with its gate; `options` are those of `nn.Conv2d`, the rest is as for `linear`."""
+        """Make a Conv2d layer with its gate; `options` are those of `nn.Conv2d`, the rest is as for `linear`."""
         kernel = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         gate = self.gate(Place(outputs, side, head, seen=(inputs, *kernel) if first else None))
         if gate is None:
@@ -119,41 +121,41 @@ class Gating(abc.ABC):
     def conv_transpose2d(
         self, inputs: int, outputs: int, kernel_size: Size, *, side: Side, head: bool = False, **options: Any
     ) -> nn.ConvTranspose2d:
-        """A ConvTranspose2d layer with its gate; `options` are stride and padding."""
+        """Make a ConvTranspose2d layer with its gate; `options` are stride and padding."""
         gate = self.gate(Place(outputs, side, head))
         if gate is None:
             return nn.ConvTranspose2d(inputs, outputs, kernel_size, **options)
         return GatedConvTranspose2d(inputs, outputs, kernel_size, gate=gate, **options)
 
     def batch_norm(self, channels: int, *, side: Side, first: bool = False) -> nn.BatchNorm2d:
-        """A BatchNorm2d layer with its gate: the place to gate a convolution that feeds a norm."""
+        """Make a BatchNorm2d layer with its gate; this is where a convolution that feeds a norm is gated."""
         gate = self.gate(Place(channels, side, seen=(channels,) if first else None))
         return nn.BatchNorm2d(channels) if gate is None else GatedBatchNorm2d(channels, gate=gate)
 
     def group_norm(self, groups: int, channels: int, *, side: Side, first: bool = False) -> nn.GroupNorm:
-        """A GroupNorm layer with its gate."""
+        """Make a GroupNorm layer with its gate."""
         gate = self.gate(Place(channels, side, seen=(channels,) if first else None))
         return nn.GroupNorm(groups, channels) if gate is None else GatedGroupNorm(groups, channels, gate=gate)
 
     # Layers at the latents
 
     def latent_writer(self, inputs: int, latents: int) -> nn.Linear:
-        """The last layer of an encoder: (B, inputs) -> mean and log σ² side by side, (B, 2Z)."""
+        """Make the last layer of an encoder: (B, inputs) -> mean and log σ² side by side, (B, 2Z)."""
         return self.linear(inputs, 2 * latents, side="encoder", head=True)
 
     def latent_reader(self, latents: int, outputs: int) -> nn.Linear:
-        """The first layer of a decoder: (B, Z) -> (B, outputs)."""
+        """Make the first layer of a decoder: (B, Z) -> (B, outputs)."""
         return self.linear(latents, outputs, side="decoder", first=True)
 
     def latent_writer2d(self, inputs: int, latents: int) -> nn.Conv2d:
-        """The last layer of a spatial encoder, a convolution 1×1: (B, inputs, h, w) -> (B, 2Z, h, w)."""
+        """Make the last layer of a spatial encoder, a 1×1 convolution: (B, inputs, h, w) -> (B, 2Z, h, w)."""
         return self.conv2d(inputs, 2 * latents, 1, side="encoder", head=True)
 
     def latent_reader2d(self, latents: int, outputs: int, kernel_size: int) -> nn.Conv2d:
-        """The first layer of a spatial decoder: (B, Z, h, w) -> (B, outputs, h, w), for an odd kernel size."""
+        """Make the first layer of a spatial decoder: (B, Z, h, w) -> (B, outputs, h, w), for an odd kernel size."""
         return self.conv2d(latents, outputs, kernel_size, side="decoder", first=True, padding=kernel_size // 2)
 
     def log_variance(self, latents: int) -> LogVariance:
-        """The log σ² of an encoder in which it does not depend on x: features -> (Z,) or (B, Z)."""
+        """Make the log σ² of an encoder in which it does not depend on x: features -> (Z,) or (B, Z)."""
         gate = self.gate(Place(latents, "encoder"))
         return LogVariance(latents) if gate is None else GatedLogVariance(latents, gate=gate)

@@ -1,4 +1,4 @@
-"""β as the caller gives it -> β as a tensor that a model can use, or an error that says what is wrong with it."""
+"""Converting β as the caller gives it to a tensor that a model can use, or to an error that says what is wrong."""
 
 import itertools
 import math
@@ -14,27 +14,27 @@ class Array(Protocol):
     """A NumPy array."""
 
     def __array__(self) -> Any:
-        """See NumPy."""
+        """Return the array; see NumPy."""
 
 
 Beta = float | Tensor | Sequence[float] | Array
 BetaSampling = Literal["stratified", "batch"]
 
-TOLERANCE = 1e-6  # relative, of the ends of a range: float32 rounds them
+TOLERANCE = 1e-6  # relative tolerance at the ends of a range, since float32 rounds them
 
 
 def check_beta(beta: Beta, beta_range: tuple[float, float], batch_size: int | None, *, like: Tensor) -> Tensor:
-    """β as a tensor () or (B,), within the range, on the device of `like` and at least in float32.
+    """Return β as a tensor () or (B,), within the range, on the device of `like` and at least in float32.
 
     Args:
-        beta: a number, or where batch_size is given one per example: a tensor, an array or a list (batch_size,). What
-            holds a single number, such as a tensor (1,), is that number.
-        beta_range: the ends, inclusive with a relative tolerance of 1e-6, then clamped.
-        batch_size: B, or None where only one β makes sense.
-        like: a parameter of the model.
+        beta: A number or, if batch_size is given, one number per example: a tensor, an array or a list (batch_size,).
+            Something that holds a single number, for example a tensor (1,), counts as that number.
+        beta_range: The ends of the range, inclusive. A relative tolerance of 1e-6 applies, then β is clamped.
+        batch_size: The batch size B, or None if only a single β makes sense.
+        like: A parameter of the model.
 
     Raises:
-        ValueError: naming the value and the range, or the shape.
+        ValueError: β is out of range or has a wrong shape; the message names the value and the range, or the shape.
     """
     low, high = beta_range
     dtype = torch.promote_types(like.dtype, torch.float32)
@@ -47,7 +47,7 @@ def check_beta(beta: Beta, beta_range: tuple[float, float], batch_size: int | No
         beta = beta.reshape(())
     if beta.ndim and beta.shape != (batch_size,):
         expected = "()" if batch_size is None else f"() or ({batch_size},)"
-        raise ValueError(f"beta has shape {tuple(beta.shape)}; expected {expected}: one β, or one an example")
+        raise ValueError(f"beta has shape {tuple(beta.shape)}; expected {expected}: one β, or one per example")
     if values_can_be_read(beta):
         wrong = beta[~((beta >= low * (1 - TOLERANCE)) & (beta <= high * (1 + TOLERANCE)))]
         if wrong.numel():
@@ -60,7 +60,7 @@ def _is_number(beta: Beta) -> TypeGuard[float]:
 
 
 def _as_tensor(beta: Any) -> Tensor:
-    """Numbers as a tensor; a ValueError where they are none."""
+    """Return numbers as a tensor, or raise a ValueError if they are not numbers."""
     try:
         tensor = beta if isinstance(beta, Tensor) else torch.as_tensor(beta, device="cpu")
     except (TypeError, ValueError, RuntimeError):
@@ -71,7 +71,7 @@ def _as_tensor(beta: Any) -> Tensor:
 
 
 def values_can_be_read(x: Tensor) -> bool:
-    """Whether looking at the values costs nothing: on the CPU, in eager mode and outside of vmap and its like."""
+    """Whether reading the values costs nothing: on the CPU, in eager mode, outside of vmap and similar transforms."""
     if x.device.type != "cpu" or torch.compiler.is_compiling():  # first: no compiler need look at what follows
         return False
     return torch._C._functorch.peek_interpreter_stack() is None
@@ -87,9 +87,10 @@ def _outside(beta: float, beta_range: tuple[float, float]) -> str:
 
 
 def log_spaced(beta_range: tuple[float, float], count: int) -> list[float]:
-    """`count` values of β from one end of the range to the other, in equal steps of log β: rising.
+    """Return `count` values of β from one end of the range to the other, in equal steps of log β, rising.
 
-    To 4 digits, or to as many as tell them apart in a narrow range; where none do there are fewer.
+    They have 4 digits, or as many as are needed to tell them apart in a narrow range. If no number of digits is enough,
+    there are fewer values.
     """
     low, high = beta_range
     ratio = (math.log(high) - math.log(low)) / (count - 1)
@@ -111,7 +112,7 @@ def draw_beta(
     at_ends: tuple[float, float] = (0.0, 0.0),
     skew: float = 1.0,
 ) -> Tensor:
-    """The β of the examples of a whole batch: those of `sample_beta`, or for "batch" one of them: (n,)."""
+    """Draw the β of a whole batch, (n,): from `sample_beta`, or a single one for all examples with "batch"."""
     if sampling == "batch":
         return sample_beta(1, beta_range, generator, device, at_ends=at_ends, skew=skew).repeat(n)
     return sample_beta(n, beta_range, generator, device, at_ends=at_ends, skew=skew)
@@ -126,22 +127,23 @@ def sample_beta(
     at_ends: tuple[float, float] = (0.0, 0.0),
     skew: float = 1.0,
 ) -> Tensor:
-    """`n` values of β, log-uniform and stratified: one in each of n equal parts of log β, in random order.
+    """Draw `n` values of β, log-uniform and stratified: one in each of n equal parts of log β, in random order.
 
     Args:
-        n: how many; at least 1.
-        beta_range: (β_min, β_max).
-        generator: makes the draw repeatable; on `device`.
-        device: of the result.
-        at_ends: the share of the draws that are β_min itself, and that of β_max; the others lie between.
-        skew: of those: the place of β between the ends, on the scale of log β, is u^skew with u uniform. 1 is
-            log-uniform, a smaller one gives more of a high β.
+        n: The number of values, at least 1.
+        beta_range: The range of β, (β_min, β_max).
+        generator: A torch generator on `device` that makes the draw repeatable.
+        device: The device of the result.
+        at_ends: The share of the draws that are exactly β_min, and the share that are exactly β_max. The others lie
+            between.
+        skew: The skew of the values between the ends. Their position on the scale of log β is u^skew with u uniform: 1
+            is log-uniform, and a smaller value gives more high β.
 
     Returns:
-        (n,) float32.
+        The values of β, (n,) float32.
 
     Raises:
-        ValueError: naming the value.
+        ValueError: An argument is wrong; the message names its value.
     """
     if n < 1:
         raise ValueError(f"n={n} should be at least 1")
@@ -154,11 +156,11 @@ def sample_beta(
     position = ((position - at_ends[0]) / (1 - sum(at_ends))).clamp(0, 1) ** skew
     log_low, log_high = math.log(low), math.log(high)
     beta = (log_low + (log_high - log_low) * position).exp().clamp(low, high)
-    return beta.masked_fill(position == 0, low).masked_fill(position == 1, high)  # whatever exp rounds to
+    return beta.masked_fill(position == 0, low).masked_fill(position == 1, high)  # exactly, however exp rounds
 
 
 def check_density(at_ends: tuple[float, float], skew: float) -> None:
-    """A ValueError, if these are no two shares that leave something between the ends, or no positive skew."""
+    """Raise a ValueError unless the two shares leave something between the ends and the skew is positive."""
     if not (min(at_ends) >= 0 and sum(at_ends) < 1):  # NaN is neither
         raise ValueError(f"beta_at_ends={list(at_ends)} should be two shares, each at least 0, below 1 together")
     if not 0 < skew < math.inf:

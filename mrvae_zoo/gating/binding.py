@@ -1,12 +1,12 @@
-"""How β reaches layers inside somebody else's forward: bound to the thread for the length of one call.
+"""How β reaches layers inside a foreign forward: it is bound to the thread for the duration of one call.
 
-Elsewhere β is an argument; this is the one exception, because a foreign `forward` hands nothing down.
+Elsewhere β is an argument. This is the one exception, because a foreign `forward` does not pass β on.
 
     call ──with──► Binding of this thread ──► foreign forward ──► hook of each gated layer ──► its gates at this β
 
-A binding ends with its call, also when the call raises, and calls may nest. A hook that finds no binding of its own
-module's call raises, so a layer that runs at another time (checkpointing in the backward pass, a direct call of the
-layer) is refused and never gated by another call's β.
+A binding ends with its call, even if the call raises, and calls may nest. A hook that finds no binding of its own
+module's call raises an error. A layer that runs at another time (checkpointing in the backward pass, a direct call of
+the layer) is therefore refused, and never gated by another call's β.
 
 Letters: B batch, C channels of a layer's output, K features of log β.
 """
@@ -32,22 +32,24 @@ _current = _Current()
 
 
 class Owner:
-    """The identity of one gated module: a hook uses the bindings of its own owner only. A copy is another owner."""
+    """The identity of one gated module: a hook uses only the bindings of its own owner. A copy is another owner."""
 
 
 @dataclass(slots=True)
 class Binding:
-    """One call: the features of its β, and the layers that it has reached. `with binding:` is its length.
+    """One call: the features of its β, and the layers that it has reached. It lasts as long as `with binding:`.
 
     Attributes:
-        owner: the module that is called.
-        features: (K,), or (B, K).
-        known: for features (B, K), where the leading axis was found to be the batch; None compares the sizes alone.
-        tagged: (B,) bool while a call looks for the batch axis: the examples that are NaN. No gate is applied then.
-        outer: the binding that this one is nested in.
-        backward: the backward pass that the call is part of, −1 outside of one.
-        reached: the names of the layers that ran.
-        found: what the call with tags saw: each layer's output shapes, where they hold, and where they do not.
+        owner: The identity of the module that is called.
+        features: The features of β, (K,) or (B, K).
+        known: The output shapes whose leading axis is known to be the batch, for features (B, K). None only compares
+            the sizes.
+        tagged: The examples that are NaN, (B,) bool, while a call looks for the batch axis. No gate is applied then.
+        outer: The binding that this one is nested in.
+        backward: The number of the backward pass that the call is part of; −1 outside of one.
+        reached: The names of the layers that ran.
+        found: The output shapes of each layer whose rows were the tagged examples.
+        mixed: The output shapes of each layer whose rows were not the tagged examples.
     """
 
     owner: Owner
@@ -70,19 +72,19 @@ class Binding:
 
 
 def backward_pass() -> int:
-    """The number of the backward pass that this thread is in; −1 outside of one, and while compiling."""
+    """Return the number of the backward pass that this thread is in; −1 outside of one, and while compiling."""
     return -1 if torch.compiler.is_compiling() else torch._C._current_graph_task_id()
 
 
 @dataclass(frozen=True, eq=False)
 class Hook:
-    """Gates the pre-activation of one layer by the β of the running call.
+    """A hook that gates the pre-activation of one layer by the β of the running call.
 
     Attributes:
-        owner: the gated module that the layer is part of.
-        name: of the layer.
-        gate: its gate, a child of the layer.
-        channel_dim: the axis of the pre-activation that holds the channels.
+        owner: The identity of the gated module that the layer is part of.
+        name: The name of the layer.
+        gate: The gate of the layer, which is its child.
+        channel_dim: The axis of the pre-activation that holds the channels.
     """
 
     owner: Owner
@@ -91,7 +93,7 @@ class Hook:
     channel_dim: int
 
     def __call__(self, _layer: nn.Module, _inputs: Any, y: Tensor) -> Tensor:
-        """As a forward hook: y (B, ..., C, ...) is the layer's output."""
+        """Act as a forward hook: y (B, ..., C, ...) is the layer's output."""
         binding = self.binding()
         binding.reached.add(self.name)
         if binding.tagged is not None:
@@ -102,10 +104,10 @@ class Hook:
         return gated_activations(y, self.gate(binding.features), channel_dim=self.channel_dim)
 
     def binding(self) -> Binding:
-        """The innermost running call of this layer's module.
+        """Return the innermost running call of this layer's module.
 
         Raises:
-            RuntimeError: there is none, or the layer runs again in a backward pass that came after it.
+            RuntimeError: There is no such call, or the layer runs again in a backward pass after it.
         """
         binding = _current.binding
         while binding is not None and binding.owner is not self.owner:
@@ -120,15 +122,15 @@ class Hook:
 
 
 class InputHook(Hook):
-    """The same for a pre-activation that is the input of a layer (the child `drop` of a norm with activation)."""
+    """A hook for a pre-activation that is the input of a layer (the child `drop` of a norm with activation)."""
 
     def __call__(self, layer: nn.Module, inputs: Any) -> Tensor:  # type: ignore[override]
-        """As a forward pre-hook."""
+        """Act as a forward pre-hook."""
         return super().__call__(layer, None, *inputs)
 
 
 def record_rows(binding: Binding, hook: Hook, y: Tensor) -> None:
-    """Note whether the rows of y that hold a NaN are exactly the examples that were tagged."""
+    """Record whether the rows of y that hold a NaN are exactly the tagged examples."""
     assert binding.tagged is not None
     rows_are_examples = (
         y.ndim > 1
@@ -141,10 +143,10 @@ def record_rows(binding: Binding, hook: Hook, y: Tensor) -> None:
 
 
 def check_batch_axis(binding: Binding, hook: Hook, y: Tensor) -> None:
-    """Raise unless one β an example can be laid along the leading axis of y.
+    """Raise an error unless one β per example can be laid along the leading axis of y.
 
     Raises:
-        ValueError: naming the layer.
+        ValueError: The axis is not known to be the batch; the message names the layer.
     """
     if binding.known is None:
         fits = y.ndim > 1 and hook.channel_dim % y.ndim != 0 and y.shape[0] == binding.features.shape[0]
@@ -155,12 +157,12 @@ def check_batch_axis(binding: Binding, hook: Hook, y: Tensor) -> None:
 
 
 def no_batch_axis(layers: Shapes, *, size: int) -> ValueError:
-    """The error for layers that cannot take one β an example."""
+    """Return the error for layers that cannot take one β per example."""
     first, *others = layers
     shape = min(layers[first])
     too = f" (and so have {', '.join(map(repr, others))})" if others else ""
     return ValueError(
         f"layer {first!r} has an output of shape {shape} whose leading axis is not known to be the batch of {size}"
-        f"{too}, so it cannot take one β an example; pass one β for all, or gate without: "
+        f"{too}, so it cannot take one β per example; pass one β for all, or gate without: "
         f"exclude={[first, *others] if others else first!r}"
     )

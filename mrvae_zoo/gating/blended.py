@@ -1,10 +1,9 @@
 """The layers that write and read the latents under the gating "shrinkage": the encoder's last, the decoder's first.
 
-There the response to β is more than a gate a channel. The weight itself moves with β, W + Σ_k φ_k(β) V_k, and each
-latent has a threshold in β, from which on it is closed: its mean and log-variance are 0, so that it costs no rate, and
-the decoder does not see its noise. That is what the optimal linear VAE does (see
-`mrvae_zoo.models.architectures.linear`). A spatial decoder with norms is the exception: its first norm is gated, and
-its first convolution is plain.
+Here the response to β is more than one gate per channel. The weight itself moves with β, W + Σ_k φ_k(β) V_k. Each
+latent also has a threshold in β above which it is closed: its mean and log-variance are 0, so it costs no rate, and the
+decoder does not see its noise. The optimal linear VAE does the same (see `mrvae_zoo.models.architectures.linear`). A
+spatial decoder with norms is the exception: its first norm is gated, and its first convolution is plain.
 
 Letters: B batch, Z latents, K features of log β without log β itself, O outputs.
 """
@@ -21,14 +20,14 @@ from mrvae_zoo.gating.layers import GatedConv2d, GatedLinear, Size, gated_activa
 
 
 class BlendedLinear(GatedLinear):
-    """Linear layer whose weight moves with β: x (B, ..., in), features (K + 1,) or (B, K + 1) -> (B, ..., out).
+    """A Linear layer whose weight moves with β: x (B, ..., in), features (K + 1,) or (B, K + 1) -> (B, ..., out).
 
     Args:
-        inputs: features of its input.
-        outputs: features of its output.
-        blends: K.
-        gate: of the outputs.
-        input_gate: of the inputs, or None; it has no shift.
+        inputs: The size of its input.
+        outputs: The size of its output.
+        blends: The number K of moving parts of the weight.
+        gate: The gate of the outputs.
+        input_gate: The gate of the inputs, which has no shift, or None.
     """
 
     def __init__(self, inputs: int, outputs: int, *, blends: int, gate: Gate, input_gate: Gate | None = None) -> None:
@@ -37,7 +36,7 @@ class BlendedLinear(GatedLinear):
         self.input_gate = input_gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The gated pre-activation."""
+        """Return the gated pre-activation."""
         if features.ndim == 1:
             return F.linear(x, *blended_parameters(self, features))
         x = gate_inputs(x, self.input_gate, features, channel_dim=-1)
@@ -45,26 +44,26 @@ class BlendedLinear(GatedLinear):
         return gated_activations(y, self.gate(features), channel_dim=-1)
 
     def folded(self, features: Tensor) -> nn.Linear:
-        """See `GatedLayer`."""
+        """Return the plain layer; see `GatedLayer`."""
         plain = nn.Linear(self.in_features, self.out_features, device="meta")
         return with_parameters(plain, *blended_parameters(self, features), like=self)
 
     def _moved(self, x: Tensor) -> Tensor:
-        """V_k x of each k, along a new dimension of their own: (B, K, ..., out)."""
+        """Return V_k x for each k, along a new dimension: (B, K, ..., out)."""
         return F.linear(x, self.blends.flatten(0, 1)).unflatten(-1, (-1, self.out_features)).movedim(-2, 1)
 
 
 class BlendedConv2d(GatedConv2d):
-    """Convolution whose weight moves with β: x (B, in, H, W), features (K + 1,) or (B, K + 1) -> (B, out, H', W').
+    """A convolution whose weight moves with β: x (B, in, H, W), features (K + 1,) or (B, K + 1) -> (B, out, H', W').
 
     Args:
-        inputs: channels of its input.
-        outputs: channels of its output.
-        kernel_size: of the convolution.
-        blends: K.
-        gate: of the outputs.
-        input_gate: of the inputs, or None; it has no shift.
-        padding: zeros around the input.
+        inputs: The number of input channels.
+        outputs: The number of output channels.
+        kernel_size: The kernel size of the convolution.
+        blends: The number K of moving parts of the weight.
+        gate: The gate of the outputs.
+        input_gate: The gate of the inputs, which has no shift, or None.
+        padding: The number of zeros around the input.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class BlendedConv2d(GatedConv2d):
         self.input_gate = input_gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The gated pre-activation."""
+        """Return the gated pre-activation."""
         if features.ndim == 1:
             return self._conv_forward(x, *blended_parameters(self, features))
         x = gate_inputs(x, self.input_gate, features, channel_dim=1)
@@ -91,11 +90,11 @@ class BlendedConv2d(GatedConv2d):
         return gated_activations(y, self.gate(features), channel_dim=1)
 
     def folded(self, features: Tensor) -> nn.Conv2d:
-        """See `GatedLayer`."""
+        """Return the plain layer; see `GatedLayer`."""
         return with_parameters(self.plain(), *blended_parameters(self, features), like=self)
 
     def _moved(self, x: Tensor) -> Tensor:
-        """V_k x of each k, along a new dimension of their own: (B, K, out, H', W')."""
+        """Return V_k x for each k, along a new dimension: (B, K, out, H', W')."""
         return self._conv_forward(x, self.blends.flatten(0, 1), None).unflatten(1, (-1, self.out_channels))
 
 
@@ -103,7 +102,7 @@ Blended = BlendedLinear | BlendedConv2d
 
 
 def blended_parameters(layer: Blended, features: Tensor) -> tuple[Tensor, Tensor]:
-    """The weight and bias of the plain layer at one β, features (K + 1,), in the layer's dtype."""
+    """Return the weight and bias of the plain layer at one β, features (K + 1,), in the layer's dtype."""
     assert layer.bias is not None
     weight, blends, bias = (at_least_float32(each) for each in (layer.weight, layer.blends, layer.bias))
     weights = features[:-1].to(weight.dtype).view(-1, *[1] * weight.ndim)
@@ -118,10 +117,11 @@ def blended_parameters(layer: Blended, features: Tensor) -> tuple[Tensor, Tensor
 
 
 def add_moved(y: Tensor, x: Tensor, features: Tensor, moved: Callable[[Tensor], Tensor]) -> Tensor:
-    """Add Σ_k φ_k(β) V_k x to y, features (B, K + 1); `moved` gives the V_k x, (B, K, ...).
+    """Add Σ_k φ_k(β) V_k x to y, for features (B, K + 1); `moved` computes the V_k x, (B, K, ...).
 
-    At β_min the φ_k are 0, and such examples, half of a batch in some trainings, are left out: on a CPU, where finding
-    them does not mean waiting for a device, and not while compiling, which wants shapes that β does not change.
+    At β_min the φ_k are 0. Such examples, half of a batch in some trainings, are left out, but only on a CPU, where
+    finding them does not mean waiting for a device. They are not left out while compiling, which needs shapes that do
+    not depend on β.
     """
     weights = features[:, :-1].to(y.dtype)
     if not values_can_be_read(features):
@@ -131,10 +131,10 @@ def add_moved(y: Tensor, x: Tensor, features: Tensor, moved: Callable[[Tensor], 
 
 
 def blend(parts: Tensor, weights: Tensor) -> Tensor:
-    """The sum of `parts` (B, K, ...) along K, each times its weight of `weights` (B, K)."""
+    """Return the sum of `parts` (B, K, ...) along K, weighted by `weights` (B, K)."""
     return (parts * weights.view(*weights.shape, *[1] * (parts.ndim - 2))).sum(1)
 
 
 def gate_inputs(x: Tensor, gate: Gate | None, features: Tensor, *, channel_dim: int) -> Tensor:
-    """`x` times its gates, one β an example."""
+    """Return `x` times its gates, with one β per example."""
     return x if gate is None else gated_activations(x, gate(features), channel_dim=channel_dim)

@@ -1,8 +1,9 @@
-"""From features of log β to the scale and shift of a layer's channels: the kinds of gate.
+"""The kinds of gate: from features of log β to the scale and shift of a layer's channels.
 
 Gates are computed in float32 whatever the dtype of the model or of autocast (float64 in a float64 model).
 
 Letters: B batch, C channels, K features of log β.
+
 Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
 """
 
@@ -16,16 +17,16 @@ Gates = tuple[Tensor, Tensor | None]
 
 
 def legendre_basis(position: Tensor, degree: int) -> Tensor:
-    """Legendre polynomials 1 to `degree`, orthonormal under the uniform distribution on [-1, 1].
+    """Compute the Legendre polynomials 1 to `degree`, orthonormal under the uniform distribution on [-1, 1].
 
-    The first is the standardised position itself; the constant is left out, a layer's own bias is one.
+    The first is the standardised position itself. The constant is left out, since a layer's own bias is one.
 
     Args:
-        position: (...), within [-1, 1].
-        degree: at least 1.
+        position: The positions, (...), within [-1, 1].
+        degree: The highest degree, at least 1.
 
     Returns:
-        (..., degree).
+        The values of the polynomials, (..., degree).
     """
     polynomials = [torch.ones_like(position), position]
     for n in range(1, degree):
@@ -34,18 +35,18 @@ def legendre_basis(position: Tensor, degree: int) -> Tensor:
 
 
 def shrinkages(beta: Tensor, beta_range: tuple[float, float], count: int) -> Tensor:
-    """What β shrinks signals of several strengths c by, (β − β_min) / (β + c): 0 at β_min, towards 1 far above c.
+    """Compute how much β shrinks signals of several strengths c, (β − β_min) / (β + c): 0 at β_min, near 1 far above c.
 
     The optimal linear VAE scales a latent of strength c by functions of β/c. The c are log-spaced, from one step above
     β_min up to β_max.
 
     Args:
-        beta: (...).
-        beta_range: (β_min, β_max).
-        count: at least 1.
+        beta: The values of β, (...).
+        beta_range: The range of β, (β_min, β_max).
+        count: The number of strengths, at least 1.
 
     Returns:
-        (..., count).
+        The shrinkages, (..., count).
     """
     low, high = beta_range
     strengths = [low * (high / low) ** (k / count) for k in range(1, count + 1)]
@@ -53,26 +54,26 @@ def shrinkages(beta: Tensor, beta_range: tuple[float, float], count: int) -> Ten
 
 
 def open_root(exponent: Tensor) -> Tensor:
-    """sqrt(relu(1 − exp(·))), with gradient 0 where it is 0.
+    """Compute sqrt(relu(1 − exp(·))), with gradient 0 where it is 0.
 
-    The gradient of relu masks the infinite one of the root at 0; the clamp keeps exp from overflowing, which would make
-    it NaN.
+    The gradient of relu masks the infinite one of the root at 0. The clamp keeps exp from overflowing, which would make
+    the gradient NaN.
     """
     return (1 - exponent.clamp(max=0).exp()).relu().sqrt()
 
 
 class Gate(nn.Module):
-    """features (K,) or (B, K) -> scale and shift, each (C,) or (B, C); a shift of None is no shift."""
+    """A gate: features (K,) or (B, K) -> scale and shift, each (C,) or (B, C). The shift is None if there is none."""
 
     def forward(self, features: Tensor) -> Gates:
-        """The gates, at least in float32."""
+        """Return the scale and shift, at least in float32."""
         raise NotImplementedError
 
 
 class AffineGate(Gate):
-    """scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k over the first features φ, the identity at initialisation.
+    """A gate with scale = 1 + Σ a_k φ_k and shift = Σ b_k φ_k over the first features φ; the identity at first.
 
-    Without a shift, for a layer that has no bias to fold it into, `coefficients` holds the a_k alone.
+    Without a shift, for a layer that has no bias to fold it into, `coefficients` holds only the a_k.
     """
 
     def __init__(self, channels: int, degree: int, *, shift: bool = True) -> None:
@@ -80,7 +81,7 @@ class AffineGate(Gate):
         self.coefficients = nn.Parameter(torch.zeros(2 if shift else 1, degree, channels))
 
     def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
+        """Return the scale and shift; see `Gate`."""
         coefficients = at_least_float32(self.coefficients)
         features = features[..., : coefficients.shape[1]].to(coefficients.dtype)
         if torch.compiler.is_dynamo_compiling():
@@ -91,7 +92,7 @@ class AffineGate(Gate):
 
 
 class SigmoidGate(Gate):
-    """The published encoder gate, sigmoid(w·t + b) with t the standardised log β; 0.88 at initialisation."""
+    """The published encoder gate, sigmoid(w·t + b), where t is the standardised log β; 0.88 at initialisation."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -99,12 +100,12 @@ class SigmoidGate(Gate):
         self.bias = nn.Parameter(torch.full((channels,), 2.0))
 
     def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
+        """Return the scale; see `Gate`."""
         return torch.sigmoid(affine_exponent(self, features)), None
 
 
 class RootGate(Gate):
-    """The published decoder gate, sqrt(relu(1 − exp(w·t + b))); 0.93 at initialisation, so open at every β."""
+    """The published decoder gate, sqrt(relu(1 − exp(w·t + b))); 0.93 at initialisation, so it is open at every β."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -112,26 +113,27 @@ class RootGate(Gate):
         self.bias = nn.Parameter(torch.full((channels,), -2.0))
 
     def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
+        """Return the scale; see `Gate`."""
         return open_root(affine_exponent(self, features)), None
 
 
 def affine_exponent(gate: SigmoidGate | RootGate, features: Tensor) -> Tensor:
-    """w·t + b of the published gates: (C,) or (B, C)."""
+    """Return w·t + b of the published gates: (C,) or (B, C)."""
     return features * at_least_float32(gate.weight) + at_least_float32(gate.bias)
 
 
 class ChannelGate(Gate):
-    """What one more input channel that holds t, the standardised log β, adds to a layer: scale 1, shift t·Σw.
+    """The effect of one more input channel that holds t, the standardised log β, on a layer: scale 1, shift t·Σw.
 
-    In a convolution that channel is padded with its own value where others are padded with zeros, so that it adds the
-    same at every place and folds exactly into the bias. The sum is over the kernel.
+    In a convolution that channel is padded with its own value, where others are padded with zeros. It therefore adds
+    the same at every place and folds exactly into the bias. The sum is over the kernel.
     """
 
     def __init__(self, channels: int, seen: tuple[int, ...]) -> None:
-        """For a layer of which an output channel sees `seen` inputs: (inputs, *kernel).
+        """Make the gate of a layer whose output channels each see `seen` inputs: (inputs, *kernel).
 
-        The weights are initialised as those of an (inputs + 1)-th channel are by torch, uniform in ±1/sqrt(fan-in).
+        The weights are initialised as torch initialises those of an (inputs + 1)-th channel: uniform in
+        ±1/sqrt(fan-in).
         """
         super().__init__()
         inputs, *kernel = seen
@@ -139,21 +141,21 @@ class ChannelGate(Gate):
         self.weight = nn.Parameter(torch.empty(channels, *kernel).uniform_(-bound, bound))
 
     def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
+        """Return the scale and shift; see `Gate`."""
         weight = at_least_float32(self.weight).reshape(len(self.weight), -1).sum(1)
         return torch.ones_like(weight), features * weight
 
 
 class ThresholdGate(Gate):
-    """sqrt(relu(1 − exp(a + log β))), the optimal linear VAE's use of a latent: closed from β = exp(−a) upwards.
+    """The gate sqrt(relu(1 − exp(a + log β))) of the optimal linear VAE's latents: closed from β = exp(−a) upwards.
 
-    log β is the last feature.
+    The last feature is log β.
 
     Args:
-        channels: C.
-        beta_max: the highest β.
-        spread: whether the j-th channel, j = 1 ... C, is closed from 4 β_max / j upwards at initialisation, so that few
-            are open at β_max and more the lower β is; else all are open at every β.
+        channels: The number of channels C.
+        beta_max: The highest β.
+        spread: Whether the j-th channel, j = 1 ... C, is closed from 4 β_max / j upwards at initialisation. Few
+            channels are then open at β_max, and more at lower β. Otherwise all are open at every β.
     """
 
     def __init__(self, channels: int, *, beta_max: float, spread: bool = False) -> None:
@@ -162,22 +164,23 @@ class ThresholdGate(Gate):
         self.offset = nn.Parameter(-closing.log())
 
     def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
+        """Return the scale; see `Gate`."""
         return open_root(features[..., -1:] + at_least_float32(self.offset)), None
 
 
 def pointwise_sum(features: Tensor, coefficients: Tensor) -> Tensor:
-    """Σ_k features_k · coefficients_k: (K,) or (B, K), and (K, C) -> (C,) or (B, C).
+    """Compute Σ_k features_k · coefficients_k: (K,) or (B, K), and (K, C) -> (C,) or (B, C).
 
-    For a compiler, which fuses pointwise operations into what follows the layer and computes them again for the
-    backward pass. The result of a matrix product it keeps instead: as large as the activations of a Linear.
+    This form is for a compiler, which fuses pointwise operations into what follows the layer and computes them again
+    for the backward pass. It would store the result of a matrix product instead, which is as large as the activations
+    of a Linear.
     """
     terms = zip(features.unbind(-1), coefficients.unbind(), strict=True)
     return functools.reduce(torch.add, [feature.unsqueeze(-1) * one for feature, one in terms])
 
 
 def matmul_without_autocast(a: Tensor, b: Tensor) -> Tensor:
-    """The product in the dtype of its factors, under autocast too; without it, no context that a graph would keep."""
+    """Return the product in the dtype of its factors, even under autocast; without it, a graph gets no context."""
     if not torch.is_autocast_enabled(a.device.type):
         return a @ b
     with torch.autocast(a.device.type, enabled=False):
@@ -185,16 +188,16 @@ def matmul_without_autocast(a: Tensor, b: Tensor) -> Tensor:
 
 
 def at_least_float32(parameter: Tensor) -> Tensor:
-    """`parameter` itself, or in float32 where it is stored in half precision."""
+    """Return `parameter` itself, or a float32 copy if it is stored in half precision."""
     return parameter.to(torch.promote_types(parameter.dtype, torch.float32))
 
 
 class LatentGate(Gate):
-    """The gate of what encodes Z latents, (mean, log σ²): scale and shift of each, both 0 where a latent is closed.
+    """The gate of a layer that encodes Z latents, (mean, log σ²). Scale and shift are both 0 where a latent is closed.
 
     Args:
-        inner: a gate of the 2Z channels.
-        threshold: a gate of the Z latents, without a shift.
+        inner: The gate of the 2Z channels.
+        threshold: The gate of the Z latents, without a shift.
     """
 
     def __init__(self, inner: Gate, threshold: Gate) -> None:
@@ -202,7 +205,7 @@ class LatentGate(Gate):
         self.inner, self.threshold = inner, threshold
 
     def forward(self, features: Tensor) -> Gates:
-        """See `Gate`."""
+        """Return the scale and shift; see `Gate`."""
         scale, shift = self.inner(features)
         opening, _ = self.threshold(features)
         opening = torch.cat([opening, opening], dim=-1)

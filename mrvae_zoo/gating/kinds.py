@@ -4,11 +4,11 @@
     paper      the published gates on hidden pre-activations.
     affine     scale and shift, each a polynomial of log β, on hidden pre-activations, on μ, log σ² and the output.
     shrinkage  scale and shift of the same layers, each a sum of `shrinkages` of β; at the latents the weights move too.
-    concat     a network without gates that receives log β as one more input channel, to compare with.
+    concat     a network without gates that receives log β as one more input channel, for comparison.
     linear     the response of the optimal linear VAE, for `mrvae_linear`.
 
-To add one, write a class here and enter it in `mrvae_zoo.models.gating_table`; a plug-in names its class in an entry
-point `gating.NAME`.
+To add a gating, write a class here and enter it in `mrvae_zoo.models.gating_table`. A plug-in names its class in an
+entry point `gating.NAME`.
 
 Letters: B batch, C channels of the layer's output, K features of log β, Z latents.
 """
@@ -37,9 +37,9 @@ from mrvae_zoo.gating.log_variance import LogVariance, ThresholdLogVariance
 
 
 def polynomials(beta: Tensor, beta_range: tuple[float, float], degree: int) -> Tensor:
-    """The orthonormal Legendre polynomials of log β up to `degree`: β (...) -> (..., degree).
+    """Compute the orthonormal Legendre polynomials of log β up to `degree`: β (...) -> (..., degree).
 
-    The first is log β standardised to mean 0 and variance 1 under the log-uniform distribution on the range.
+    The first is log β, standardised to mean 0 and variance 1 under the log-uniform distribution on the range.
     """
     low, high = (math.log(end) for end in beta_range)
     position = (beta.log() - (low + high) / 2) / ((high - low) / 2)
@@ -54,27 +54,27 @@ class NoGating(Gating):
     gates: ClassVar[bool] = False
 
     def features(self, beta: Tensor) -> Tensor:
-        """See `Gating`: there are none."""
+        """Return no features; see `Gating`."""
         return beta.new_zeros(*beta.shape, 0)
 
     def gate(self, place: Place) -> Gate | None:
-        """See `Gating`."""
+        """Return None; see `Gating`."""
         del place
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaperGating(Gating):
-    """The published gates: on hidden pre-activations, scales of the standardised log β that lie in (0, 1)."""
+    """The published gates: scales in (0, 1) on hidden pre-activations, from the standardised log β."""
 
     name: ClassVar[str] = "paper"
 
     def features(self, beta: Tensor) -> Tensor:
-        """See `Gating`: the standardised log β."""
+        """Return the standardised log β; see `Gating`."""
         return polynomials(beta, self.beta_range, 1)
 
     def gate(self, place: Place) -> Gate | None:
-        """See `Gating`."""
+        """Return the gate at a place; see `Gating`."""
         if place.head:
             return None
         return SigmoidGate(place.channels) if place.side == "encoder" else RootGate(place.channels)
@@ -87,15 +87,15 @@ class AffineGating(Gating):
     name: ClassVar[str] = "affine"
 
     def features(self, beta: Tensor) -> Tensor:
-        """See `Gating`: the orthonormal polynomials of log β."""
+        """Return the orthonormal polynomials of log β; see `Gating`."""
         return polynomials(beta, self.beta_range, self.degree)
 
     def gate(self, place: Place) -> AffineGate:
-        """See `Gating`."""
+        """Return the gate at a place; see `Gating`."""
         return AffineGate(place.channels, self.degree, shift=place.shift)
 
     def describe(self) -> str:
-        """See `Gating`."""
+        """Return a description in Markdown; see `Gating`."""
         return f"`{self.name}` of degree {self.degree}"
 
 
@@ -103,36 +103,35 @@ class AffineGating(Gating):
 class ShrinkageGating(AffineGating):
     """Scale and shift of every layer, each a sum of `degree` shrinkages of β, with more at the latents.
 
-    The shrinkages are 0 at β_min, where the weights are on their own. The layers that write and read the latents have
-    weights that move with β, and each latent has a β from which on it is closed and costs no rate (see
-    `mrvae_zoo.gating.blended`).
+    The shrinkages are 0 at β_min, where the weights act alone. The layers that write and read the latents have weights
+    that move with β. Each latent has a β above which it is closed and costs no rate (see `mrvae_zoo.gating.blended`).
     """
 
     name: ClassVar[str] = "shrinkage"
 
     def features(self, beta: Tensor) -> Tensor:
-        """See `Gating`: the shrinkages, and log β last."""
+        """Return the shrinkages, then log β; see `Gating`."""
         return torch.cat([shrinkages(beta, self.beta_range, self.degree), beta.log().unsqueeze(-1)], dim=-1)
 
     def describe(self) -> str:
-        """See `Gating`."""
+        """Return a description in Markdown; see `Gating`."""
         return f"`{self.name}` of {self.degree} strengths"
 
     def latent_writer(self, inputs: int, latents: int) -> nn.Linear:
-        """See `Gating`."""
+        """Make the last layer of an encoder; see `Gating`."""
         return BlendedLinear(inputs, 2 * latents, blends=self.degree, gate=self._writing_gate(latents))
 
     def latent_reader(self, latents: int, outputs: int) -> nn.Linear:
-        """See `Gating`."""
+        """Make the first layer of a decoder; see `Gating`."""
         gate = self.gate(Place(outputs, "decoder"))
         return BlendedLinear(latents, outputs, blends=self.degree, gate=gate, input_gate=self._threshold(latents))
 
     def latent_writer2d(self, inputs: int, latents: int) -> nn.Conv2d:
-        """See `Gating`."""
+        """Make the last layer of a spatial encoder; see `Gating`."""
         return BlendedConv2d(inputs, 2 * latents, 1, blends=self.degree, gate=self._writing_gate(latents))
 
     def latent_reader2d(self, latents: int, outputs: int, kernel_size: int) -> nn.Conv2d:
-        """See `Gating`."""
+        """Make the first layer of a spatial decoder; see `Gating`."""
         return BlendedConv2d(
             latents,
             outputs,
@@ -144,7 +143,7 @@ class ShrinkageGating(AffineGating):
         )
 
     def _writing_gate(self, latents: int) -> LatentGate:
-        """The gate of 2Z channels, mean and log σ²."""
+        """Make the gate of 2Z channels, mean and log σ²."""
         return LatentGate(self.gate(Place(2 * latents, "encoder", head=True)), self._threshold(latents))
 
     def _threshold(self, latents: int) -> ThresholdGate:
@@ -153,36 +152,36 @@ class ShrinkageGating(AffineGating):
 
 @dataclass(frozen=True, kw_only=True)
 class ConcatGating(Gating):
-    """One more input channel that holds the standardised log β, for the first layer of the encoder and of the decoder.
+    """One more input channel that holds the standardised log β, in the first layer of the encoder and of the decoder.
 
-    Where a norm follows that layer the channel is added to the norm, which would take out what is added before it.
+    If a norm follows that layer, the channel is added to the norm, which would remove anything added before it.
     """
 
     name: ClassVar[str] = "concat"
 
     def features(self, beta: Tensor) -> Tensor:
-        """See `Gating`: the standardised log β."""
+        """Return the standardised log β; see `Gating`."""
         return polynomials(beta, self.beta_range, 1)
 
     def gate(self, place: Place) -> Gate | None:
-        """See `Gating`."""
+        """Return the gate at a place; see `Gating`."""
         return None if place.seen is None else ChannelGate(place.channels, place.seen)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearGating(Gating):
-    """The exact response of the optimal linear VAE, see `mrvae_zoo.models.architectures.linear`."""
+    """The exact response of the optimal linear VAE; see `mrvae_zoo.models.architectures.linear`."""
 
     name: ClassVar[str] = "linear"
 
     def features(self, beta: Tensor) -> Tensor:
-        """See `Gating`: log β."""
+        """Return log β; see `Gating`."""
         return beta.log().unsqueeze(-1)
 
     def gate(self, place: Place) -> Gate | None:
-        """See `Gating`."""
+        """Return the gate at a place; see `Gating`."""
         return ThresholdGate(place.channels, beta_max=self.beta_range[1])
 
     def log_variance(self, latents: int) -> LogVariance:
-        """See `Gating`."""
+        """Make the log σ² of an encoder; see `Gating`."""
         return ThresholdLogVariance(latents, beta_max=self.beta_range[1])

@@ -1,9 +1,9 @@
-"""Layers whose pre-activations β scales and shifts, and how they fold into plain ones.
+"""Layers whose pre-activations are scaled and shifted by β, and how they fold into plain ones.
 
     y (B, ..., C) = layer(x),  gated: scale(β) ⊙ y + shift(β)
 
-With one β for a batch the gates may go into the weight instead, which is also what folding does: the plain layer at β
-has the weight scale ⊙ weight and the bias scale ⊙ bias + shift.
+With one β for a batch, the gates may go into the weight instead. Folding does the same: the plain layer at β has the
+weight scale ⊙ weight and the bias scale ⊙ bias + shift.
 
 Letters: B batch, C channels of the layer's output, K features of log β.
 """
@@ -22,14 +22,14 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class TakesFeatures(nn.Module):
-    """A module whose forward takes the features of β (None in a network without gates) beside its input."""
+    """A module whose forward takes the features of β besides its input (None in a network without gates)."""
 
 
 class Foldable(nn.Module):
-    """A module that is a plain one at each β."""
+    """A module that is equal to a plain one at each β."""
 
     def folded(self, features: Tensor) -> nn.Module:
-        """The plain module that computes the same at `features` (K,)."""
+        """Return the plain module that computes the same at `features` (K,)."""
         raise NotImplementedError
 
 
@@ -40,34 +40,34 @@ class GatedLayer(TakesFeatures, Foldable):
 
 
 class GatedLinear(nn.Linear, GatedLayer):
-    """Linear layer with gated outputs: x (B, ..., in), features (K,) or (B, K) -> (B, ..., out)."""
+    """A Linear layer with gated outputs: x (B, ..., in), features (K,) or (B, K) -> (B, ..., out)."""
 
     def __init__(self, inputs: int, outputs: int, *, gate: Gate) -> None:
         super().__init__(inputs, outputs)
         self.gate = gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The gated pre-activation."""
+        """Return the gated pre-activation."""
         gates = self.gate(features)
         if gate_the_weight(features, rows=x.numel() // self.in_features, fan_in=self.in_features):
             return F.linear(x, *gated_parameters(self, gates))
         return gated_activations(super().forward(x), gates, channel_dim=-1)
 
     def folded(self, features: Tensor) -> nn.Linear:
-        """See `GatedLayer`."""
+        """Return the plain layer; see `GatedLayer`."""
         plain = nn.Linear(self.in_features, self.out_features, device="meta")
         return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
 
 
 class GatedConv2d(nn.Conv2d, GatedLayer):
-    """Convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
+    """A convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
 
     def __init__(self, inputs: int, outputs: int, kernel_size: Size, *, gate: Gate, **options: Any) -> None:
         super().__init__(inputs, outputs, kernel_size, **options)
         self.gate = gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The gated pre-activation."""
+        """Return the gated pre-activation."""
         gates = self.gate(features)
         positions = x.shape[0] * (x.shape[-2] // self.stride[0]) * (x.shape[-1] // self.stride[1])
         if gate_the_weight(features, rows=positions, fan_in=self.weight[0].numel()):
@@ -75,11 +75,11 @@ class GatedConv2d(nn.Conv2d, GatedLayer):
         return gated_activations(super().forward(x), gates, channel_dim=1)
 
     def folded(self, features: Tensor) -> nn.Conv2d:
-        """See `GatedLayer`."""
+        """Return the plain layer; see `GatedLayer`."""
         return with_parameters(self.plain(), *gated_parameters(self, self.gate(features)), like=self)
 
     def plain(self) -> nn.Conv2d:
-        """A convolution of the same sizes without gates, on the meta device."""
+        """Make a convolution of the same sizes without gates, on the meta device."""
         return nn.Conv2d(
             self.in_channels,
             self.out_channels,
@@ -94,7 +94,7 @@ class GatedConv2d(nn.Conv2d, GatedLayer):
 
 
 class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
-    """Transposed convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
+    """A transposed convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel_size: Size, *, gate: Gate, stride: Size = 1, padding: Size = 0
@@ -103,7 +103,7 @@ class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
         self.gate = gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The gated pre-activation."""
+        """Return the gated pre-activation."""
         gates = self.gate(features)
         positions = x.shape[0] * x.shape[-2] * self.stride[0] * x.shape[-1] * self.stride[1]
         if gate_the_weight(features, rows=positions, fan_in=self.weight[:, 0].numel()):
@@ -112,7 +112,7 @@ class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
         return gated_activations(super().forward(x), gates, channel_dim=1)
 
     def folded(self, features: Tensor) -> nn.ConvTranspose2d:
-        """See `GatedLayer`."""
+        """Return the plain layer; see `GatedLayer`."""
         plain = nn.ConvTranspose2d(
             self.in_channels,
             self.out_channels,
@@ -125,14 +125,14 @@ class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
 
 
 class GatedBatchNorm2d(nn.BatchNorm2d, GatedLayer):
-    """Batch norm with gated channels: x (B, C, H, W), features (K,) or (B, K) -> (B, C, H, W)."""
+    """A batch norm with gated channels: x (B, C, H, W), features (K,) or (B, K) -> (B, C, H, W)."""
 
     def __init__(self, channels: int, *, gate: Gate) -> None:
         super().__init__(channels)
         self.gate = gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The gated pre-activation; in training the statistics are updated as in a plain batch norm."""
+        """Return the gated pre-activation; in training the statistics are updated as in a plain batch norm."""
         gates = self.gate(features)
         if self.training or features.ndim > 1:
             return gated_activations(super().forward(x), gates, channel_dim=1)
@@ -140,7 +140,7 @@ class GatedBatchNorm2d(nn.BatchNorm2d, GatedLayer):
         return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, eps=self.eps)
 
     def folded(self, features: Tensor) -> nn.BatchNorm2d:
-        """See `GatedLayer`."""
+        """Return the plain layer; see `GatedLayer`."""
         plain = nn.BatchNorm2d(self.num_features, eps=self.eps, momentum=self.momentum, device="meta")
         for name, buffer in self.named_buffers(recurse=False):
             setattr(plain, name, buffer.clone())
@@ -148,43 +148,43 @@ class GatedBatchNorm2d(nn.BatchNorm2d, GatedLayer):
 
 
 class GatedGroupNorm(nn.GroupNorm, GatedLayer):
-    """Group norm with gated channels: x (B, C, ...), features (K,) or (B, K) -> (B, C, ...)."""
+    """A group norm with gated channels: x (B, C, ...), features (K,) or (B, K) -> (B, C, ...)."""
 
     def __init__(self, groups: int, channels: int, *, gate: Gate) -> None:
         super().__init__(groups, channels)
         self.gate = gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The gated pre-activation."""
+        """Return the gated pre-activation."""
         gates = self.gate(features)
         if features.ndim > 1:
             return gated_activations(super().forward(x), gates, channel_dim=1)
         return F.group_norm(x, self.num_groups, *gated_parameters(self, gates), eps=self.eps)
 
     def folded(self, features: Tensor) -> nn.GroupNorm:
-        """See `GatedLayer`."""
+        """Return the plain layer; see `GatedLayer`."""
         plain = nn.GroupNorm(self.num_groups, self.num_channels, eps=self.eps, device="meta")
         return with_parameters(plain, *gated_parameters(self, self.gate(features)), like=self)
 
 
 class GatedSequential(nn.Sequential, TakesFeatures):
-    """A Sequential that hands the features of β to the layers that take them."""
+    """A Sequential that passes the features of β to the layers that take them."""
 
     def forward(self, x: Tensor, features: Tensor | None) -> Tensor:  # type: ignore[override]
-        """`features` is None in a network without gates."""
+        """Apply the layers in order; `features` is None in a network without gates."""
         for layer in self:
             x = call(layer, x, features)
         return x
 
 
 def call(layer: nn.Module, x: Tensor, features: Tensor | None) -> Tensor:
-    """`layer(x)`, with the features of β where the layer takes them."""
+    """Return `layer(x)`, with the features of β if the layer takes them."""
     y: Tensor = layer(x, features) if isinstance(layer, TakesFeatures) else layer(x)
     return y
 
 
 def fold(module: M, features: Tensor) -> M:
-    """A copy of `module` in which every gated part is the plain one that computes the same at `features` (K,)."""
+    """Copy `module`, replacing every gated part by the plain one that computes the same at `features` (K,)."""
     with torch.no_grad():
         plain: dict[int, Any] = {
             id(part): part.folded(features) for part in module.modules() if isinstance(part, Foldable)
@@ -193,16 +193,17 @@ def fold(module: M, features: Tensor) -> M:
 
 
 def gate_the_weight(features: Tensor, *, rows: int, fan_in: int) -> bool:
-    """Whether one β for the batch is cheaper to write into the weight (fan_in × C) than onto `rows` outputs (rows × C).
+    """Whether one β for the batch is cheaper to apply to the weight (fan_in × C) than to `rows` outputs (rows × C).
 
-    A compiler fuses the gates into what follows the layer, so there the activations are always the cheaper side; it is
-    asked first, since a comparison of `rows` would have it compile again for a batch on the other side of `fan_in`.
+    A compiler fuses the gates into what follows the layer, so for it the activations are always the cheaper side. The
+    compiler is checked first, because a comparison with `rows` would make it compile again for a batch on the other
+    side of `fan_in`.
     """
     return not torch.compiler.is_compiling() and features.ndim == 1 and rows > fan_in
 
 
 def gated_parameters(layer: nn.Module, gates: Gates, *, channel_dim: int = 0) -> tuple[Tensor, Tensor]:
-    """The weight and bias of `layer` with gates (C,) written into them, in the layer's dtype."""
+    """Return the weight and bias of `layer` with gates (C,) written into them, in the layer's dtype."""
     scale, shift = gates
     weight, bias = at_least_float32(layer.weight), at_least_float32(layer.bias)  # type: ignore[arg-type]
     gated_bias = bias * scale if shift is None else torch.addcmul(shift, bias, scale)
@@ -211,7 +212,7 @@ def gated_parameters(layer: nn.Module, gates: Gates, *, channel_dim: int = 0) ->
 
 
 def gated_activations(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:
-    """`y` scaled and shifted by gates (C,) or (B, C); its channels lie on `channel_dim`, its batch on 0."""
+    """Scale and shift `y` by gates (C,) or (B, C); its channels lie on `channel_dim`, its batch on 0."""
     scale, shift = (None if gate is None else expand(gate, y.ndim, channel_dim).to(y.dtype) for gate in gates)
     assert scale is not None
     if shift is None:
@@ -222,7 +223,7 @@ def gated_activations(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:
 
 
 def expand(gate: Tensor, ndim: int, channel_dim: int) -> Tensor:
-    """A gate (C,) or (B, C) with the axes that make it broadcast over `ndim` axes."""
+    """Add axes to a gate (C,) or (B, C) so that it broadcasts over `ndim` axes."""
     channel_dim %= ndim
     for _ in range(channel_dim - 1 if gate.ndim > 1 else 0):
         gate = gate.unsqueeze(1)
@@ -232,6 +233,6 @@ def expand(gate: Tensor, ndim: int, channel_dim: int) -> Tensor:
 
 
 def with_parameters(plain: M, weight: Tensor, bias: Tensor, *, like: nn.Module) -> M:
-    """`plain` holding this weight and bias, in the mode (training or not) of `like`."""
+    """Give `plain` this weight and bias, and the mode (training or not) of `like`."""
     plain.weight, plain.bias = nn.Parameter(weight), nn.Parameter(bias)
     return plain.train(like.training)

@@ -29,20 +29,20 @@ def gate(
     types: tuple[type[nn.Module], ...] = GATEABLE,
     degree: int = 3,
 ) -> "GatedModule":
-    """A copy of `module` whose layers β scales and shifts: `gated(x, beta)`; at first it computes what `module` does.
+    """Copy `module` with layers that β scales and shifts: `gated(x, beta)`. At first it computes what `module` does.
 
     Args:
-        module: any module whose first argument is x; it is not changed.
-        beta_range: (β_min, β_max), both ends inclusive.
-        include: names of the layers to gate (fnmatch patterns such as "layer4.*"). None takes the Linear,
-            convolution and affine norm layers, less those that feed a norm and those that attention never calls
+        module: The module to gate. It may be any module whose first argument is x, and it is not changed.
+        beta_range: The range (β_min, β_max), both ends inclusive.
+        include: The names of the layers to gate (fnmatch patterns such as "layer4.*"). None takes the Linear,
+            convolution and affine norm layers, except those that feed a norm and those that attention never calls
             (`mrvae_zoo.gating.sites` has the rule).
-        exclude: names of layers to leave plain.
-        types: only layers of these types are gated.
-        degree: of the polynomials of log β that give scale and shift.
+        exclude: The names of layers to leave plain.
+        types: The types of layers that are gated.
+        degree: The degree of the polynomials of log β that give scale and shift.
 
     Raises:
-        ValueError: no layer is left to gate, a pattern matches none, or a layer cannot be gated; the message names it.
+        ValueError: No layer is left to gate, a pattern matches none, or a layer cannot be gated; the message names it.
     """
     low, high = beta_range
     if not 0 < low < high < math.inf:
@@ -61,7 +61,7 @@ def gate_with(
     exclude: Patterns = (),
     types: tuple[type[nn.Module], ...] = GATEABLE,
 ) -> "GatedModule":
-    """As `gate`, with the gates of any gating but "none"; its layers are those of an encoder."""
+    """Gate a module like `gate`, but with any gating except "none"; its layers count as those of an encoder."""
     if any(isinstance(part, Foldable) for part in module.modules()):
         raise ValueError(f"this {type(module).__name__} holds gated layers already")
     module = copy.deepcopy(module)
@@ -71,21 +71,21 @@ def gate_with(
 class GatedModule(Foldable):
     """A module of any class with gated layers; see `gate`.
 
-    Its parameters have the names that they have in the module; those of the gates hold "gate". Calls may run in
-    threads and nest, each with its own β. β is bound to the thread for the length of a call, so activation
-    checkpointing goes around the call, `checkpoint(gated, x, beta, use_reentrant=False)`: inside the module it is an
+    Its parameters have the same names as in the original module; those of the gates contain "gate". Calls may run in
+    threads and nest, each with its own β. β is bound to the thread for the duration of a call, so activation
+    checkpointing must go around the call: `checkpoint(gated, x, beta, use_reentrant=False)`. Inside the module it is an
     error.
 
-    The first call with one β an example for each shape of its arguments verifies that the leading axis of every
-    gated layer is the batch, and nothing but the batch: the module runs 2·⌈log₂ B⌉ times more (in eval mode, without
-    gradients, on a copy that shares its parameters), with some of the examples replaced by NaN, and each layer must be
-    NaN in exactly these rows. The verdict holds for that shape; it depends on no β. A compiled or exported call
-    compares sizes alone, and asks for one such call in eager mode before it.
+    The first call with one β per example, for each shape of its arguments, verifies that the leading axis of every
+    gated layer is the batch and nothing else. For this the module runs 2·⌈log₂ B⌉ more times (in eval mode, without
+    gradients, on a copy that shares its parameters) with some of the examples replaced by NaN. Each layer must be NaN
+    in exactly these rows. The verdict holds for that shape and does not depend on β. A compiled or exported call
+    compares only sizes, and requires one such call in eager mode before it.
 
     Attributes:
-        gating: what β is to its gates.
-        layer_names: the layers that are gated.
-        verified: whether the leading axis of every gated layer was found to be the batch, at some shape.
+        gating: The gating that computes the features of β and the gates.
+        layer_names: The names of the gated layers.
+        verified: Whether the leading axis of every gated layer was found to be the batch, for some shape.
     """
 
     _plain: nn.Module
@@ -123,22 +123,22 @@ class GatedModule(Foldable):
 
     @property
     def beta_range(self) -> tuple[float, float]:
-        """(β_min, β_max), both ends inclusive."""
+        """The range (β_min, β_max), both ends inclusive."""
         return self.gating.beta_range
 
     def forward(self, x: Tensor, beta: float | Tensor, *args: Any, **kwargs: Any) -> Any:
-        """The module's output for x (B, ...) at beta, a number, a tensor () or one β an example, (B,).
+        """Return the module's output for x (B, ...) at beta: a number, a tensor () or one β per example, (B,).
 
         Args:
-            x: the module's first argument.
-            beta: within `beta_range`.
-            args: the module's other arguments.
-            kwargs: the module's keyword arguments.
+            x: The module's first argument.
+            beta: The β of the call, within `beta_range`.
+            args: The module's other positional arguments.
+            kwargs: The module's keyword arguments.
 
         Raises:
-            ValueError: x is no tensor, β is outside the range or of another shape, or a layer cannot take one β an
+            ValueError: x is not a tensor, β is out of range or has a wrong shape, or a layer cannot take one β per
                 example.
-            RuntimeError: a gated layer was not reached, or runs again in a backward pass after the call.
+            RuntimeError: A gated layer was not reached, or runs again in a backward pass after the call.
         """
         if not isinstance(x, Tensor):
             raise ValueError(f"x is a {type(x).__name__}; the first argument of a gated module is a tensor")
@@ -147,7 +147,7 @@ class GatedModule(Foldable):
         return self.with_features(features, x, *args, **kwargs)
 
     def with_features(self, features: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """As a call, for the features (K,) or (B, K) that `gating` makes of β."""
+        """Call the module with the features (K,) or (B, K) that `gating` makes of β."""
         compiling = torch.compiler.is_compiling()
         known = None
         if features.ndim > 1 and not compiling:
@@ -158,7 +158,7 @@ class GatedModule(Foldable):
                 if mixed:
                     raise no_batch_axis(mixed, size=x.shape[0])
         if features.ndim > 1 and compiling and not self.verified:
-            raise RuntimeError("one β an example: call this gated module once in eager mode before it is compiled")
+            raise RuntimeError("one β per example: call this gated module once in eager mode before it is compiled")
         with Binding(self._owner, features, known) as binding:
             output = self._plain(x, *args, **kwargs)
         missing = [name for name in self.layer_names if name not in binding.reached]
@@ -170,7 +170,7 @@ class GatedModule(Foldable):
         return output
 
     def _verdict(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Shapes, Shapes]:
-        """Where the leading axis is the batch, and where it is not, for arguments of these shapes: cached."""
+        """Return the shapes whose leading axis is the batch, and the others, for arguments of these shapes: cached."""
         key = describe((x, args, kwargs))
         if key not in self._verdicts:
             self._verdicts[key] = self._find_batch_axis(x, args, kwargs)
@@ -178,14 +178,14 @@ class GatedModule(Foldable):
         return self._verdicts[key]
 
     def _find_batch_axis(self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Shapes, Shapes]:
-        """The shapes of each layer's outputs whose row i depends on example i and on no other; and the other shapes.
+        """Find the shapes of each layer's outputs whose row i depends on example i only; and the other shapes.
 
-        Every pair of examples is told apart by some bit of their numbers, and each bit is tried with its complement,
-        so a row that is NaN exactly with its own example in every trial depends on no other one.
+        Every pair of examples differs in some bit of their numbers, and each bit is tried together with its complement.
+        A row that is NaN exactly with its own example in every trial therefore depends on no other one.
         """
         if not x.is_floating_point():
             raise ValueError(
-                f"x is {x.dtype}: one β an example takes floats, to verify that layers keep the batch axis"
+                f"x is {x.dtype}: one β per example takes floats, to verify that layers keep the batch axis"
             )
         kept = {id(part): part for part in (*self.parameters(), self._owner)}
         plain = copy.deepcopy(self._plain, memo=kept).eval()
@@ -200,17 +200,17 @@ class GatedModule(Foldable):
         return binding.found, binding.mixed
 
     def at(self, beta: float) -> nn.Module:
-        """The plain module at one β, of the class that was gated, the gates folded into a copy of its weights.
+        """Return the plain module at one β: the original class, with the gates folded into a copy of its weights.
 
         It computes what the gated module does at β, provided that nothing but a gated layer itself reads its weight.
 
         Raises:
-            ValueError: β is outside `beta_range`, or a tensor with more than one value.
+            ValueError: β is outside `beta_range`, or is a tensor with more than one value.
         """
         return self.folded(self.gating.features(check_beta(beta, self.beta_range, None, like=next(self.parameters()))))
 
     def folded(self, features: Tensor) -> nn.Module:
-        """As `at`, for features (K,)."""
+        """Return the plain module for features (K,), like `at`."""
         plain: nn.Module = copy.deepcopy(self._plain)
         for name in self.layer_names:
             layer = plain.get_submodule(name)
@@ -225,20 +225,20 @@ class GatedModule(Foldable):
         return plain
 
     def train(self, mode: bool = True) -> "GatedModule":
-        """As `nn.Module.train`."""
+        """Set the mode, as `nn.Module.train` does."""
         super().train(mode)
         self._plain.train(mode)
         return self
 
 
 def set_nesting(module: nn.Module, names: list[str], *, enabled: bool) -> None:
-    """Whether the `nn.TransformerEncoder`s of these names in `module` may turn padded sequences into nested tensors."""
+    """Set whether the named `nn.TransformerEncoder`s may turn padded sequences into nested tensors."""
     for name in names:
         module.get_submodule(name).use_nested_tensor = enabled  # type: ignore[assignment]
 
 
 def describe(value: Any) -> str:
-    """What a forward may depend on besides the numbers in tensors, as a key."""
+    """Return a key for everything that a forward may depend on besides the numbers in tensors."""
     if isinstance(value, Tensor):
         return f"{tuple(value.shape)} {value.dtype} {value.device}"
     if isinstance(value, dict):

@@ -1,11 +1,11 @@
-"""Which layers of somebody else's module are gated, where their channels lie, and how their gates fold.
+"""Which layers of a foreign module are gated, where their channels lie, and how their gates fold.
 
 The rule, unless `include` names the layers:
 
-- Linear, convolutions and affine norms of the chosen types are gated, whatever module they sit in.
+- Linear, convolutions and affine norms of the chosen types are gated, whatever module they are in.
 - A Linear or convolution that feeds a norm is left to the norm, which in training undoes a scale before it. It is known
-  to feed one where a norm of the same width follows it in a Sequential, or, for a convolution, where one is
-  registered right after it (as in ResNet's conv1, bn1); Identity and Dropout between them do not count.
+  to feed a norm if one of the same width follows it in a Sequential. For a convolution it is enough that one is
+  registered right after it (as in ResNet's conv1, bn1). Identity and Dropout between them do not count.
 - `out_proj` of `nn.MultiheadAttention` is left plain: attention reads its weight and never calls it.
 """
 
@@ -71,7 +71,7 @@ PASSED_OVER = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One layer to gate: its name, itself, the axis of its channels, and whether it applies an activation as well."""
+    """One layer to gate: its name, itself, the axis of its channels, and whether it also applies an activation."""
 
     name: str
     layer: nn.Module
@@ -80,22 +80,22 @@ class Site:
 
     @property
     def channels(self) -> int:
-        """C, the number of its gates."""
+        """The number of channels C, which is the number of its gates."""
         return width(self.layer)
 
     @property
     def shift(self) -> bool:
-        """Whether it has a bias that a shift can fold into."""
+        """Whether the layer has a bias that a shift can fold into."""
         return isinstance(self.layer.bias, Tensor) if hasattr(self.layer, "bias") else False
 
 
 def sites(
     module: nn.Module, *, include: Patterns | None, exclude: Patterns, types: tuple[type[nn.Module], ...]
 ) -> list[Site]:
-    """The layers of `module` to gate, in the order of registration; see the module's docstring for the rule.
+    """Return the layers of `module` to gate, in the order of registration; see the module's docstring for the rule.
 
     Raises:
-        ValueError: nothing is chosen, a pattern matches no layer, or a chosen layer computes something else than its
+        ValueError: No layer is chosen, a pattern matches no layer, or a chosen layer computes something else than its
             type says; the message names it.
     """
     layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, types)}
@@ -117,10 +117,10 @@ def sites(
 
 
 def site(name: str, layer: nn.Module) -> Site:
-    """The site of a chosen layer.
+    """Return the site of a chosen layer.
 
     Raises:
-        ValueError: what a gate after it computes could not be folded into it.
+        ValueError: A gate after the layer could not be folded into it.
     """
     where = f"layer {name!r} ({type(layer).__name__})"
     remedy = f"leave it plain with exclude={name!r}"
@@ -148,7 +148,7 @@ def site(name: str, layer: nn.Module) -> Site:
 
 
 def home(cls: type, method: str) -> type | None:
-    """The class that `cls` has a method from."""
+    """Return the class that defines a method of `cls`."""
     return next((base for base in cls.__mro__ if method in vars(base)), None)
 
 
@@ -158,7 +158,7 @@ def is_affine(layer: nn.Module) -> bool:
 
 
 def width(layer: nn.Module) -> int:
-    """The channels of a layer's output."""
+    """Return the number of channels of a layer's output."""
     for name in ("out_features", "out_channels"):
         if hasattr(layer, name):
             return int(getattr(layer, name))
@@ -167,7 +167,7 @@ def width(layer: nn.Module) -> int:
 
 
 def left_to_a_norm(module: nn.Module, chosen: set[int]) -> set[int]:
-    """The ids of Linear layers and convolutions known to feed a norm that is among the chosen ids."""
+    """Return the ids of Linear layers and convolutions known to feed a norm that is among the chosen ids."""
     left = set()
     for parent in module.modules():
         following = [child for child in in_order(parent) if not isinstance(child, PASSED_OVER)]
@@ -180,7 +180,7 @@ def left_to_a_norm(module: nn.Module, chosen: set[int]) -> set[int]:
 
 
 def in_order(parent: nn.Module) -> Iterator[nn.Module]:
-    """The children of a module in the order of registration, a Sequential replaced by its own."""
+    """Yield the children of a module in the order of registration; a Sequential is replaced by its own children."""
     for child in parent.children():
         if isinstance(child, nn.Sequential):
             yield from in_order(child)
@@ -189,7 +189,7 @@ def in_order(parent: nn.Module) -> Iterator[nn.Module]:
 
 
 def attention_outputs(module: nn.Module) -> set[int]:
-    """The ids of the layers whose weight `nn.MultiheadAttention` reads without calling them."""
+    """Return the ids of the layers whose weight `nn.MultiheadAttention` reads without calling them."""
     return {id(child.out_proj) for child in module.modules() if isinstance(child, nn.MultiheadAttention)}
 
 
@@ -199,14 +199,14 @@ def matches(name: str, patterns: Patterns) -> bool:
 
 
 def as_patterns(patterns: Patterns | None) -> tuple[str, ...]:
-    """None, one pattern or several, as a tuple."""
+    """Return None, one pattern or several patterns as a tuple."""
     if patterns is None:
         return ()
     return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
 def write_gates(layer: nn.Module, gates: Gates) -> None:
-    """Replace the weight and bias of `layer` by those that compute the same with gates (C,) after it."""
+    """Replace the weight and bias of `layer` by those that compute the same as the layer followed by gates (C,)."""
     scale, shift = gates
     weight, bias = layer.weight, getattr(layer, "bias", None)
     assert isinstance(weight, nn.Parameter)

@@ -1,4 +1,4 @@
-"""Calls of the Hugging Face Hub: tried again where the network failed, and their errors in one line with the remedy."""
+"""Calls to the Hugging Face Hub: repeated if the network failed, with errors in one line that says what to do."""
 
 import importlib.util
 import json
@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 
 class UnreachableError(HubError):
-    """The Hub gives no answer, or none that says anything about what was asked."""
+    """The Hub does not answer, or its answer says nothing about the request."""
 
 
 class ChangedError(HubError):
-    """A branch no longer stands where it stood when it was looked at."""
+    """A branch has moved since it was looked at."""
 
 
 class NoRepositoryError(HubError):
@@ -44,12 +44,12 @@ class NoRevisionError(HubError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubOptions:
-    """How to ask the Hub, in the words of huggingface_hub.
+    """The options of requests to the Hub, with the names that huggingface_hub uses.
 
     Attributes:
-        token: None is the saved one, or that of HF_TOKEN.
-        cache_dir: another cache than that of huggingface_hub.
-        local_files_only: take what is in the cache, and ask nobody.
+        token: The token to send. None uses the saved one, or that of HF_TOKEN.
+        cache_dir: The folder of the cache. None uses the cache of huggingface_hub.
+        local_files_only: Whether to use only what is in the cache, without asking the Hub.
     """
 
     token: str | None = None
@@ -58,12 +58,12 @@ class HubOptions:
 
     @property
     def offline(self) -> bool:
-        """Whether nobody is to be asked."""
+        """Whether the Hub must not be asked."""
         return self.local_files_only or is_offline()
 
 
 def make_api(token: str | None = None) -> "HfApi":
-    """The client, which says who it is; `token` None is the saved one, or that of HF_TOKEN."""
+    """Return a client that identifies this library; `token` None uses the saved token, or that of HF_TOKEN."""
     check_environment()
     from huggingface_hub import HfApi
 
@@ -71,9 +71,9 @@ def make_api(token: str | None = None) -> "HfApi":
 
 
 def check_environment() -> None:
-    """Raise a HubError where a variable that the client reads is not what it can be, before it is imported.
+    """Raise a HubError if an environment variable that the client reads is not valid, before it is imported.
 
-    Its own errors do not say which variable it was.
+    The client's own errors do not say which variable it was.
     """
     for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
         value = os.environ.get(name, "1")
@@ -109,19 +109,19 @@ def call(
     action: str = "read",
     again: bool = True,
 ) -> T:
-    """What `function` returns; it is called again, after a while, where the connection failed or the server is busy.
+    """Return the result of `function`; call it again after a while if the connection fails or the server is busy.
 
     Args:
-        function: makes one request or several, such that a second call does no harm.
-        api: that it calls.
-        repo_id: for messages, as the next two.
-        revision: None is the main branch.
-        action: "read" or "write".
-        again: False for one try.
+        function: A function that makes one request or several. A second call must do no harm.
+        api: The client that it uses.
+        repo_id: The repository, for messages.
+        revision: The revision, for messages; None is the main branch.
+        action: The kind of access, for messages: "read" or "write".
+        again: Whether to try again after a failure.
 
     Raises:
-        HubError: one line, with the remedy.
-        EntryNotFoundError: (of huggingface_hub) there is no such file.
+        HubError: The call failed; one line with the remedy.
+        EntryNotFoundError: There is no such file (an error of huggingface_hub).
     """
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -145,7 +145,7 @@ def call(
 
 
 def explain(error: Exception, *, api: "HfApi", repo_id: str, revision: str | None, action: str) -> HubError:
-    """The error of the client as one line that says what to do."""
+    """Return the error of the client as one line that says what to do."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -157,7 +157,7 @@ def explain(error: Exception, *, api: "HfApi", repo_id: str, revision: str | Non
 
     what = repo_id if revision is None else f"{repo_id}@{revision}"
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # what kept the client from looking beyond its cache
+        error = error.__cause__  # the reason why the client did not look beyond its cache
     if isinstance(error, OfflineModeIsEnabled):
         return UnreachableError(f"{what} is not in the cache, and HF_HUB_OFFLINE is set; unset it and run again")
     if not isinstance(error, HfHubHTTPError):
@@ -199,13 +199,13 @@ def explain(error: Exception, *, api: "HfApi", repo_id: str, revision: str | Non
 
 
 def _behind(error: Exception) -> Exception:
-    """What went wrong where the client says only that a large file could not be uploaded."""
+    """Return the underlying error if the client only says that a large file could not be uploaded."""
     cause = error.__cause__
     return cause if type(error) is RuntimeError and isinstance(cause, Exception) else error
 
 
 def _is_of_the_hub(error: Exception) -> bool:
-    """Whether an error comes from the client or its connection, and not from a mistake of ours or from the disk."""
+    """Whether an error comes from the client or its connection, rather than from our own mistake or from the disk."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     # The errors of the connection are those of httpx or of its successor, by the version of the client. What is no JSON
@@ -216,17 +216,17 @@ def _is_of_the_hub(error: Exception) -> bool:
 
 
 def _is_short(error: Exception) -> bool:
-    """Whether a file came shorter than announced: an OSError of the client, which the system did not number."""
+    """Whether a file was shorter than announced: an OSError of the client without a system error number."""
     return isinstance(error, OSError) and error.errno is None and "Consistency check failed" in str(error)
 
 
 def _is_closed(error: Exception) -> bool:
-    """Whether the connections were closed by another thread of the client, as it does where one of them fails."""
+    """Whether another thread of the client closed the connections, as it does when one of them fails."""
     return type(error) is RuntimeError and "client has been closed" in str(error)
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another try may succeed. The client has tried again itself before a LocalEntryNotFoundError."""
+    """Whether another try may succeed. Before a LocalEntryNotFoundError the client has already tried again."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     if isinstance(error, HfHubHTTPError):
@@ -235,7 +235,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def asked_to_wait(error: BaseException | None) -> float:
-    """The seconds of Retry-After, 0 without."""
+    """Return the seconds of Retry-After, or 0 without it."""
     from huggingface_hub.errors import HfHubHTTPError
 
     text = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
@@ -252,7 +252,7 @@ def _reason(error: Exception) -> str:
 
 
 def token_of(api: "HfApi") -> str | None:
-    """The token that a client sends, None without one."""
+    """Return the token that a client sends, or None."""
     from huggingface_hub import get_token
 
     return api.token if isinstance(api.token, str) else get_token()

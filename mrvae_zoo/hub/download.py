@@ -1,7 +1,7 @@
-"""Getting a model from the Hugging Face Hub: a revision becomes a commit, and all files are of that commit.
+"""Downloading a model from the Hugging Face Hub: a revision becomes a commit, and all files belong to that commit.
 
-The files lie in the cache of huggingface_hub, whose blobs are named by their checksum: what is read from it is compared
-with that name, so that a damaged file is noticed, removed and fetched once more.
+The files lie in the cache of huggingface_hub, whose blobs are named by their checksum. Every file that is read is
+compared with that name, so a damaged file is noticed, removed and downloaded again.
 """
 
 import hashlib
@@ -34,17 +34,17 @@ logger = logging.getLogger(__name__)
 
 
 def find_commit(repo_id: str, revision: str | None = None, options: HubOptions = ANYHOW) -> str:
-    """The commit that a revision stands for, 40 hexadecimal digits; a commit in full is returned without asking.
+    """Return the commit of a revision, 40 hexadecimal digits; a full commit is returned without asking the Hub.
 
-    Without a network, the commit that the Hub gave when it was last asked.
+    Without a network, it is the commit that the Hub returned when it was last asked.
 
     Args:
-        repo_id: "org/name".
-        revision: a branch, a tag or a commit; None is the main branch.
-        options: how to ask.
+        repo_id: The repository, "org/name".
+        revision: A branch, a tag or a commit; None is the main branch.
+        options: The options of the request.
 
     Raises:
-        HubError: see `explain`.
+        HubError: The Hub cannot answer; see `explain`.
     """
     check_environment()
     if revision is not None and is_commit(revision):
@@ -64,17 +64,17 @@ def find_commit(repo_id: str, revision: str | None = None, options: HubOptions =
 
 
 def fetch(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
-    """The folder of a model at a commit: config.json, model.safetensors and, where there are, the curve and the recipe.
+    """Return the folder of a model at a commit: config.json, model.safetensors, and the curve and recipe if present.
 
-    What is in the cache is not asked for again.
+    Files that are in the cache are not downloaded again.
 
     Args:
-        repo_id: "org/name".
-        commit: in full.
-        options: how to ask.
+        repo_id: The repository, "org/name".
+        commit: The full commit.
+        options: The options of the request.
 
     Raises:
-        HubError: the model cannot be had, is none of this library, or is damaged; see also `explain`.
+        HubError: The model cannot be downloaded, is not a model of this library, or is damaged; see also `explain`.
     """
     files = _Files(repo_id, commit, options)
     config = _description(files)  # before the weights: whoever finds these knows that the rest was asked for
@@ -93,16 +93,16 @@ def fetch(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
 
 
 def fetch_description(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
-    """The folder of a model at a commit with config.json, and the curve and the recipe where there are; no weights.
+    """Return the folder of a model at a commit with config.json and, if present, the curve and the recipe; no weights.
 
     Raises:
-        HubError: as of `fetch`.
+        HubError: The model cannot be downloaded; see `fetch`.
     """
     return _description(_Files(repo_id, commit, options)).parent
 
 
 def _description(files: "_Files") -> Path:
-    """The config of a model of this library, its curve and its recipe beside it."""
+    """Return the path of a model's config, with its curve and its recipe beside it."""
     config = files.get(CONFIG)
     if config is None:
         raise HubError(f"{files.repo_id} is not an MR-VAE repository: it has no {CONFIG}; see: mrvae list --hub")
@@ -113,10 +113,10 @@ def _description(files: "_Files") -> Path:
 
 
 def fetch_recipe(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
-    """The recipe.toml of a repository at a commit.
+    """Return the path of the recipe.toml of a repository at a commit.
 
     Raises:
-        HubError: it has none; see also `explain`.
+        HubError: The repository has no recipe; see also `explain`.
     """
     path = _Files(repo_id, commit, options).get(RECIPE)
     if path is None:
@@ -125,35 +125,35 @@ def fetch_recipe(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Pat
 
 
 def discard_weights(folder: Path) -> None:
-    """Remove the weights in a folder that `fetch` gave from the cache."""
+    """Remove the weights in a folder that `fetch` returned from the cache."""
     _discard(folder / WEIGHTS)
 
 
 def is_commit(revision: str) -> bool:
-    """Whether a revision is a commit in full."""
+    """Whether a revision is a full commit."""
     return re.fullmatch("[0-9a-f]{40}", revision) is not None
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def git_blob_id(content: bytes) -> str:
-    """The name that git gives a file of this content."""
+    """Return the name that git gives a file with this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 class _Files:
-    """The files of a repository at a commit; the Hub is asked for that commit before the first one is downloaded."""
+    """The files of a repository at a commit. The Hub is asked for that commit before the first one is downloaded."""
 
     def __init__(self, repo_id: str, commit: str, options: HubOptions) -> None:
         self.api, self.repo_id, self.commit, self.options = make_api(options.token), repo_id, commit, options
         self.asked = False
 
     def get(self, name: str) -> Path | None:
-        """The path of a file that is whole, None where the repository has none of that name."""
+        """Return the path of an undamaged file, or None if the repository has none of that name."""
         path = self._cached(name)
         if path is None:
             return None
@@ -178,7 +178,7 @@ class _Files:
         )
 
     def get_if_any(self, name: str) -> None:
-        """Get a file that a model can do without; where nobody can be asked for it, a model in the cache does."""
+        """Get an optional file. Without a network, a model whose weights are in the cache does without it."""
         try:
             self.get(name)
         except UnreachableError:
@@ -186,7 +186,7 @@ class _Files:
                 raise
 
     def _cached(self, name: str) -> "Path | None":
-        """What the cache says: a path, None (there is no such file), or _UNKNOWN."""
+        """Return what the cache knows: a path, None (there is no such file), or _UNKNOWN."""
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(self.repo_id, name, cache_dir=self.options.cache_dir, revision=self.commit)
@@ -214,7 +214,7 @@ class _Files:
         return Path(path)
 
 
-_UNKNOWN = Path()  # of a file that the cache knows nothing of
+_UNKNOWN = Path()  # stands for a file that the cache knows nothing about
 
 
 def _ask_commit(api: "HfApi", repo_id: str, revision: str | None, options: HubOptions) -> str:
@@ -243,7 +243,7 @@ def _repository_cache(repo_id: str, options: HubOptions) -> Path:
 
 
 def _remember(ref: Path, commit: str) -> None:
-    """Note a commit where huggingface_hub looks for it too; a cache that cannot be written does without."""
+    """Record a commit where huggingface_hub also looks for it; a cache that cannot be written does without."""
     try:
         if ref.is_file() and ref.read_text(encoding="utf-8").strip() == commit:
             return
@@ -254,7 +254,7 @@ def _remember(ref: Path, commit: str) -> None:
 
 
 def _read_checksum(config: Path, repo_id: str) -> str | None:
-    """The checksum of the weights that a config.json names, where it is that of a model of this library."""
+    """Return the checksum of the weights in a config.json, after checking that it is a model of this library."""
     try:
         data = json.loads(config.read_bytes())
     except (ValueError, RecursionError):
@@ -270,19 +270,19 @@ def _read_checksum(config: Path, repo_id: str) -> str | None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a cached file has the checksum that its blob is named by; where there are no links, it is not known."""
+    """Whether a cached file has the checksum that its blob is named by; True if there are no links to tell."""
     if not path.is_symlink():
         return True
     name = path.readlink().name
     if re.fullmatch("[0-9a-f]{64}", name):
         return sha256(path) == name
-    if is_commit(name):  # as long as a commit, and of the same function
+    if is_commit(name):  # a git blob id, which has the form of a commit
         return git_blob_id(path.read_bytes()) == name
     return True
 
 
 def _discard(path: Path) -> None:
-    """Remove a file from the cache, with the blob that it links to."""
+    """Remove a file from the cache, together with the blob that it links to."""
     if path.is_symlink():
         (path.parent / path.readlink()).unlink(missing_ok=True)
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Where a model comes from: a name of the registry, a folder, or the Hugging Face Hub."""
+"""Finding a model by its source: a name in the registry, a folder, or the Hugging Face Hub."""
 
 import os
 from pathlib import Path
@@ -22,9 +22,9 @@ CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotun
 
 
 def as_source(name: str) -> str:
-    """`name`; the path of a folder that holds a model or its recipe becomes `local-dir:path`.
+    """Return `name`, or `local-dir:path` if it is the path of a folder that holds a model or its recipe.
 
-    Where a model of the registry and a folder have one name, it stands for the model.
+    If a model of the registry and a folder have the same name, the model is meant.
     """
     if not name or name.startswith((LOCAL, HUB)) or name in list_models():
         return name
@@ -32,14 +32,14 @@ def as_source(name: str) -> str:
 
 
 def exact(source: str, revision: str | None = None) -> str:
-    """The source in a form that stays: of the Hub with its commit, of a folder with its whole path; see `as_source`.
+    """Return the source in a form that does not change: a Hub source with its commit, a folder with its full path.
 
-    A name of the registry without weights becomes what its pin names. What was made from a model can say so, and
-    commands that load twice load the same.
+    A name in the registry without weights becomes what its pin names; see also `as_source`. Files made from a model
+    record this form, and commands that load a model twice get the same one.
 
     Raises:
-        ValueError: see `locate_checkpoint`.
-        HubError: there is no such repository or revision, or no way to it.
+        ValueError: The source is wrong; see `locate_checkpoint`.
+        HubError: There is no such repository or revision, or the Hub cannot be reached.
     """
     source = as_source(source)
     if source.startswith(HUB):
@@ -60,17 +60,17 @@ def exact(source: str, revision: str | None = None) -> str:
 
 
 def locate_checkpoint(source: str, revision: str | None = None, options: HubOptions | None = None) -> Path:
-    """The folder of a trained model: downloaded where it is on the Hub.
+    """Return the folder of a trained model; a model on the Hub is downloaded first.
 
     Args:
-        source: a name of the registry (`arch.tag`), `local-dir:path`, the path alone, or `hf-hub:org/name[@revision]`.
-        revision: of a source of the Hub.
-        options: how to ask it.
+        source: A name in the registry (`arch.tag`), `local-dir:path`, a path alone, or `hf-hub:org/name[@revision]`.
+        revision: The branch, tag or commit of a source on the Hub.
+        options: The options of requests to the Hub: token, cache and offline mode.
 
     Raises:
-        ValueError: the source is none of these (the message says what it could have been), or the registry has the
-            recipe of a model, and neither its weights nor a pin.
-        HubError: the Hub cannot give it; the message says why, and what to do.
+        ValueError: The source is none of these (the message says what it could have been), or the registry has only the
+            recipe of the model, with neither weights nor a pin.
+        HubError: The Hub cannot provide the model; the message says why, and what to do.
     """
     options = options or HubOptions()
     source = as_source(source)
@@ -87,9 +87,9 @@ def locate_checkpoint(source: str, revision: str | None = None, options: HubOpti
 
 
 def describe_model(source: str) -> "Description":
-    """What is known of a model without its weights, which are not downloaded and need not be there.
+    """Describe a model without its weights, which are not downloaded and need not exist.
 
-    Arguments and errors as of `locate_checkpoint`, but that a model of the registry need not be trained.
+    Arguments and errors are those of `locate_checkpoint`, except that a model of the registry need not be trained.
     """
     from mrvae_zoo.checkpoints.folder import read_description
 
@@ -119,10 +119,10 @@ def _description_folder(source: str) -> Path:
 
 
 def own_folder(source: str) -> Path:
-    """The folder of a trained model that may be written to: a path, or a name whose weights are here.
+    """Return the folder of a trained model that may be written to: a path, or a name in the registry with weights here.
 
     Raises:
-        ValueError: the model is in the cache of the Hub, or the source is none.
+        ValueError: The model is in the cache of the Hub, or the source is not a model.
     """
     source = as_source(source)
     if source.startswith(HUB) or (not source.startswith(LOCAL) and _pin_of(source) is not None):
@@ -133,11 +133,11 @@ def own_folder(source: str) -> Path:
 
 
 def locate_recipe(source: str) -> Path:
-    """The recipe.toml of a source, trained or not.
+    """Return the path of the recipe.toml of a source, trained or not.
 
     Raises:
-        ValueError: as `locate_checkpoint`.
-        HubError: as `locate_checkpoint`.
+        ValueError: The source is wrong; see `locate_checkpoint`.
+        HubError: The Hub cannot provide the recipe; see `locate_checkpoint`.
     """
     source = as_source(source)
     if source.startswith(HUB):
@@ -164,7 +164,7 @@ def _check_no_revision(source: str, revision: str | None) -> None:
 
 
 def _pin_of(source: str) -> Pin | None:
-    """The pin of a name of the registry whose weights are not here; None where they are."""
+    """Return the pin of a name in the registry whose weights are not here; None if they are."""
     if has_weights(_in_registry(source)):
         return None
     pin = read_pins().get(source)
@@ -197,30 +197,33 @@ def load_pretrained(
     local_files_only: bool = False,
     compile: bool | CompileMode = False,  # noqa: A002 (the word of torch)
 ) -> "BaseVAE":
-    """A trained model in eval mode, with its published curve as `model.curve`.
+    """Load a trained model in eval mode, with its published curve as `model.curve`.
 
     Args:
-        source: a name of the registry (`mrvae_mlp.mnist`), the path of a folder (or `local-dir:path`), or
-            `hf-hub:org/name[@revision]`. A name whose weights are not here is downloaded from the commit that
-            registry/pins.toml names.
-        device: where to put it: "cpu", "cuda", "mps", or "auto" for a GPU where there is one.
-        dtype: of its weights, as torch's or by its name ("float16"); None is float32 for weights stored in half
-            precision, else as stored.
-        revision: of `hf-hub:org/name`: a branch, a tag or a commit; None is the main branch.
-        token: for a private repository of the Hub; None is the saved one, or that of HF_TOKEN.
-        cache_dir: another cache for what is downloaded than that of huggingface_hub.
-        local_files_only: take what is in that cache, and ask nobody.
-        compile: compile call, encode and decode when they are first used (`model.compile()`), once more when β or the
-            batch size first changes, and not again after. "reduce-overhead" runs them as CUDA graphs on a GPU: the
-            fastest for small batches, from one thread, one graph for each batch size.
+        source: A name in the registry (`mrvae_mlp.mnist`), the path of a folder (or `local-dir:path`), or
+            `hf-hub:org/name[@revision]`. If the weights of a name are not here, they are downloaded from the commit
+            that registry/pins.toml names.
+        device: The device to put the model on: "cpu", "cuda", "mps", or "auto" for a GPU if there is one.
+        dtype: The dtype of the weights, as a torch dtype or by name ("float16"). None keeps the stored dtype, but
+            widens half precision to float32.
+        revision: The branch, tag or commit of `hf-hub:org/name`. None is the main branch.
+        token: The token for a private repository of the Hub. None uses the saved token, or that of HF_TOKEN.
+        cache_dir: The folder to keep downloads in. None uses the cache of huggingface_hub.
+        local_files_only: Whether to use only what is in the cache, without asking the Hub.
+        compile: Whether to compile the model (`model.compile()`). Compilation happens at the first use, once more when
+            β or the batch size first changes, and not again after that. A mode can be given instead: "reduce-overhead"
+            uses CUDA graphs on a GPU, the fastest for small batches. It works from one thread, with one graph per batch
+            size.
 
     Returns:
-        A MultiRateVAE; a FixedRateVAE where the gates were folded before it was saved. Both are called alike.
+        A MultiRateVAE, or a FixedRateVAE if the gates were folded before saving. Both are called in the same way.
 
     Raises:
-        ValueError: no such source, device or mode of compilation; an unknown name comes with the nearest ones.
-        HubError: the Hub cannot give it: no such repository or revision, no network, a checksum that differs.
-        CheckpointError: the files are not a whole checkpoint; the message names the file and the fault.
+        ValueError: There is no such source, device or compile mode; for an unknown name the message suggests the
+            nearest ones.
+        HubError: The Hub cannot provide the model: there is no such repository or revision, no network, or a wrong
+            checksum.
+        CheckpointError: The files are not a complete checkpoint; the message names the file and the fault.
     """
     from mrvae_zoo.checkpoints.folder import load_checkpoint, torch_dtype
     from mrvae_zoo.common.devices import find_device

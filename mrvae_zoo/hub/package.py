@@ -1,4 +1,4 @@
-"""What a push sends: the files of a model and of its page, checked before the first byte goes out."""
+"""The files of a push: a model and its page, checked before the first byte is sent."""
 
 import re
 import tempfile
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrvae_zoo.cards.card import make_card
+from mrvae_zoo.cards.metadata import LIBRARY
 from mrvae_zoo.checkpoints.folder import load_checkpoint, save_pretrained
 from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL, local_folder
 from mrvae_zoo.common.devices import find_device
 from mrvae_zoo.common.layout import CONFIG, CURVE, README, RECIPE, WEIGHTS
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
-from mrvae_zoo.hub.client import LIBRARY
+from mrvae_zoo.hub.client import LIBRARY as SEARCHED
 from mrvae_zoo.models.vae import BaseVAE, unwrap
 
-LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # of an image in Markdown
+LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # an image in Markdown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,21 +25,26 @@ class Package:
     """A model that may be pushed.
 
     Attributes:
-        name: of the model, as its page says it.
-        model: as loaded.
-        files: the content of each file, by name: five, and the images of the page.
+        name: The name of the model on its page.
+        model: The model, as loaded.
+        files: The content of each file, by name: the files of the model and its page, and the images of the page.
     """
 
     name: str
     model: BaseVAE
     files: dict[str, bytes]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size of each file in bytes, by name."""
+        return {name: len(content) for name, content in sorted(self.files.items())}
+
 
 def find_folder(source: str | Path) -> tuple[Path, str | None]:
-    """The folder of a trained model that is here, and its name where it is of the registry.
+    """Return the folder of a trained model that is here, and its name if it is in the registry.
 
     Raises:
-        ValueError: there is none; the message says what was expected.
+        ValueError: There is no such model; the message says what was expected.
     """
     if isinstance(source, Path):
         return source, None
@@ -66,18 +72,18 @@ def make_package(
     device: str = "cpu",
     progress: Callable[[float], None] = lambda _: None,
 ) -> Package:
-    """The files that a push of a model to a repository sends, all of them checked.
+    """Collect and check all files that a push of a model to a repository sends.
 
     Args:
-        source: the folder of a model, a name of the registry, or a model with its curve.
-        repo_id: that the page speaks of.
-        data_root: to measure the curve again on the data sets there, see `check_curve`.
-        device: where to do that, and to draw the page.
-        progress: of that, see `rate_distortion`.
+        source: The folder of a model, a name in the registry, or a model with its curve.
+        repo_id: The repository that the page names.
+        data_root: The folder of data sets to measure the curve again on; see `check_curve`. None does not measure.
+        device: The device to measure on, and to draw the page with.
+        progress: A function that is called with the share of the measurement done, in [0, 1].
 
     Raises:
-        ValueError: something is missing or wrong: the checkpoint, the curve, the page.
-        FileNotFoundError: the data set is not there.
+        ValueError: Something is missing or wrong: the checkpoint, the curve or the page.
+        FileNotFoundError: The data set is missing.
         MissingExtraError: matplotlib is not installed.
     """
     if not isinstance(source, str | Path):
@@ -104,7 +110,7 @@ def make_package(
 
 
 def _check_complete(model: BaseVAE) -> None:
-    """Raise a ValueError where a model lacks what its page has to say."""
+    """Raise a ValueError if a model lacks something that its page must state."""
     if model.curve is None or "name" not in model.curve.data:
         raise ValueError(
             "this model has no curve that names the data set it was measured on, which its page shows; set "
@@ -115,12 +121,12 @@ def _check_complete(model: BaseVAE) -> None:
 def check_curve(model: BaseVAE, data_root: Path, *, progress: Callable[[float], None] = lambda _: None) -> None:
     """Measure the published curve again at its two ends and in its middle, on the whole test set.
 
-    A sample of β, and not of images: the published figures are means over all images, which those over some differ
-    from by chance.
+    Some β are left out, but no images: the published figures are means over all images, and means over some would
+    differ by chance.
 
     Raises:
-        ValueError: a point is off by more than TOLERANCE, 1%; the message names the worst.
-        FileNotFoundError: the data set is not there.
+        ValueError: A point differs by more than TOLERANCE, 1%; the message names the worst.
+        FileNotFoundError: The data set is missing.
     """
     assert model.curve is not None
     betas = model.curve.betas
@@ -132,7 +138,7 @@ def check_curve(model: BaseVAE, data_root: Path, *, progress: Callable[[float], 
 
 
 def check_page(files: dict[str, bytes]) -> None:
-    """Raise a ValueError where the page lacks something that it is to have, by the parser of huggingface_hub."""
+    """Raise a ValueError if the page lacks something that it must have, according to huggingface_hub's parser."""
     from huggingface_hub import ModelCard
 
     if README not in files:
@@ -147,6 +153,8 @@ def check_page(files: dict[str, bytes]) -> None:
         raise ValueError(f"{README}: its metadata lacks {', '.join(lacking)}")
     if data.get("library_name") != LIBRARY:
         raise ValueError(f"{README}: library_name is {data.get('library_name')!r}; expected {LIBRARY!r}")
+    if SEARCHED not in data.get("tags"):
+        raise ValueError(f"{README}: its tags lack {SEARCHED!r}, which `mrvae list --hub` searches for")
     missing = [link for link in LINK.findall(text) if "://" not in link and link not in files]
     if missing:
         raise ValueError(f"{README} shows {', '.join(missing)}, which is not there")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from mrvae_zoo._version import __version__
+from mrvae_zoo.cards.images import EXAMPLES
 from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
 from mrvae_zoo.checkpoints.sources import check_repo_id, check_revision
 from mrvae_zoo.common.layout import CURVE_PLOT, RECONSTRUCTIONS, SAMPLES
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 # What an older version of a page may have left; other files of a repository are not ours to remove.
-PAGE_IMAGES = (CURVE_PLOT, RECONSTRUCTIONS, SAMPLES)
+PAGE_IMAGES = (CURVE_PLOT, RECONSTRUCTIONS, SAMPLES, *EXAMPLES)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,18 +48,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What became of a push.
+    """The result of a push.
 
     Attributes:
-        repo_id: "org/name".
-        commit: that holds the model, 40 hexadecimal digits.
-        changed: the files that the commit changed; none where the repository held the same already.
-        pull_request: its address, where one was asked for.
+        repo_id: The repository, "org/name".
+        commit: The commit that holds the model, 40 hexadecimal digits; None after a dry run.
+        changed: The files that the commit changed; none if the repository held the same already. After a dry run, all
+            files of the model and its page.
+        sizes: The size in bytes of each file of the model and its page, by name.
+        pull_request: The address of the pull request, if one was asked for.
     """
 
     repo_id: str
-    commit: str
+    commit: str | None
     changed: tuple[str, ...]
+    sizes: dict[str, int]
     pull_request: str | None = None
 
 
@@ -70,6 +74,8 @@ def push_to_hub(
     revision: str | None = None,
     create_pr: bool = False,
     tag: str | None = None,
+    message: str | None = None,
+    dry_run: bool = False,
     data_root: str | Path | None = None,
     device: str = "cpu",
     token: str | None = None,
@@ -77,26 +83,53 @@ def push_to_hub(
 ) -> Pushed:
     """Push a trained model and its page to a repository of the Hub, as one commit.
 
-    Before the first byte goes out the checkpoint is loaded, the curve measured again where `data_root` is given, and
-    the page made and checked. Afterwards the model is downloaded at the new commit, loaded and compared. Where the
-    repository holds the same files already, no commit is made.
+    Before anything is sent, the checkpoint is loaded, the curve is measured again if `data_root` is given, and the page
+    is made and checked. Afterwards the model is downloaded at the new commit, loaded and compared. If the repository
+    holds the same files already, no commit is made.
 
     Args:
-        source: the folder of a training, a name of the registry, or a model with its curve.
-        repo_id: "org/name"; made where it is missing.
-        private: make it a private one.
-        revision: the branch, made where it is missing; None is the main branch.
-        create_pr: open a pull request instead.
-        tag: a name for the commit.
-        data_root: measure the curve again on the data sets in this folder, at three β.
-        device: where to do that, and to draw the page; see `load_pretrained`.
-        token: None is the saved one, or that of HF_TOKEN.
-        progress: of the measurement, in [0, 1].
+        source: The folder of a training, a name of the registry, or a model with its curve.
+        repo_id: The repository, "org/name". It is created if it does not exist.
+        private: Create the repository as a private one.
+        revision: The branch, which is created if it does not exist; None is the main branch.
+        create_pr: Open a pull request instead of committing to the branch.
+        tag: A name for the commit.
+        message: The message of the commit; None names the model and the version of this library.
+        dry_run: Make and check everything, but send nothing and ask nobody. No token is needed.
+        data_root: The folder of data sets to measure three points of the curve on again.
+        device: The device to measure and to draw the page on; see `load_pretrained`.
+        token: The token to push with; None is the saved one, or the one in HF_TOKEN.
+        progress: A function that is called with the share of the measurement that is done, in [0, 1].
 
     Raises:
-        ValueError: the model is not fit to be pushed, or an argument is wrong.
-        HubError: the Hub refuses or cannot be reached, or someone else changed the repository in the meantime.
+        ValueError: The model is not fit to be pushed, or an argument is wrong.
+        HubError: The Hub refuses or cannot be reached, or someone else changed the repository in the meantime.
     """
+    _check_arguments(repo_id, revision=revision, tag=tag, create_pr=create_pr, message=message)
+    if isinstance(source, str | Path):
+        read_config(find_folder(source)[0])  # what is wrong with the folder comes before what is wrong with the token
+    api = None
+    if not dry_run:
+        api = make_api(token)
+        check_may_push(api, repo_id)
+    root = None if data_root is None else Path(data_root)
+    package = make_package(source, repo_id, data_root=root, device=device, progress=progress)
+    if api is None:
+        return Pushed(repo_id=repo_id, commit=None, changed=tuple(sorted(package.files)), sizes=package.sizes)
+    push = _Push(api, repo_id, revision, package, message)
+    push.open(private=private, tag=tag)
+    pushed = push.commit(create_pr=create_pr)
+    assert pushed.commit is not None
+    push.read_back(pushed.commit)
+    if tag is not None:
+        push.tag(tag, pushed.commit)
+    return pushed
+
+
+def _check_arguments(
+    repo_id: str, *, revision: str | None, tag: str | None, create_pr: bool, message: str | None
+) -> None:
+    """Raise a ValueError that names the argument that is wrong."""
     check_repo_id(repo_id)
     for name in (revision, tag):
         if name is not None:
@@ -105,19 +138,8 @@ def push_to_hub(
                 raise ValueError(f"{name} is a commit; give the name of a branch or a tag")
     if create_pr and tag is not None:
         raise ValueError("a tag is for what is merged; leave it out of a pull request")
-    if isinstance(source, str | Path):
-        read_config(find_folder(source)[0])  # what is wrong with the folder comes before what is wrong with the token
-    api = make_api(token)
-    check_may_push(api, repo_id)
-    root = None if data_root is None else Path(data_root)
-    package = make_package(source, repo_id, data_root=root, device=device, progress=progress)
-    push = _Push(api, repo_id, revision, package)
-    push.open(private=private, tag=tag)
-    pushed = push.commit(create_pr=create_pr)
-    push.read_back(pushed.commit)
-    if tag is not None:
-        push.tag(tag, pushed.commit)
-    return pushed
+    if message is not None and not message.strip():
+        raise ValueError("the message of the commit is empty; write one, or leave it out")
 
 
 def check_may_push(api: "HfApi", what: str) -> None:
@@ -131,8 +153,11 @@ def check_may_push(api: "HfApi", what: str) -> None:
 class _Push:
     """One push: the repository, the branch and the commit that it was looked at."""
 
-    def __init__(self, api: "HfApi", repo_id: str, branch: str | None, package: Package) -> None:
+    def __init__(
+        self, api: "HfApi", repo_id: str, branch: str | None, package: Package, message: str | None = None
+    ) -> None:
         self.api, self.repo_id, self.branch, self.package = api, repo_id, branch, package
+        self.message = f"Upload {package.name} with mrvae_zoo {__version__}" if message is None else message
         self.head = ""
 
     def open(self, *, private: bool, tag: str | None) -> None:
@@ -164,7 +189,7 @@ class _Push:
         changed, obsolete = self._pending(self.head)
         names = tuple(sorted((*changed, *obsolete)))
         if not names:
-            return Pushed(repo_id=self.repo_id, commit=self.head, changed=())
+            return self._pushed(self.head, ())
         for wait in (*WAITS, None):
             try:
                 info = self._send(changed, obsolete, create_pr=create_pr)
@@ -181,14 +206,18 @@ class _Push:
                             f"{self.repo_id} was changed by someone else in the meantime (it is at {head}); look at "
                             "it, then push again"
                         ) from error
-                    return Pushed(repo_id=self.repo_id, commit=head, changed=names)
+                    return self._pushed(head, names)
                 asked = asked_to_wait(error.__cause__)
                 if wait is None or asked > LONGEST_WAIT or isinstance(error, ChangedError):
                     raise
                 time.sleep(max(wait, asked))
             else:
-                return Pushed(repo_id=self.repo_id, commit=info[0], changed=names, pull_request=info[1])
+                return self._pushed(info[0], names, info[1])
         raise AssertionError
+
+    def _pushed(self, commit: str, changed: tuple[str, ...], pull_request: str | None = None) -> Pushed:
+        sizes = self.package.sizes
+        return Pushed(repo_id=self.repo_id, commit=commit, changed=changed, sizes=sizes, pull_request=pull_request)
 
     def read_back(self, commit: str) -> None:
         """Download the model at a commit into a cache of its own, load it and compare it with what was pushed."""
@@ -220,7 +249,7 @@ class _Push:
             lambda: self.api.create_commit(
                 self.repo_id,
                 operations,
-                commit_message=f"Upload {self.package.name} with mrvae_zoo {__version__}",
+                commit_message=self.message,
                 revision=self.branch,
                 parent_commit=self.head,
                 create_pr=create_pr,

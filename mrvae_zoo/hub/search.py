@@ -11,9 +11,9 @@ class HubModel:
     """A model on the Hub.
 
     Attributes:
-        repo_id: "org/name".
-        updated: the day of its last commit, "2026-01-31"; None where the Hub does not say.
-        private: whether others can see it.
+        repo_id: The repository, "org/name".
+        updated: The day of its last commit, for example "2026-01-31"; None if the Hub does not say.
+        private: Whether the repository is private.
     """
 
     repo_id: str
@@ -22,14 +22,14 @@ class HubModel:
 
 
 def list_hub_models(pattern: str = "*", *, author: str | None = None) -> list[HubModel]:
-    """The models that carry the tag of this library and that the saved token may see, by name.
+    """List the models that have the tag of this library and that the saved token may see, by name.
 
     Args:
-        pattern: of "org/name", such as "*mnist*".
-        author: a user or an organization; None is anyone.
+        pattern: An fnmatch pattern for "org/name", for example "*mnist*".
+        author: A user or an organization; None is anyone.
 
     Raises:
-        HubError: the Hub cannot be reached.
+        HubError: The Hub cannot be reached.
     """
     api = make_api()
     from huggingface_hub import get_session

@@ -1,1 +1,1 @@
-"""Trained models at work: encoding folders, tiles, export."""
+"""Using trained models: encoding folders, tiling large images, export."""

@@ -1,4 +1,4 @@
-"""Encoding the images in files: a batch at a time, shared by several processes.
+"""Encoding image files: one batch at a time, shared by several processes.
 
 Letters: N images, C, H, W image.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mrvae_zoo.common.decoding import find_images, open_image
+from mrvae_zoo.common.decoding import find_images, open_readable
 from mrvae_zoo.common.images import Changes
 from mrvae_zoo.inference.tiling import encode_tiled
 from mrvae_zoo.models.posterior import Posterior
@@ -19,7 +19,6 @@ from mrvae_zoo.models.vae import FixedRateVAE
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from PIL import Image
 
 
 BATCH = 64  # images that are held decoded
@@ -27,13 +26,13 @@ BATCH = 64  # images that are held decoded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
-    """What became of files.
+    """The result of encoding files.
 
     Attributes:
-        posterior: of the images that could be read, in the order of the files: (N, Z) or (N, Z, h, w).
-        files: these.
-        skipped: the others.
-        input_shape: (C, H, W) of each image, as encoded.
+        posterior: The posterior of the readable images, in the order of the files: (N, Z) or (N, Z, h, w).
+        files: The paths of the encoded images.
+        skipped: The paths of the unreadable files that were skipped.
+        input_shape: The shape (C, H, W) of each image, as encoded.
     """
 
     posterior: Posterior
@@ -43,10 +42,10 @@ class Encoded:
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[bool]]:
-    """The images that `paths` name, with those of folders among them; and for each whether a folder brought it.
+    """Return the images that `paths` name, including those in folders; and for each, whether it came from a folder.
 
     Raises:
-        ValueError: a folder holds no images.
+        ValueError: A folder holds no images.
     """
     files: list[Path] = []
     from_folder: list[bool] = []
@@ -57,18 +56,6 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[bool]]:
         files += found
         from_folder += [path.is_dir()] * len(found)
     return files, from_folder
-
-
-def open_readable(files: Sequence[Path], may_skip: Sequence[bool]) -> "list[Path | Image.Image | None]":
-    """What `model.preprocess` takes, for each file; None for one that may be skipped and cannot be read."""
-
-    def opened(file: Path) -> "Image.Image | None":
-        try:
-            return open_image(file)
-        except ValueError:
-            return None
-
-    return [opened(file) if skip else file for file, skip in zip(files, may_skip, strict=True)]
 
 
 @torch.no_grad()
@@ -82,13 +69,13 @@ def encode_files(
     """Encode the images in `files`.
 
     Args:
-        model: at one β.
-        files: images, for a spatial model all of one size.
-        may_skip: for each file whether it is left out where it cannot be read.
-        accelerator: with several processes each encodes its share of the files, and all return the whole.
+        model: A model at one β.
+        files: The image files; for a spatial model, all of one size.
+        may_skip: One flag per file: whether to skip it if it cannot be read.
+        accelerator: The Accelerator of several processes. Each encodes its share, and all return the whole result.
 
     Raises:
-        ValueError: a file that may not be skipped cannot be read, none can be, or sizes differ that should not.
+        ValueError: A file that may not be skipped cannot be read, no file can be read, or the sizes differ.
     """
     rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     share = -(-len(files) // processes)
@@ -142,7 +129,7 @@ def _check_one(sizes: int) -> None:
 
 
 def _spread(rows: Tensor, places: Tensor) -> Tensor:
-    """The rows where `places` is true, zeros elsewhere, as all processes have to give tensors of one size."""
+    """Return the rows where `places` is true, zeros elsewhere: all processes must gather tensors of one size."""
     spread = rows.new_zeros(len(places), *rows.shape[1:])
     spread[places.to(rows.device)] = rows
     return spread

@@ -1,15 +1,15 @@
-"""A model as one file that needs no mrvae_zoo: ONNX, or torch's own pt2.
+"""A model as one file that does not need mrvae_zoo: ONNX, or torch's own pt2.
 
     model    x (B, C, H, W), beta (B,), noise (B, Z) ─► reconstruction (B, C, H, W), mean (B, Z), log_var (B, Z)
     encoder  x (B, C, H, W), beta (B,) ─► mean (B, Z), log_var (B, Z)
     decoder  z (B, Z), beta (B,) ─► reconstruction (B, C, H, W)
 
-Everything is float32, B any number from 1. A model whose gates were folded (`model.at(beta)`) has no input beta.
-z = mean + exp(log_var / 2) ⊙ noise: standard normal noise draws from the posterior, zeros take its mean. An input that
-may be left out is in neither format, so zeros are what leaving it out would have meant.
+Everything is float32, and B is any number from 1. A model whose gates were folded (`model.at(beta)`) has no input beta.
+z = mean + exp(log_var / 2) ⊙ noise: standard normal noise draws from the posterior, and zeros take its mean. Neither
+format has optional inputs, so pass zeros for no noise.
 
-A graph cannot refuse its input: β is clamped to the model's range, and x to its data range. The config of the model is
-in the file, as the metadata `mrvae_zoo.config` (ONNX) or the extra file `config.json` (pt2).
+A graph cannot refuse its input, so β is clamped to the model's range and x to its data range. The file contains the
+config of the model, as the metadata `mrvae_zoo.config` (ONNX) or the extra file `config.json` (pt2).
 
 A spatial model takes any H and W that are multiples of 8, and its latents are (B, Z, H/8, W/8).
 
@@ -41,14 +41,14 @@ EXAMPLE_BATCH = 2  # a traced batch of 1 would not stand for any batch
 
 
 class Whole(nn.Module):
-    """x, beta, noise -> reconstruction, mean, log_var."""
+    """The whole model: x, beta, noise -> reconstruction, mean, log_var."""
 
     def __init__(self, model: BaseVAE) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, x: Tensor, beta: Tensor | None, noise: Tensor) -> dict[str, Tensor]:
-        """See the module."""
+        """Compute the outputs; see the module."""
         x, beta = clamped(self.model, x), one_per_image(beta, x)
         posterior = self.model.encode(x, beta)
         reconstruction = self.model.decode(posterior.displaced(noise), beta)
@@ -56,46 +56,46 @@ class Whole(nn.Module):
 
 
 class FoldedWhole(Whole):
-    """x, noise -> reconstruction, mean, log_var, of a model at one β."""
+    """The whole model at one β: x, noise -> reconstruction, mean, log_var."""
 
     def forward(self, x: Tensor, noise: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
-        """See the module."""
+        """Compute the outputs; see the module."""
         return super().forward(x, None, noise)
 
 
 class Encoder(nn.Module):
-    """x, beta -> mean, log_var."""
+    """The encoder: x, beta -> mean, log_var."""
 
     def __init__(self, model: BaseVAE) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, x: Tensor, beta: Tensor | None = None) -> dict[str, Tensor]:
-        """See the module."""
+        """Compute the outputs; see the module."""
         x = clamped(self.model, x)
         posterior = self.model.encode(x, one_per_image(beta, x))
         return {"mean": posterior.mean, "log_var": posterior.log_var}
 
 
 class Decoder(nn.Module):
-    """z, beta -> reconstruction."""
+    """The decoder: z, beta -> reconstruction."""
 
     def __init__(self, model: BaseVAE) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, z: Tensor, beta: Tensor | None = None) -> dict[str, Tensor]:
-        """See the module."""
+        """Compute the output; see the module."""
         return {"reconstruction": self.model.decode(z, one_per_image(beta, z))}
 
 
 def clamped(model: BaseVAE, x: Tensor) -> Tensor:
-    """X within the data range."""
+    """Clamp x to the data range."""
     return x if model.config.data_range is None else x.clamp(*model.config.data_range)
 
 
 def one_per_image(beta: Tensor | None, x: Tensor) -> Tensor | None:
-    """β itself, added to a zero for each image: the first operation fails where their numbers differ."""
+    """Return β unchanged, added to a zero per image: the first operation fails if their numbers differ."""
     return None if beta is None else beta + 0 * x.flatten(1)[:, 0]
 
 
@@ -123,18 +123,20 @@ def export(
     format: Format,  # noqa: A002 (the word of the command line)
     part: Part = "model",
 ) -> None:
-    """Write a part of `model` to one file; the module says what its inputs and outputs are.
+    """Write a part of `model` to one file that runs without mrvae_zoo.
+
+    With "model", inputs x, beta and noise give the reconstruction, mean and log_var; the module lists the other parts.
 
     Args:
-        model: of any dtype, on any device; it is left as it is.
-        path: replaced if it is there.
-        format: "onnx", whose inputs are given by name; or "pt2", as `torch.export.load` reads it, whose module takes
-            them by position, in the order that the head of this file tells.
-        part: which inputs and outputs.
+        model: The model, of any dtype and on any device; it is not changed.
+        path: The path of the file, which is replaced if it exists.
+        format: The format: "onnx", whose inputs are passed by name, or "pt2", as `torch.export.load` reads it. A pt2
+            module takes its inputs by position, in the order that the module docstring lists.
+        part: The part to export: "model", "encoder" or "decoder".
 
     Raises:
-        MissingExtraError: format "onnx" without the extra `export`.
-        OSError: the file cannot be written.
+        MissingExtraError: The format is "onnx", and the extra `export` is not installed.
+        OSError: The file cannot be written.
     """
     if format == "onnx":
         for package in ("onnx", "onnxscript"):
@@ -147,7 +149,7 @@ def export(
 
 
 def trace(model: BaseVAE, part: Part) -> torch.export.ExportedProgram:
-    """The graph of a part, for any batch size."""
+    """Return the graph of a part, for any batch size."""
     model = copy.deepcopy(model).to("cpu", torch.float32).eval()
     channels, *size = model.input_shape
     height, width = (
@@ -179,7 +181,7 @@ def trace(model: BaseVAE, part: Part) -> torch.export.ExportedProgram:
 
 
 def onnx_bytes(program: torch.export.ExportedProgram, part: Part, config: str) -> bytes:
-    """The program as an ONNX file that holds its weights."""
+    """Return the program as the content of an ONNX file that holds its weights."""
     first, *others = (spec.arg.name for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT")
     exported = torch.onnx.export(
         program,
@@ -196,14 +198,14 @@ def onnx_bytes(program: torch.export.ExportedProgram, part: Part, config: str) -
                 value.name += "_inside"  # the exporter names values after operations, torch.mean for one
     for value in exported.model.graph.inputs:
         for use in value.uses() if value.name == "beta" else ():
-            use.node.name = CHECK_OF_BETA  # which a runtime's message about it shows
+            use.node.name = CHECK_OF_BETA  # a runtime shows this name in its error message
     exported.model.metadata_props["mrvae_zoo.config"] = config
     content: bytes = exported.model_proto.SerializeToString()
     return content
 
 
 def pt2_bytes(program: torch.export.ExportedProgram, config: str) -> bytes:
-    """The program as `torch.export.load` reads it."""
+    """Return the program as the content of a file for `torch.export.load`."""
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={CONFIG: config})
     return buffer.getvalue()

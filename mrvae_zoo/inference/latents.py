@@ -1,4 +1,4 @@
-"""Latents files: posteriors of images as safetensors, with all that decoding them needs."""
+"""Latents files: posteriors of images as safetensors, with everything that decoding them needs."""
 
 import itertools
 import json
@@ -20,14 +20,14 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentsInfo:
-    """Where latents come from.
+    """The origin of latents.
 
     Attributes:
-        source: of the model, as `exact` gives it.
-        revision: SHA-256 of its weights.
-        beta: that they were encoded at.
-        input_shape: (C, H, W) of an image, as decoded.
-        files: the name of each image.
+        source: The source of the model, as `exact` returns it.
+        revision: The SHA-256 of the model's weights.
+        beta: The β that the images were encoded at.
+        input_shape: The shape (C, H, W) of an image, as decoded.
+        files: The name of each image.
     """
 
     source: str
@@ -45,11 +45,11 @@ def save_latents(path: Path, mean: Tensor, log_var: Tensor, info: LatentsInfo) -
 
 
 def load_latents(path: Path) -> tuple[Tensor, LatentsInfo]:
-    """The means, (N, Z) or (N, Z, h, w), in a file, and where they come from.
+    """Read the means, (N, Z) or (N, Z, h, w), and their origin from a file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no latents file, or is damaged.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a latents file, or is damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -74,10 +74,10 @@ def load_latents(path: Path) -> tuple[Tensor, LatentsInfo]:
 
 
 def image_paths(files: Sequence[str]) -> list[PurePath]:
-    """Where to put the decoded image of each file, below one folder: sub-folders are kept, what all have in common not.
+    """Return the path for each decoded image, inside one folder. Sub-folders are kept, without their common part.
 
-    Of two files in one folder that differ in their suffix alone, the later keeps it ("a.jpg.png"); of two that are the
-    same, the later gets a number.
+    If two files in one folder differ only in their suffix, the later one keeps it ("a.jpg.png"). If they are the same,
+    the later one gets a number.
     """
     whole = [_parts(file) for file in files]
     levels = zip(*(parts[:-1] for parts in whole), strict=False)  # as many as the shallowest file has
@@ -98,6 +98,6 @@ def image_paths(files: Sequence[str]) -> list[PurePath]:
 
 
 def _parts(file: str) -> tuple[str, ...]:
-    """The folders and the name of a file, without what would lead out of a folder."""
+    """Return the folders and the name of a file, without parts that would lead out of a folder."""
     path = PurePath(os.path.normpath(file))
     return tuple(part for part in path.parts if part not in (os.pardir, path.anchor)) or ("image",)

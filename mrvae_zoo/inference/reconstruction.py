@@ -1,4 +1,4 @@
-"""What a model makes of some images at several β, as one picture.
+"""Reconstructions of some images at several β, as one picture.
 
 Letters: N images, C, H, W image.
 """
@@ -24,7 +24,7 @@ BATCH = 32  # images that go through the model at once
 
 
 class Reconstructions(NamedTuple):
-    """The picture, and rate and distortion at each β, means over the images."""
+    """The picture, and the rate and distortion at each β, averaged over the images."""
 
     picture: "Image.Image"
     points: tuple[RDPoint, ...]
@@ -32,18 +32,18 @@ class Reconstructions(NamedTuple):
 
 @torch.no_grad()
 def reconstruct(model: BaseVAE, x: Tensor, betas: Sequence[float] | None = None, *, seed: int = 0) -> Reconstructions:
-    """Draw images, and below them their reconstructions, a row for each β; more images than a row holds follow below.
+    """Draw images and their reconstructions below them, one row per β. Images that do not fit in a row follow below.
 
     The picture shows the decoded mean of the posterior; the distortion is that of a draw from it.
 
     Args:
-        model: in eval mode.
-        x: (N, C, H, W) as the model takes them, C 1 or 3.
-        betas: rising; None for seven over the range, or for the one β of a model that has one.
-        seed: of the draws of z.
+        model: A model in eval mode.
+        x: The images, (N, C, H, W), as the model takes them, with 1 or 3 channels.
+        betas: The values of β, in rising order. None takes seven over the range, or the β of a model that has only one.
+        seed: The seed of the draws of z.
 
     Raises:
-        ValueError: a β that the model does not take, or a number of channels that cannot be drawn.
+        ValueError: The model does not take a β, or images with this number of channels cannot be drawn.
     """
     if betas is None:
         betas = [model.beta] if isinstance(model, FixedRateVAE) else log_spaced(model.beta_range, ROWS)
@@ -56,7 +56,7 @@ def reconstruct(model: BaseVAE, x: Tensor, betas: Sequence[float] | None = None,
         points.append(RDPoint(beta=beta, rate=rate.mean().item(), distortion=distortion.mean().item()))
         means = [plain(some, sample=False).reconstruction for some in x.split(BATCH)]
         rows.append(model.config.to_unit_range(torch.cat(means)))
-        labels.append((f"beta {beta:g}", f"{points[-1].rate:.1f} nats"))  # Pillow's own font has no β
+        labels.append((f"β = {beta:.4g}", f"{points[-1].rate:.1f} nats"))
     blocks = [row.split(COLUMNS) for row in rows]
     picture = grid([part for block in zip(*blocks, strict=True) for part in block], labels * len(blocks[0]))
     return Reconstructions(picture, tuple(points))

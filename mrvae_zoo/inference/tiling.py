@@ -1,7 +1,7 @@
-"""Images of any size through a spatial model in bounded memory: tile by tile.
+"""Images of any size through a spatial model in bounded memory, tile by tile.
 
-A tile is computed with a margin of its surroundings that is as wide as the network looks, and the margin is cut off:
-the tiles then hold what the whole image would have given, up to rounding, and there are no seams.
+A tile is computed together with a margin of its surroundings, as wide as the network's field of view. The margin is
+then cut off, so the tiles hold what the whole image would have given, up to rounding, and there are no seams.
 
 Letters: B batch, C channels, H, W image, Z latents of a place, h, w the places.
 """
@@ -19,18 +19,18 @@ Slices = tuple[slice, slice]
 
 
 def encode_tiled(model: FixedRateVAE, x: Tensor, *, tile: int = 256) -> Posterior:
-    """`model.encode(x)`, a tile at a time.
+    """Compute `model.encode(x)` one tile at a time.
 
     Args:
-        model: `at(beta)` of a spatial model.
-        x: (B, C, H, W).
-        tile: side of a tile in pixels, a multiple of 8.
+        model: A spatial model at one β, `model.at(beta)`.
+        x: The images, (B, C, H, W).
+        tile: The side of a tile in pixels, a multiple of 8.
 
     Returns:
-        Mean and log-variance, each (B, Z, h, w).
+        The mean and log-variance, each (B, Z, h, w).
 
     Raises:
-        ValueError: the model is not spatial, or the tile's side is none.
+        ValueError: The model is not spatial, or the side of a tile is not a multiple of 8.
     """
     _check_spatial(model)
     padded = pad_to_stride(x)
@@ -46,16 +46,16 @@ def encode_tiled(model: FixedRateVAE, x: Tensor, *, tile: int = 256) -> Posterio
 
 
 def decode_tiled(model: FixedRateVAE, z: Tensor, size: tuple[int, int], *, tile: int = 256) -> Tensor:
-    """`model.decode(z)`, a tile at a time, cropped to `size` (H, W): (B, C, H, W).
+    """Compute `model.decode(z)` one tile at a time, cropped to `size` (H, W): (B, C, H, W).
 
     Args:
-        model: `at(beta)` of a spatial model.
-        z: (B, Z, h, w).
-        size: (H, W) of the image, which the model padded to 8h × 8w.
-        tile: side of a tile in pixels, a multiple of 8.
+        model: A spatial model at one β, `model.at(beta)`.
+        z: The latents, (B, Z, h, w).
+        size: The size (H, W) of the image, which the model padded to 8h × 8w.
+        tile: The side of a tile in pixels, a multiple of 8.
 
     Raises:
-        ValueError: the model is not spatial, the tile's side is none, or z is not that of an image of this size.
+        ValueError: The model is not spatial, the side of a tile is not a multiple of 8, or z does not fit this size.
     """
     _check_spatial(model)
     expected = model.latent_shape(size)
@@ -74,7 +74,7 @@ def decode_tiled(model: FixedRateVAE, z: Tensor, size: tuple[int, int], *, tile:
 
 
 def tiles(model: FixedRateVAE, places: tuple[int, int], tile: int) -> Iterator[tuple[Slices, Slices, Slices]]:
-    """For each tile: where it goes, what to compute for it, and where it lies in that; in places of the latents."""
+    """Yield for each tile, in places of the latents: where it goes, what to compute, and where it lies in that."""
     if tile < SPATIAL_STRIDE or tile % SPATIAL_STRIDE:
         raise ValueError(f"tile={tile} should be a multiple of {SPATIAL_STRIDE}")
     step, margin = tile // SPATIAL_STRIDE, reach(model)
@@ -93,10 +93,10 @@ def _check_spatial(model: FixedRateVAE) -> None:
 
 
 def reach(model: FixedRateVAE) -> int:
-    """How many places away an image still matters: one for each 3×3 at that resolution, and two for the halvings."""
+    """Return how many places away an image still matters: one per 3×3 at that resolution, and two for the halvings."""
     return int(model.config.arguments["depth"]) + 3
 
 
 def scale(places: slice) -> slice:
-    """A slice of places as a slice of pixels."""
+    """Convert a slice of places to a slice of pixels."""
     return slice(places.start * SPATIAL_STRIDE, places.stop * SPATIAL_STRIDE)

@@ -1,1 +1,1 @@
-"""Multi-Rate VAEs: what they are made of, and how they are made."""
+"""Multi-Rate VAEs: their parts, and how they are built."""

@@ -1,6 +1,6 @@
-"""The architectures there are, by name.
+"""The table of architectures, by name.
 
-An architecture may name its function as "module:function": it is imported when a model is first built.
+An architecture may name its function as "module:function", which is imported when a model is first built.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from mrvae_zoo.common.table import Table
 F = TypeVar("F", bound=Callable[..., Any])
 
 ALL_GATINGS = ("shrinkage", "affine", "paper", "concat", "none")
-USUAL_GATINGS = ("shrinkage", "affine", "paper", "none")  # of an architecture that does not name its first layers
+USUAL_GATINGS = ("shrinkage", "affine", "paper", "none")  # for an architecture that does not mark its first layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +21,11 @@ class Architecture:
     """A family of networks.
 
     Attributes:
-        name: as in `create_model(name)`.
-        build: builds (encoder, decoder) from input_shape, latent_dim and gating, and by keyword the
-            architecture's own arguments; or "module:function", imported when first used.
-        gatings: the gatings of the zoo that it supports, its default first; those of plug-ins it takes as well.
-        spatial: whether it takes images of any size, and input_shape is (C, None, None).
+        name: The name of the architecture, as in `create_model(name)`.
+        build: The function that builds (encoder, decoder) from input_shape, latent_dim and gating, and from the
+            architecture's own arguments by keyword; or "module:function", imported when first used.
+        gatings: The gatings of the zoo that it supports, its default first. It also takes those of plug-ins.
+        spatial: Whether it takes images of any size, so that input_shape is (C, None, None).
     """
 
     name: str
@@ -34,10 +34,10 @@ class Architecture:
     spatial: bool = False
 
     def builder(self) -> Callable[..., Any]:
-        """The function that builds it.
+        """Return the function that builds the architecture.
 
         Raises:
-            ValueError: it cannot be imported.
+            ValueError: The function cannot be imported.
         """
         if not isinstance(self.build, str):
             return self.build
@@ -45,7 +45,7 @@ class Architecture:
         return builder
 
     def supported_gatings(self) -> tuple[str, ...]:
-        """The names of the gatings that it supports, its default first, and then those that plug-ins bring."""
+        """Return the names of the supported gatings, the default first, followed by those of plug-ins."""
         brought = {one.name for one in contributions("gating")} - {*self.gatings}
         return (*self.gatings, *sorted(brought))
 
@@ -78,15 +78,19 @@ architectures: Table[Architecture] = Table(
 
 
 def register_architecture(name: str, *, gatings: tuple[str, ...] = USUAL_GATINGS) -> Callable[[F], F]:
-    """Decorator that registers a function building (encoder, decoder) as the architecture `name`.
+    """Return a decorator that registers a function building (encoder, decoder) as the architecture `name`.
 
-    The function is called as `build(input_shape, latent_dim, gating, **arguments)`: its keyword-only parameters,
-    with their annotations and defaults, are the architecture's own arguments. The encoder is called as
-    `encoder(x, features) -> (mean, log_var)`, the decoder as `decoder(z, features)`, and gives what the
+    The function is called as `build(input_shape, latent_dim, gating, **arguments)`. Its keyword-only parameters, with
+    their annotations and defaults, are the architecture's own arguments. The encoder is called as
+    `encoder(x, features) -> (mean, log_var)`. The decoder is called as `decoder(z, features)` and returns what the
     likelihood takes: logits or the mean, (B, C, H, W).
 
+    Args:
+        name: The name of the architecture, without a dot (names of models are `architecture.tag`).
+        gatings: The gatings that the architecture supports, its default first.
+
     Raises:
-        ValueError: the name is taken, also by a plug-in, or holds a dot (names of models are `architecture.tag`).
+        ValueError: The name is already taken, perhaps by a plug-in, is empty or contains a dot.
     """
     if "." in name or not name:
         raise ValueError(f"architecture name {name!r} should not be empty nor hold a dot")
@@ -100,5 +104,5 @@ def register_architecture(name: str, *, gatings: tuple[str, ...] = USUAL_GATINGS
 
 
 def list_architectures() -> list[str]:
-    """The names of all architectures, those of plug-ins included, sorted."""
+    """List the names of all architectures, including those of plug-ins, sorted."""
     return list(architectures)

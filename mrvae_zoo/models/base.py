@@ -1,4 +1,4 @@
-"""The network in a model: what it computes, the checks of what it is given, and compiling it.
+"""The network of a model: what it computes, how its inputs are checked, and how it is compiled.
 
 Letters: B batch, C, H, W image, Z latents. Rates and distortions are in nats per example.
 """
@@ -26,21 +26,21 @@ CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
 # image like those of the training stays far within them.
 LOG_VAR_RANGE = (-30.0, 10.0)
 LATENT_RANGE = (-100.0, 100.0)  # standard deviations of the prior
-UNLIKE = 50.0  # of these: no image of the training lies there
+UNLIKE = 50.0  # standard deviations of the prior: no training image lies beyond
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class VAEOutput(NamedTuple):
-    """What a forward pass gives.
+    """The result of a forward pass.
 
     Attributes:
-        reconstruction: (B, C, H, W), the mean of p(x|z), clamped to the data range.
-        posterior: q(z|x).
-        z: (B, Z), a draw from the posterior, or its mean.
-        rate: (B,) nats, KL(q(z|x) ‖ p(z)), at least float32.
-        distortion: (B,) nats, −log p(x|z), at least float32, from the unclamped mean.
+        reconstruction: The mean of p(x|z), (B, C, H, W), clamped to the data range.
+        posterior: The posterior q(z|x).
+        z: The latents, (B, Z): a draw from the posterior, or its mean.
+        rate: The rate KL(q(z|x) ‖ p(z)) of each example, (B,) nats, at least float32.
+        distortion: The distortion −log p(x|z) of each example, (B,) nats, at least float32. It uses the unclamped mean.
     """
 
     reconstruction: Tensor
@@ -50,18 +50,18 @@ class VAEOutput(NamedTuple):
     distortion: Tensor
 
     def __repr__(self) -> str:
-        """The shape of the images, and the mean rate and distortion."""
+        """Return the shape of the images, and the mean rate and distortion."""
         means = _mean_of("rate", self.rate) + _mean_of("distortion", self.distortion)
         return f"VAEOutput(images {tuple(self.reconstruction.shape)}, z {tuple(self.z.shape)}{means})"
 
 
 class Network(nn.Module):
-    """Encoder and decoder with what they compute, and the checks of what they are given. Holds no state between calls.
+    """An encoder and a decoder, what they compute, and the checks of their inputs. Holds no state between calls.
 
     Args:
-        config: what the model is.
-        encoder: `encoder(x, features) -> (mean, log_var)`, each (B, Z).
-        decoder: `decoder(z, features)` -> logits or mean, (B, C, H, W).
+        config: The description of the model: its architecture, sizes and range of β.
+        encoder: The encoder network, called as `encoder(x, features) -> (mean, log_var)`, each (B, Z).
+        decoder: The decoder network, called as `decoder(z, features)`. It returns logits or the mean, (B, C, H, W).
     """
 
     def __init__(self, config: ModelConfig, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -71,49 +71,49 @@ class Network(nn.Module):
         self.decoder = decoder
         self.gating = make_gating(config)
         self._likelihood = make_likelihood(config)
-        self._told = False  # of images unlike those of the training
+        self._told = False  # whether the warning about images unlike the training images was given
 
     @property
     def beta_range(self) -> tuple[float, float]:
-        """(β_min, β_max) that the model was trained for."""
+        """The range (β_min, β_max) that the model was trained for."""
         return self.config.beta_range
 
     @property
     def input_shape(self) -> tuple[int, int | None, int | None]:
-        """(C, H, W), or (C, None, None) where any size will do."""
+        """The shape (C, H, W) of an input image, or (C, None, None) if the model takes any size."""
         return self.config.input_shape
 
     @property
     def latent_dim(self) -> int:
-        """Z."""
+        """The number of latents, Z."""
         return self.config.latent_dim
 
     @property
     def likelihood(self) -> str:
-        """The name of p(x|z): "bernoulli" or "gaussian"."""
+        """The name of the likelihood p(x|z): "bernoulli" or "gaussian"."""
         return self.config.likelihood
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """The dtype of the weights."""
         return next(self.parameters()).dtype
 
     @property
     def device(self) -> torch.device:
-        """Of the weights."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def latent_shape(self, size: tuple[int, int]) -> tuple[int, ...]:
-        """The shape of z for an image of `size` (H, W): (Z,), or (Z, h, w) of a spatial model."""
+        """Return the shape of z for an image of `size` (H, W): (Z,), or (Z, h, w) for a spatial model."""
         places = (-(-side // SPATIAL_STRIDE) for side in size) if self.config.spatial else ()
         return (self.latent_dim, *places)
 
     def compile(self, *args: Any, **options: Any) -> None:
-        """Compile call, encode and decode in place.
+        """Compile the call, `encode` and `decode` in place.
 
-        The arguments are those of `torch.compile`; fullgraph is True where it is not given. Checks of the input
-        and draws from a `generator` stay outside the graphs; copies of the model are not compiled. With CUDA graphs
-        (mode="reduce-overhead" or "max-autotune") outputs are copied out of the memory that the next call overwrites.
+        The arguments are those of `torch.compile`; fullgraph is True unless it is given. Checks of the input and draws
+        from a `generator` stay outside the graphs. Copies of the model are not compiled. With CUDA graphs
+        (mode="reduce-overhead" or "max-autotune"), outputs are copied out of the memory that the next call overwrites.
         """
         options = {"fullgraph": True, **options}
         reused = options.get("mode") in CUDA_GRAPH_MODES
@@ -122,7 +122,7 @@ class Network(nn.Module):
             setattr(self, name, _with_outputs_of_its_own(compiled) if reused else compiled)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is compiled: it is bound to this model, and a copy would go on calling this one."""
+        """Leave out compiled functions: they are bound to this model, and a copy would keep calling it."""
         state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
         return {key: value for key, value in state.items() if key not in COMPILED}
 
@@ -134,7 +134,7 @@ class Network(nn.Module):
         z = posterior.mode() if noise is None else posterior.displaced(noise)
         output = self.decoder(z.clamp(*LATENT_RANGE), features)
         if self.config.spatial:
-            output = crop(output, (x.shape[-2], x.shape[-1]))  # what was padded
+            output = crop(output, (x.shape[-2], x.shape[-1]))  # cut off the padding
         distortion = self._likelihood.distortion(output, x)
         return VAEOutput(self._likelihood.mean(output), posterior, z, posterior.kl(), distortion)
 
@@ -161,7 +161,7 @@ class Network(nn.Module):
         generator: torch.Generator | None,
         noise: Tensor | None,
     ) -> VAEOutput:
-        """The noise of z is drawn here, outside of the graphs: no compiler takes a generator into them."""
+        """Draw the noise of z outside of the compiled graphs, since no compiler takes a generator into them."""
         shape = (x.shape[0], *self.latent_shape((x.shape[2], x.shape[3])))
         if noise is None:
             noise = standard_normal(shape, like=next(self.parameters()), generator=generator) if sample else None
@@ -174,7 +174,7 @@ class Network(nn.Module):
         return output
 
     def _tell_if_unlike(self, posterior: Posterior) -> None:
-        """Warn once where an image is like none that the model was trained on, and looking makes no GPU wait."""
+        """Warn once if an image is unlike any training image; skipped where reading values would make a GPU wait."""
         mean = posterior.mean.detach()
         if self.training or self._told or not values_can_be_read(mean) or mean.numel() == 0:
             return
@@ -188,7 +188,7 @@ class Network(nn.Module):
             )
 
     def _check_x(self, x: Tensor) -> None:
-        """Shape and kind always; the values where looking at them does not make a GPU or a compiler wait."""
+        """Check shape and dtype always, and values only where reading them does not make a GPU or a compiler wait."""
         if not isinstance(x, Tensor):
             raise ValueError(f"x is a {type(x).__name__}; pass a tensor, for example model.preprocess(images)")
         wanted = zip(x.shape[1:], self.input_shape, strict=False)
@@ -217,11 +217,13 @@ class Network(nn.Module):
             raise ValueError(f"z is {shape}; this model takes a tensor {expected}")
 
     def _prior(self, n: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
-        """Draws of the prior for `n` images of this size: (n, Z), or (n, Z, h, w)."""
+        """Draw from the prior for `n` images of this size: (n, Z), or (n, Z, h, w)."""
         if n < 1:
             raise ValueError(f"n={n} should be at least 1")
         if (size is not None) != self.config.spatial:
-            raise ValueError(f"size={size}: a spatial model draws images of size=(H, W), another of its own size only")
+            expected = "say how large, size=(H, W) (--size HEIGHT WIDTH)" if self.config.spatial else "leave it out"
+            kind = "takes images of any size" if self.config.spatial else "has a size of its own"
+            raise ValueError(f"size={size}: this model {kind}; {expected}")
         if size is not None and min(size) < 1:
             raise ValueError(f"size={size} should be (H, W), each at least 1")
         shape = (self.latent_dim,) if size is None else self.latent_shape(size)
@@ -234,18 +236,18 @@ def _mean_of(name: str, nats: Tensor) -> str:
 
 
 def pad_to_stride(x: Tensor) -> Tensor:
-    """Images (B, C, H, W) with their last row and column repeated up to the next multiple of the stride."""
+    """Pad images (B, C, H, W) to the next multiple of the stride by repeating their last row and column."""
     down, right = (-side % SPATIAL_STRIDE for side in x.shape[-2:])
     return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
 
 
 def crop(x: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """The upper left part of `x` of that size, or all of it."""
+    """Return the upper left part of `x` of this size, or all of `x` if the size is None."""
     return x if size is None else x[..., : size[0], : size[1]]
 
 
 def _with_outputs_of_its_own(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, compiled with CUDA graphs, giving copies of its outputs: its own lie where the next call writes."""
+    """Make a function compiled with CUDA graphs return copies, since the next call overwrites its outputs."""
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         torch.compiler.cudagraph_mark_step_begin()

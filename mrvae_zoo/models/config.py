@@ -1,4 +1,4 @@
-"""ModelConfig: everything that builds a model, as it stands in config.json."""
+"""ModelConfig: everything that is needed to build a model, as stored in config.json."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,27 +13,33 @@ LikelihoodName = Literal["bernoulli", "gaussian"]
 MAX_GATING_DEGREE = 16
 NARROWEST = 1.0001  # β_max / β_min
 UNIT = (0.0, 1.0)
-LARGEST_VALUE = 10.0  # in magnitude, of an image
+LARGEST_VALUE = 10.0  # the largest magnitude of a value of an image
 SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """What a model is, checked when it is made.
+    """The description of a model, checked when it is created.
+
+    In a recipe these are the keys of the table [model], except beta and arguments: the architecture's own arguments are
+    keys of the table themselves.
 
     Attributes:
-        architecture: a registered name, such as "mrvae_mlp".
-        input_shape: (C, H, W), or (C, None, None) for a spatial model, which takes any size.
-        latent_dim: Z, the number of latents (of a spatial model: at each of its H/8 × W/8 places).
-        beta_range: (β_min, β_max), both ends inclusive.
-        likelihood: p(x|z), "bernoulli" or "gaussian".
-        sigma: standard deviation of the Gaussian likelihood; None for Bernoulli.
-        data_range: the smallest and largest value that x may hold, which black and white are mapped to; None for any,
-            and images stay in [0, 1] (Gaussian only).
-        gating: the name of the gating, how β reaches the network (see `mrvae_zoo.gating.kinds`).
-        gating_degree: degree of the polynomial of log β, for "affine"; how many shrinkages, for "shrinkage".
-        arguments: the architecture's own arguments.
-        beta: None, or the β whose gates were folded into the weights (`model.at(beta)`).
+        architecture: The name of a registered architecture, for example "mrvae_mlp".
+        input_shape: The shape (C, H, W) of an image. A spatial model takes images of any size: (C, None, None), or [C,
+            "any", "any"] in a recipe.
+        latent_dim: The number of latents, Z. A spatial model has that many at each of its H/8 × W/8 places.
+        beta_range: The smallest and the largest β of the model, both inclusive.
+        likelihood: The likelihood p(x|z): "bernoulli" or "gaussian".
+        sigma: The standard deviation of the Gaussian likelihood; None for Bernoulli. A Gaussian recipe without it gets
+            √½, so that D is the sum of squared errors.
+        data_range: The smallest and the largest value that x may hold; black and white are mapped to them. None allows
+            any value, and images stay in [0, 1] (Gaussian only).
+        gating: The name of the gating: how β reaches the network (see `mrvae_zoo.gating.kinds`).
+        gating_degree: The degree of the polynomial of log β for the gating "affine", or the number of shrinkages for
+            "shrinkage".
+        arguments: The architecture's own arguments, by name.
+        beta: The β whose gates were folded into the weights (`model.at(beta)`); None for a Multi-Rate VAE.
     """
 
     architecture: str
@@ -71,16 +77,16 @@ class ModelConfig:
 
     @property
     def spatial(self) -> bool:
-        """Whether the model takes images of any size, and its latents have places."""
+        """Whether the model takes images of any size and has latents at many places."""
         return self.input_shape[1] is None
 
     def to_data_range(self, x: "Tensor") -> "Tensor":
-        """Images in [0, 1] as the model takes them: in `data_range`, and as they are where that is None."""
+        """Map images from [0, 1] to `data_range`, or leave them as they are if that is None."""
         low, high = self.data_range or UNIT
         return x if (low, high) == UNIT else low + (high - low) * x
 
     def to_unit_range(self, x: "Tensor") -> "Tensor":
-        """The inverse: what the model takes and gives, in [0, 1]."""
+        """Map images from `data_range` back to [0, 1]; the inverse of `to_data_range`."""
         low, high = self.data_range or UNIT
         return x if (low, high) == UNIT else (x - low) / (high - low)
 

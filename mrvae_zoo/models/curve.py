@@ -1,4 +1,4 @@
-"""RDCurve: the measured rate-distortion curve of a model, as it stands in rd_curve.json. Needs no torch."""
+"""RDCurve: the measured rate-distortion curve of a model, as stored in rd_curve.json. Needs no torch."""
 
 import bisect
 import html
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mrvae_zoo.models.config import ModelConfig
 
 
-DATA_KEYS: dict[str, Any] = {  # what a curve may say of its data, and is asked for elsewhere
+DATA_KEYS: dict[str, Any] = {  # the keys that a curve may hold about its data
     "name": str,
     "split": str,
     "examples": int,
@@ -38,26 +38,27 @@ FIGURES = {  # the further figures of a point: their names and formats in a tabl
     "total_correlation": ("total_correlation", ".2f"),
     "mutual_information_gap": ("mutual_information_gap", ".3f"),
 }
-LOOP = 1e-3  # relative: by how much more a figure may go the wrong way before a curve is no longer called monotone
+LOOP = 1e-3  # relative: how far a figure may move the wrong way in a curve that still counts as monotone
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RDPoint:
-    """One β of a curve. What was not measured is None, and not in the file.
+    """One point of a curve, at one β. Figures that were not measured are None and are not in the file.
 
     Attributes:
-        beta: β.
-        rate: R in nats per example, mean over the data.
-        distortion: D in nats per example, mean over the data.
-        active_units: how many latents are in use (see `mrvae_zoo.rate_distortion`).
-        psnr: peak signal-to-noise ratio in dB, mean over the images, of a Gaussian model with a data range.
-        total_correlation: KL(q(z) ‖ Π q(z_i)) in nats.
-        mutual_information_gap: on the sprites (see `mrvae_zoo.evaluation.disentanglement`).
-        samples: draws of z for an example, where not those of the curve.
-        standard_error: of D, and so of L, by the draw of z, in nats: what another seed would change. The data are the
-            same; with other images the figures change by more.
+        beta: The β of the point.
+        rate: The rate R in nats per example, averaged over the data.
+        distortion: The distortion D in nats per example, averaged over the data.
+        active_units: The number of latents in use (see `mrvae_zoo.rate_distortion`).
+        psnr: The peak signal-to-noise ratio in dB, averaged over the images. Only Gaussian models with a data range
+            have it.
+        total_correlation: The total correlation KL(q(z) ‖ Π q(z_i)) in nats.
+        mutual_information_gap: The mutual information gap on the sprites (see `mrvae_zoo.evaluation.disentanglement`).
+        samples: The number of draws of z per example, if it differs from that of the curve.
+        standard_error: The standard error of D, and so of L, due to the draws of z, in nats: how much another seed
+            would change it. The data stay the same; other images would change the figures by more.
     """
 
     beta: float
@@ -82,24 +83,25 @@ class RDPoint:
 
     @property
     def loss(self) -> float:
-        """L_β = D + β·R in nats."""
+        """The loss L_β = D + β·R in nats."""
         return self.distortion + self.beta * self.rate
 
     def __repr__(self) -> str:
-        """The figures that were measured."""
+        """Return the figures that were measured."""
         measured = [f"{key}={value:.6g}" for key in self.__slots__ if (value := getattr(self, key)) is not None]
         return f"RDPoint({', '.join(measured)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RDCurve:
-    """Rate and distortion over β.
+    """Rate and distortion as functions of β.
 
     Attributes:
-        points: by rising β.
-        data: what the curve was measured on, such as {"name": "mnist", "split": "test", "examples": 10000}.
-        samples: draws of z for an example and β; the most, where points say others.
-        seed: of these draws.
+        points: The points, in rising order of β.
+        data: A description of the data that the curve was measured on, for example {"name": "mnist", "split": "test",
+            "examples": 10000}.
+        samples: The number of draws of z per example and β. If points have their own numbers, this is the largest.
+        seed: The seed of these draws.
     """
 
     points: tuple[RDPoint, ...]
@@ -115,19 +117,19 @@ class RDCurve:
 
     @property
     def draws(self) -> tuple[int, ...]:
-        """The draws of z for an example at each β."""
+        """The number of draws of z per example at each β."""
         return tuple(self.samples if point.samples is None else point.samples for point in self.points)
 
     @property
     def betas(self) -> tuple[float, ...]:
-        """The β that were measured, rising."""
+        """The measured values of β, in rising order."""
         return tuple(point.beta for point in self.points)
 
     @property
     def is_monotone(self) -> bool:
-        """Whether a higher β always means a lower rate and a higher distortion (to 0.1%).
+        """Whether a higher β always means a lower rate and a higher distortion (to within 0.1%).
 
-        It does at the optimum. The curve of a model that was trained for too short a time can turn back.
+        This holds at the optimum. The curve of a model that was trained for too short a time can turn back.
         """
         return all(
             high.rate <= low.rate + LOOP * abs(low.rate)
@@ -136,7 +138,7 @@ class RDCurve:
         )
 
     def columns(self) -> dict[str, list[str]]:
-        """The curve as the columns of a table, by their headings; figures that no point has are left out."""
+        """Return the curve as the columns of a table, by heading. Figures that no point has are left out."""
         columns = {
             "beta": [f"{point.beta:g}" for point in self.points],
             "rate": [f"{point.rate:.2f}" for point in self.points],
@@ -150,7 +152,7 @@ class RDCurve:
         return columns
 
     def __repr__(self) -> str:
-        """A heading and one line for each β; figures are in nats per example."""
+        """Return a heading and one line per β; figures are in nats per example."""
         columns = self.columns()
         shown = {key: columns[key] for key in ("beta", "rate", "distortion", "loss")}
         rows = [tuple(shown), *zip(*shown.values(), strict=True)]
@@ -158,7 +160,7 @@ class RDCurve:
         return f"RDCurve of {len(self.points)} β{self._measured_on()}, in nats per example\n{table}"
 
     def _repr_html_(self) -> str:
-        """The plot, where matplotlib is installed, and the table, for a notebook."""
+        """Return the table, and the plot if matplotlib is installed, for a notebook."""
         columns = self.columns()
         heading = "".join(f"<th>{html.escape(key)}</th>" for key in columns)
         rows = zip(*columns.values(), strict=True)
@@ -171,16 +173,16 @@ class RDCurve:
         return f"{plot[max(0, plot.find('<svg')) :]}{table}"
 
     def _measured_on(self) -> str:
-        """Such as " on mnist (test)"; empty where the curve does not say."""
+        """Return a phrase like " on mnist (test)", or an empty string if the data are unknown."""
         name, split = (str(self.data[key]) if key in self.data else "" for key in ("name", "split"))
         return f" on {name}{f' ({split})' if split else ''}" if name else ""
 
     def at(self, beta: float) -> RDPoint:
-        """The point of this β: one that was measured, or rate and distortion interpolated.
+        """Return the point at this β: a measured one, or rate and distortion interpolated between two.
 
-        Between two measured points the curve is a straight line in log β, so it never leaves the range between them,
-        and `beta_for` is its inverse wherever rate (or distortion) changes strictly with β. The other figures are
-        known at measured points alone.
+        Between two measured points the curve is a straight line in log β, so it never leaves the range between them.
+        `beta_for` is its inverse wherever the rate (or the distortion) changes strictly with β. The other figures are
+        known only at measured points.
 
         Raises:
             ValueError: β is outside the curve.
@@ -201,13 +203,13 @@ class RDCurve:
         return RDPoint(beta=beta, rate=rate, distortion=distortion)
 
     def beta_for(self, *, rate: float | None = None, distortion: float | None = None) -> float:
-        """The β at which the model has this rate (or this distortion), in nats per example.
+        """Return the β at which the model has this rate (or this distortion), in nats per example.
 
-        The curve between two measured points is a straight line in log β. Where it is not monotone, several β can have
-        this rate: the answer is the one with the lowest distortion (or the lowest rate), and a message is logged.
+        Between two measured points the curve is a straight line in log β. If the curve is not monotone, several β can
+        have this rate. The one with the lowest distortion (or the lowest rate) is returned, and a message is logged.
 
         Raises:
-            ValueError: neither or both are given, or the curve does not reach the value.
+            ValueError: Neither or both are given, or the curve does not reach the value.
         """
         if (rate is None) == (distortion is None):
             raise ValueError("beta_for takes rate= or distortion=, and one of them")
@@ -217,7 +219,7 @@ class RDCurve:
         return self._best_beta("distortion", distortion, cost="rate")
 
     def _best_beta(self, name: str, target: float, *, cost: str) -> float:
-        """Of the β at which the curve has `target`, the one where the other figure, `cost`, is lowest."""
+        """Find all β at which the curve has `target`, and return the one where the other figure, `cost`, is lowest."""
         values = [getattr(point, name) for point in self.points]
         if not min(values) <= target <= max(values):
             raise ValueError(f"{name}={target} is outside the curve's [{min(values):.2f}, {max(values):.2f}] nats")
@@ -236,21 +238,21 @@ class RDCurve:
         return min(found, key=lambda beta: (getattr(self.at(beta), cost), -beta))
 
     def to_json(self) -> str:
-        """The text of rd_curve.json."""
+        """Return the text of rd_curve.json."""
         return json.dumps(self.to_plain(), indent=1) + "\n"
 
     def to_plain(self) -> dict[str, Any]:
-        """The curve as the plain data of rd_curve.json."""
+        """Return the curve as the plain data of rd_curve.json."""
         plain: dict[str, Any] = to_plain(self)
         plain["points"] = [{k: v for k, v in point.items() if v is not None} for point in plain["points"]]
         return plain
 
     @classmethod
     def from_json(cls, text: str, *, where: str = CURVE) -> "RDCurve":
-        """The curve in a text of rd_curve.json; `where` names the file in messages.
+        """Read a curve from the text of rd_curve.json; `where` names the file in messages.
 
         Raises:
-            ValueError: the text is not JSON, or not a curve; the message names the key.
+            ValueError: The text is not JSON, or not a curve; the message names the key.
         """
         try:
             data = json.loads(text)
@@ -266,15 +268,15 @@ class RDCurve:
 
     @classmethod
     def read(cls, path: Path) -> "RDCurve":
-        """The curve in a file."""
+        """Read a curve from a file."""
         return cls.from_json(path.read_text(encoding="utf-8"), where=str(path))
 
 
 def bits_of_point(point: RDPoint, config: "ModelConfig") -> float:
-    """D + R of a point at β = 1 in bits per pixel and channel; see `mrvae_zoo.bits_per_dimension`.
+    """Return D + R of a point at β = 1 in bits per pixel and channel; see `mrvae_zoo.bits_per_dimension`.
 
     Raises:
-        ValueError: the point is at another β, or the model takes images of any size.
+        ValueError: The point is at another β, or the model takes images of any size.
     """
     if not math.isclose(point.beta, 1.0, rel_tol=1e-6):
         raise ValueError(f"beta={point.beta}: bits per dimension are a bound on -log p(x), which L is at beta=1 only")
@@ -290,12 +292,12 @@ def bits_of_point(point: RDPoint, config: "ModelConfig") -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Two curves at one β.
+    """The points of two curves at one β.
 
     Attributes:
-        a: the point of the first, interpolated where it was not measured there, as the next.
-        b: the point of the second.
-        interpolated: which of the two are: of "ab".
+        a: The point of the first curve, interpolated if it was not measured at this β.
+        b: The point of the second curve, interpolated if it was not measured at this β.
+        interpolated: The letters of the interpolated points: "", "a", "b" or "ab".
     """
 
     a: RDPoint
@@ -304,15 +306,18 @@ class Difference:
 
     @property
     def loss_change(self) -> float | None:
-        """(L_β of the second − L_β of the first) / L_β of the first, negative where the second is better."""
+        """The relative change in L_β from the first curve to the second: negative if the second is better.
+
+        (L_β of the second − L_β of the first) / L_β of the first; None if that is 0.
+        """
         return (self.b.loss - self.a.loss) / abs(self.a.loss) if self.a.loss else None
 
 
 def compare_curves(a: RDCurve, b: RDCurve) -> list[Difference]:
-    """The curves at every β that either was measured at and both reach, rising.
+    """Compare two curves at every β that one of them was measured at and both cover, in rising order.
 
     Raises:
-        ValueError: there is none.
+        ValueError: The curves have no β in common.
     """
     low, high = max(a.betas[0], b.betas[0]), min(a.betas[-1], b.betas[-1])
     betas = sorted(beta for beta in {*a.betas, *b.betas} if low <= beta <= high)

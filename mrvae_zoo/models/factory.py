@@ -1,4 +1,4 @@
-"""From a description to a model: create_model, and what recipes and checkpoints build with."""
+"""Building a model from its description: create_model, and the functions that recipes and checkpoints use."""
 
 import difflib
 import inspect
@@ -20,18 +20,19 @@ CONFIG_KEYS = frozenset(field.name for field in fields(ModelConfig)) - {"argumen
 
 
 def create_model(architecture: str, *, pretrained: bool = False, **options: Any) -> "MultiRateVAE":
-    """An untrained model, which touches no network; or with pretrained=True a trained one, as in timm.
+    """Create an untrained model, without internet access; or, as in timm, load a trained one with pretrained=True.
 
     Args:
-        architecture: a registered name; see `list_architectures()`. With pretrained=True the name of a trained model
-            (`mrvae_mlp.mnist`), and options are those of `load_pretrained`.
-        pretrained: whether the model is to be trained already.
-        options: input_shape=(C, H, W), required ((C, None, None) for a spatial architecture); latent_dim=32,
-            beta_range=(0.01, 10.0), likelihood="bernoulli" or "gaussian" (with sigma=), data_range=(0, 1), gating= (the
-            architecture's own default), gating_degree=3, and the architecture's own arguments.
+        architecture: The name of a registered architecture; see `list_architectures()`. With pretrained=True, the name
+            of a trained model (`mrvae_mlp.mnist`); the options are then those of `load_pretrained`.
+        pretrained: Whether to load a trained model.
+        options: The keys of the model. input_shape=(C, H, W) is required ((C, None, None) for a spatial architecture).
+            The others are latent_dim=32, beta_range=(0.01, 10.0), likelihood="bernoulli" or "gaussian" (with sigma=),
+            data_range=(0, 1), gating= (default: that of the architecture), gating_degree=3, and the architecture's own
+            arguments.
 
     Raises:
-        ValueError: an unknown architecture or option, or a value that is not right; the message names it.
+        ValueError: The architecture or an option is unknown, or a value is wrong; the message names it.
     """
     from mrvae_zoo.models.vae import MultiRateVAE
 
@@ -51,10 +52,10 @@ def create_model(architecture: str, *, pretrained: bool = False, **options: Any)
 
 
 def config_from_options(options: Mapping[str, Any], *, where: str) -> ModelConfig:
-    """A config from one flat table: the keys of ModelConfig, and the architecture's own arguments beside them.
+    """Make a config from one flat table that holds the keys of ModelConfig and the architecture's own arguments.
 
     Raises:
-        ValueError: naming `where` and the key.
+        ValueError: A key or value is wrong; the message names `where` and the key.
     """
     if not isinstance(options.get("architecture"), str):
         meant = difflib.get_close_matches("architecture", options, n=1)
@@ -76,7 +77,7 @@ def config_from_options(options: Mapping[str, Any], *, where: str) -> ModelConfi
 
 
 def complete(config: ModelConfig, *, where: str) -> ModelConfig:
-    """The config with every argument of its architecture checked, and written out where it is a default."""
+    """Check every argument of the config's architecture, and write out those that are defaults."""
     record = _find(config.architecture, where)
     gatings = record.supported_gatings()
     if config.gating not in gatings:
@@ -98,10 +99,10 @@ def complete(config: ModelConfig, *, where: str) -> ModelConfig:
 
 
 def build_model(config: ModelConfig) -> "BaseVAE":
-    """The model of a complete config, with initial weights: a FixedRateVAE where the config holds a β.
+    """Build the model of a complete config, with initial weights; a FixedRateVAE if the config holds a β.
 
     Raises:
-        ValueError: the architecture refuses its arguments.
+        ValueError: The architecture refuses its arguments.
     """
     from mrvae_zoo.models.gating_table import make_gating
     from mrvae_zoo.models.vae import FixedRateVAE, MultiRateVAE
@@ -119,7 +120,7 @@ def _find(architecture: str, where: str) -> Architecture:
 
 
 def _parameters(record: Architecture) -> dict[str, tuple[Any, Any]]:
-    """The architecture's own arguments: name -> annotation and default."""
+    """Return the architecture's own arguments: name -> annotation and default."""
     builder = record.builder()
     hints = get_type_hints(builder)
     return {

@@ -1,4 +1,4 @@
-"""The gatings there are, by name: those of the zoo, and those that plug-ins bring."""
+"""The table of gatings, by name: those of the zoo, and those of plug-ins."""
 
 from mrvae_zoo.common.table import Table
 from mrvae_zoo.gating.base import Gating
@@ -13,10 +13,10 @@ gatings: Table[type[Gating]] = Table(
 
 
 def make_gating(config: ModelConfig) -> Gating:
-    """The gating that a config names.
+    """Make the gating that a config names.
 
     Raises:
-        UnknownNameError: there is no gating of that name.
-        ValueError: the plug-in that brings it is broken; the message names the package.
+        UnknownNameError: There is no gating of that name.
+        ValueError: The plug-in that brings it is broken; the message names the package.
     """
     return gatings[config.gating](beta_range=config.beta_range, degree=config.gating_degree)

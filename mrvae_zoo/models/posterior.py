@@ -1,4 +1,4 @@
-"""q(z|x): what an encoder gives, and draws from it.
+"""The posterior q(z|x) that an encoder returns, and draws from it.
 
 Letters: B batch, Z latents, h, w places of a spatial model.
 """
@@ -11,34 +11,34 @@ from torch import Tensor
 
 
 class Posterior(NamedTuple):
-    """A diagonal Gaussian q(z|x): mean and log-variance, each (B, Z), or (B, Z, h, w) of a spatial model."""
+    """A diagonal Gaussian q(z|x): its mean and log-variance, each (B, Z), or (B, Z, h, w) for a spatial model."""
 
     mean: Tensor
     log_var: Tensor
 
     def __repr__(self) -> str:
-        """The shape, and the mean rate where the values can be read."""
+        """Return the shape, and the mean rate if the values can be read."""
         rate = readable_mean(self.kl())
         return f"Posterior({tuple(self.mean.shape)}{'' if rate is None else f', mean rate {rate:.4g} nats'})"
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """One draw (B, Z) by the reparametrisation, so that gradients reach mean and log_var."""
+        """Draw once, (B, Z), with the reparametrisation trick, so that gradients reach mean and log_var."""
         return self.displaced(standard_normal(self.mean.shape, like=self.mean, generator=generator))
 
     def displaced(self, noise: Tensor) -> Tensor:
-        """The mean, moved by noise (B, Z) in units of the standard deviation: (B, Z)."""
+        """Return the mean, moved by noise (B, Z) in units of the standard deviation: (B, Z)."""
         return self.mean + (0.5 * self.log_var).exp() * noise
 
     def mode(self) -> Tensor:
-        """The mean (B, Z)."""
+        """Return the mean, (B, Z)."""
         return self.mean
 
     def kl(self) -> Tensor:
-        """KL(q(z|x) ‖ N(0, I)) in nats, summed over latents: (B,), at least float32."""
+        """Return KL(q(z|x) ‖ N(0, I)) in nats, summed over the latents: (B,), at least float32."""
         return self._kl().flatten(1).sum(1)
 
     def kl_map(self) -> Tensor:
-        """The same for each place of a spatial model: (B, h, w), which `kl` sums."""
+        """Return the same KL per place of a spatial model: (B, h, w). `kl` is the sum over the places."""
         return self._kl().sum(1)
 
     def _kl(self) -> Tensor:
@@ -49,13 +49,13 @@ class Posterior(NamedTuple):
 
 
 def readable_mean(values: Tensor) -> float | None:
-    """The mean, to be shown; None where there are no values to look at: on meta, inside vmap, while compiling."""
+    """Return the mean for display, or None if no values can be read: on meta, inside vmap, or while compiling."""
     hidden = values.is_meta or torch.compiler.is_compiling() or values.numel() == 0
     return None if hidden or torch._C._functorch.peek_interpreter_stack() is not None else values.mean().item()
 
 
 def standard_normal(shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Noise in the dtype of `like` (drawn in float32 for half precision), from `generator`'s device."""
+    """Draw noise in the dtype of `like` (drawn in float32 for half precision), on the generator's device."""
     dtype = torch.promote_types(like.dtype, torch.float32)
     if generator is None:  # a keyword of its own: with generator=None the batch size could not vary in a graph
         return torch.randn(shape, dtype=dtype, device=like.device).to(like.dtype)

@@ -1,4 +1,4 @@
-"""MultiRateVAE, a VAE for every β in a range, and FixedRateVAE, what is left of it at one β; BaseVAE, what both share.
+"""MultiRateVAE, a VAE for every β in a range; FixedRateVAE, a plain VAE at one β; and BaseVAE, what both share.
 
     x (B, C, H, W), β ──encode──► Posterior (B, Z) ──sample──► z (B, Z) ──decode, β──► reconstruction (B, C, H, W)
 
@@ -29,28 +29,28 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-MaybeNone: TypeAlias = Any  # None, for those who ask; whoever knows better may use it without asking
+MaybeNone: TypeAlias = Any  # may be None, but type checkers do not ask for a check
 
 V = TypeVar("V")
 
 
 class BaseVAE(Network):
-    """What `MultiRateVAE` and `FixedRateVAE` share. Holds no state between calls.
+    """The methods that `MultiRateVAE` and `FixedRateVAE` share. A model holds no state between calls.
 
-    In every method β is a number, or one for each example, (B,): a tensor, an array or a list; within `beta_range`
-    (ends inclusive). A FixedRateVAE needs none. Results carry gradients, as those of any module do: where none are
-    wanted, call the model under `torch.inference_mode()`.
+    In every method, β is a single number or one β per example, (B,): a tensor, an array or a list. Each value lies
+    within `beta_range`, ends inclusive. A FixedRateVAE needs no β. Results carry gradients, like those of any torch
+    module; call the model under `torch.inference_mode()` if you do not need them.
 
     Args:
-        config: what the model is.
-        encoder: `encoder(x, features) -> (mean, log_var)`, each (B, Z).
-        decoder: `decoder(z, features)` -> logits or mean, (B, C, H, W).
+        config: The description of the model: its architecture, sizes and range of β.
+        encoder: The encoder network, called as `encoder(x, features) -> (mean, log_var)`, each (B, Z).
+        decoder: The decoder network, called as `decoder(z, features)`. It returns logits or the mean, (B, C, H, W).
 
     Attributes:
-        config: what the model is.
-        name: where it was loaded from, or None.
-        curve: the rate-distortion curve that was measured on it, or None.
-        recipe: the text of the recipe.toml that it was trained with, or None.
+        config: The description of the model: its architecture, sizes and range of β.
+        name: The source that the model was loaded from, or None.
+        curve: The rate-distortion curve that was measured on the model, or None.
+        recipe: The text of the recipe.toml that the model was trained with, or None.
     """
 
     if TYPE_CHECKING:
@@ -71,31 +71,32 @@ class BaseVAE(Network):
         generator: torch.Generator | None = None,
         noise: Tensor | None = None,
     ) -> VAEOutput:
-        """Encode x (B, C, H, W), draw z, decode.
+        """Encode x (B, C, H, W), draw z from the posterior and decode it.
 
         Args:
-            x: images in the data range.
-            beta: see the class.
-            sample: draw z from the posterior; False takes its mean (its distortion is not the D of L_β).
-            generator: makes the draw repeatable.
-            noise: (B, Z), or (B, Z, h, w) of a spatial model: draw z with this standard normal noise.
+            x: The images, (B, C, H, W), with values in the data range.
+            beta: One β for all images, or one β per image, (B,); see the class.
+            sample: Whether to draw z from the posterior. False takes its mean; the distortion is then not the D of L_β.
+            generator: A torch generator that makes the draw repeatable.
+            noise: The standard normal noise to draw z with: (B, Z), or (B, Z, h, w) for a spatial model. None draws new
+                noise.
 
         Raises:
-            ValueError: x or beta is not what the model takes.
+            ValueError: The model does not take this x or this β.
         """
         self._check_x(x)
         checked = self._check_beta(beta, x.shape[0])
         return self._forward(x, checked, sample=sample, generator=generator, noise=noise)
 
     def encode(self, x: Tensor, beta: Beta | None = None) -> Posterior:
-        """The posterior q(z|x) at β. Raises a ValueError as `forward` does."""
+        """Return the posterior q(z|x) at β. Raises a ValueError as `forward` does."""
         self._check_x(x)
         posterior = self._encode(x, self._check_beta(beta, x.shape[0]))
         self._tell_if_unlike(posterior)
         return posterior
 
     def decode(self, z: Tensor, beta: Beta | None = None) -> Tensor:
-        """The mean of p(x|z) at β, clamped to the data range: (B, Z) -> (B, C, H, W)."""
+        """Return the mean of p(x|z) at β, clamped to the data range: (B, Z) -> (B, C, H, W)."""
         self._check_z(z)
         return self._decode(z, self._check_beta(beta, z.shape[0]))
 
@@ -107,22 +108,22 @@ class BaseVAE(Network):
         size: tuple[int, int] | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """`n` images decoded from draws of the prior: (n, C, H, W); of `size` (H, W) for a spatial model."""
+        """Decode `n` draws from the prior: (n, C, H, W). A spatial model also needs the `size` (H, W) of the images."""
         return crop(self.decode(self._prior(n, size, generator), beta), size)
 
     def at(self, beta: Beta) -> "FixedRateVAE":
-        """The plain VAE at one β, a `FixedRateVAE`: a copy of the model with the gates folded into the weights.
+        """Return the plain VAE at one β, a `FixedRateVAE`: a copy of the model with the gates folded into the weights.
 
         Raises:
-            ValueError: β is outside `beta_range`, or a tensor with more than one value.
+            ValueError: β is outside `beta_range`, or is a tensor with more than one value.
         """
         raise NotImplementedError
 
     def require_curve(self) -> RDCurve:
-        """`curve`, where there is one.
+        """Return `curve`, or raise an error if the model has none.
 
         Raises:
-            ValueError: there is none; the message says how to measure it.
+            ValueError: The model has no curve; the message says how to measure one.
         """
         if self.curve is None:
             raise ValueError(
@@ -137,34 +138,36 @@ class BaseVAE(Network):
         images: "str | os.PathLike[str] | Image.Image | np.ndarray | Tensor | Sequence[Any]",
         changes: Changes | None = None,
     ) -> Tensor:
-        """Images as the model takes them: (B, C, H, W) in the data range, on the model's device and in its dtype.
+        """Convert images to the model's input: (B, C, H, W) in the data range, on the model's device and in its dtype.
 
         Args:
-            images: one or several of: paths, PIL images, arrays or tensors (H, W), (H, W, C) or (C, H, W), uint8 or
-                float in [0, 1]; or a stack of such arrays, (N, H, W), (N, C, H, W) or (N, H, W, C).
-            changes: where to add what had to be converted, for the caller to tell; by default a warning says it.
+            images: One image or several: paths, PIL images, or arrays or tensors of shape (H, W), (H, W, C) or (C, H,
+                W), uint8 or float in [0, 1]. A stack of such arrays also works: (N, H, W), (N, C, H, W) or (N, H, W,
+                C).
+            changes: A record that collects the conversions that were made, for the caller to report. None logs a
+                warning.
 
         Raises:
-            ValueError: something is not an image; the message names it.
+            ValueError: Something is not an image; the message names it.
         """
         x = self.config.to_data_range(to_tensor(images, self.input_shape, changes))
         return x.to(self.device, self.dtype)
 
     def save_pretrained(self, folder: "str | os.PathLike[str]", *, dtype: torch.dtype | str | None = None) -> None:
-        """Write this model into a folder, see `mrvae_zoo.save_pretrained`."""
+        """Write this model to a folder; see `mrvae_zoo.save_pretrained`."""
         public("save_pretrained")(self, folder, dtype=dtype)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> Any:
-        """Push this model and its page to a repository, see `mrvae_zoo.push_to_hub`."""
+        """Push this model and its page to a repository of the Hub; see `mrvae_zoo.push_to_hub`."""
         return public("push_to_hub")(self, repo_id, **options)
 
     @classmethod
     def from_pretrained(cls, source: "str | os.PathLike[str]", **options: Any) -> Self:
-        """The trained model that a source names, see `mrvae_zoo.load_pretrained`; it has to be of this class."""
+        """Load a trained model of this class; see `mrvae_zoo.load_pretrained`."""
         return _of_class(cls, public("load_pretrained")(source, **options), source)
 
     def __repr__(self) -> str:
-        """A line that says what the model is, and below it the layers as torch prints them."""
+        """Return one line that describes the model, followed by its layers as torch prints them."""
         return f"{self._title()}\n{super().__repr__()}"
 
     def _title(self) -> str:
@@ -179,23 +182,23 @@ class BaseVAE(Network):
         )
 
     def _repr_html_(self) -> str:
-        """What the model is, and its curve, for a notebook."""
+        """Return the description of the model and its curve, for a notebook."""
         curve = "" if self.curve is None else self.curve._repr_html_()
         return f"<p><b>{type(self).__name__}</b> {html.escape(self._title())}</p>{curve}"
 
     def _check_beta(self, beta: Beta | None, batch_size: int | None) -> Tensor | None:
-        """β as the network takes it; a ValueError where it is none that the model takes."""
+        """Return β as the network takes it, or raise a ValueError if the model does not take it."""
         raise NotImplementedError
 
 
 class MultiRateVAE(BaseVAE):
-    """A VAE whose β is an argument: `model(x, beta)` is the β-VAE of that β. Its methods are those of `BaseVAE`.
+    """A VAE whose β is an argument: `model(x, beta)` acts as the β-VAE of that β. Its methods are those of `BaseVAE`.
 
     Source: Bae et al., "Multi-Rate VAE: Train Once, Get the Full Rate-Distortion Curve", ICLR 2023.
     """
 
     def at(self, beta: Beta) -> "FixedRateVAE":
-        """The plain VAE at one β: a copy with the gates folded into the weights; see `BaseVAE.at`."""
+        """Return the plain VAE at one β: a copy with the gates folded into the weights; see `BaseVAE.at`."""
         features = self.gating.features(self._check_beta(beta, None))
         low, high = self.beta_range
         on_cpu = beta.cpu() if isinstance(beta, Tensor) else beta  # some devices have no float64
@@ -218,8 +221,8 @@ class MultiRateVAE(BaseVAE):
 class FixedRateVAE(BaseVAE):
     """A plain VAE at one β (`config.beta`), with the interface of `MultiRateVAE`.
 
-    Every method takes beta too, so that code for both kinds reads the same; it may be left out, and another β than that
-    of the model is a ValueError.
+    Every method also takes beta, so that the same code works for both classes. It may be left out. Any β other than
+    that of the model raises a ValueError.
     """
 
     @property
@@ -229,16 +232,16 @@ class FixedRateVAE(BaseVAE):
         return self.config.beta
 
     def at(self, beta: Beta) -> "FixedRateVAE":
-        """This model itself.
+        """Return this model itself.
 
         Raises:
-            ValueError: β is not that of the model.
+            ValueError: β is not the β of the model.
         """
         self._check_beta(beta, None)
         return self
 
     def _check_beta(self, beta: Beta | None, batch_size: int | None) -> None:
-        """A ValueError where β is another than that of the model, in so far as it can be read."""
+        """Raise a ValueError if β differs from that of the model, as far as its values can be read."""
         if beta is None:
             return
         beta = check_beta(beta, self.beta_range, batch_size, like=next(self.parameters()))
@@ -251,10 +254,10 @@ class FixedRateVAE(BaseVAE):
 
 
 def unwrap(model: object) -> BaseVAE:
-    """The model of the zoo in what torch wraps around one: `torch.compile`, DataParallel, DDP, an averaged model.
+    """Return the model inside a torch wrapper: `torch.compile`, DataParallel, DDP or an averaged model.
 
     Raises:
-        ValueError: there is none.
+        ValueError: There is no model of the zoo inside.
     """
     inner = model
     while isinstance(inner, nn.Module) and not isinstance(inner, BaseVAE):
@@ -266,7 +269,7 @@ def unwrap(model: object) -> BaseVAE:
 
 
 def _of_class(cls: type[V], model: BaseVAE, source: object) -> V:
-    """`model`, where it is of the class; else a ValueError that names the one it is of."""
+    """Return `model` if it is of the class `cls`; otherwise raise a ValueError that names its class."""
     if not isinstance(model, cls):
         raise ValueError(f"{source} is a {type(model).__name__}; load it with {type(model).__name__}.from_pretrained")
     return model

@@ -1,4 +1,4 @@
-"""A recipe for a folder of one's own images, chosen by looking at them.
+"""Writing a recipe for a folder of images, chosen by looking at them.
 
 Letters: C, H, W image.
 """
@@ -34,29 +34,29 @@ if TYPE_CHECKING:
 
 
 LOOKED_AT = 1000  # images at most, spread over the folder
-SIDES = (16, 32, 64)  # of the square that images of several or larger sizes become
+SIDES = (16, 32, 64)  # side of the square that mixed or larger images are resized to
 SMALLEST_OWN_SIDE = 8  # images of one size keep it where no side is shorter than this or longer than the last of SIDES
-GREY_LEVELS = 2  # of 255, by which channels may differ in an image that is grey
-DARK, BRIGHT = 25, 230  # of 255, nearly black and nearly white
-BINARY_SHARE = 0.85  # of such pixels, above which images are nearly binary
-STEPS = 10_000  # of a training that is worth its while
+GREY_LEVELS = 2  # of 255: how far channels may differ in a grey image
+DARK, BRIGHT = 25, 230  # of 255: nearly black and nearly white
+BINARY_SHARE = 0.85  # share of such pixels above which images count as nearly binary
+STEPS = 10_000  # steps of a worthwhile training
 EPOCHS = (10, 1000)
-FEWEST_TO_VALIDATE = 20  # training images, below which none is held out
+FEWEST_TO_VALIDATE = 20  # training images; with fewer, none is held out
 VALID_SHARE = 10  # one in so many training images is held out for validation
-LOOKS, PATIENCE = 50, 8  # at the validation split in the whole training, and those that need not be better
+LOOKS, PATIENCE = 50, 8  # validations in the whole training, and how many may fail to improve
 TIMED_BATCH = 16  # images of a step that is timed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What was seen of a folder.
+    """What was found in a folder.
 
     Attributes:
-        counts: the images of each split; "valid" where the folder has one.
-        sizes: (H, W) of those looked at.
-        unreadable: those among them that cannot be read.
-        shape: (C, H, W) to train at.
-        binary: the share of their pixels that are nearly black or white.
+        counts: The number of images in each split, with "valid" if the folder has a validation split.
+        sizes: The size (H, W) of each image that was looked at.
+        unreadable: The names of the images that were looked at and cannot be read.
+        shape: The shape (C, H, W) to train at.
+        binary: The share of pixels that are nearly black or white.
     """
 
     counts: dict[Split, int]
@@ -67,18 +67,18 @@ class Seen:
 
     @property
     def likelihood(self) -> str:
-        """The one that suits the images."""
+        """The likelihood that suits the images."""
         return "bernoulli" if self.shape[0] == 1 and self.binary > BINARY_SHARE else "gaussian"
 
     @property
     def held_out(self) -> int:
-        """How many training images to validate on: none where the folder has a split for it, or few images."""
+        """The number of training images to validate on: 0 if the folder has a validation split, or few images."""
         enough = "valid" not in self.counts and self.counts["train"] >= FEWEST_TO_VALIDATE
         return self.counts["train"] // VALID_SHARE if enough else 0
 
     @property
     def epochs(self) -> int:
-        """About as many as STEPS take at the usual batch size, to two digits."""
+        """The number of epochs that takes about STEPS steps at the usual batch size, to two digits."""
         left = self.counts["train"] - self.held_out
         each = max(1, left // TrainingRecipe(epochs=1).batch_size)
         wanted = STEPS / each
@@ -86,12 +86,12 @@ class Seen:
 
     @property
     def steps(self) -> int:
-        """The steps of these epochs."""
+        """The number of steps in these epochs."""
         return count_steps(TrainingRecipe(epochs=self.epochs), self.counts["train"] - self.held_out)
 
     @property
     def validates(self) -> bool:
-        """Whether there is something to validate on."""
+        """Whether there are images to validate on."""
         return self.held_out > 0 or "valid" in self.counts
 
 
@@ -100,11 +100,11 @@ class Written:
     """A recipe for a folder.
 
     Attributes:
-        text: of the file.
-        command: that trains it.
-        reasons: what was chosen and why: a line for each choice.
-        seen: what was seen.
-        seconds: that the training takes at most on this machine, about.
+        text: The text of the recipe file.
+        command: The command that trains the recipe.
+        reasons: The choices and their reasons, one line per choice.
+        seen: What was found in the folder.
+        seconds: The approximate longest training time on this machine, in seconds.
     """
 
     text: str
@@ -115,11 +115,11 @@ class Written:
 
 
 def look_at(folder: Path) -> Seen:
-    """Look at the images of a folder, or of its .npz files: their number, and sizes, colours and greys of many.
+    """Look at the images of a folder, or of its .npz files: their number, and the sizes and colours of many of them.
 
     Raises:
-        FileNotFoundError: there is no such folder, or one of two .npz is missing.
-        ValueError: there are no images in it, or only one, or none of those looked at can be read.
+        FileNotFoundError: There is no such folder, or one of the two .npz files is missing.
+        ValueError: The folder holds no images or only one, or none of those looked at can be read.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
@@ -174,7 +174,7 @@ def _look_at_arrays(folder: Path) -> Seen:
 
 
 def _small(image: "Image.Image", name: str) -> Tensor:
-    """An image in colour, no larger than what is trained on."""
+    """Return an image in colour, no larger than the largest size to train at."""
     return to_bytes(image, (3, min(image.height, SIDES[-1]), min(image.width, SIDES[-1])), name=name)
 
 
@@ -183,11 +183,11 @@ def _binary_share(images: Tensor) -> float:
 
 
 def write_recipe(folder: Path, file: str) -> Written:
-    """A recipe for a folder of images, to be kept in a file of that name.
+    """Write a recipe for a folder of images; `file` is the name that it will be saved under.
 
     Raises:
-        FileNotFoundError: see `look_at`.
-        ValueError: there are too few images in it, or its name cannot be that of a data set.
+        FileNotFoundError: A folder or file is missing; see `look_at`.
+        ValueError: The folder holds too few images, or its name cannot be that of a data set.
     """
     whole = folder if folder.name not in ("", "..") else folder.resolve()
     name = whole.name
@@ -218,7 +218,7 @@ def write_recipe(folder: Path, file: str) -> Written:
 
 
 def _reasons(seen: Seen, seconds: float) -> Iterator[tuple[str, str]]:
-    """What was chosen, and why."""
+    """Yield each choice and its reason."""
     counts, channels = seen.counts, seen.shape[0]
     looked_at = len(seen.sizes) + len(seen.unreadable)
     if seen.unreadable:
@@ -240,7 +240,7 @@ def _reasons(seen: Seen, seconds: float) -> Iterator[tuple[str, str]]:
 
 
 def seconds_of_step(recipe: Recipe) -> float:
-    """What a step of a training takes on this machine, about: two small steps are tried."""
+    """Estimate the duration of a training step on this machine by trying two small steps."""
     device = find_device("auto")
     with torch.random.fork_rng():
         model = build_model(recipe.model).to(device).train()

@@ -1,7 +1,7 @@
 """The steps of a training.
 
-All noise of a step (β, binarisation, augmentation, ε) comes from a generator seeded by (seed, step) and is drawn for
-the whole batch, of which each process takes its part; the order of an epoch comes from one seeded by (seed, epoch).
+All noise of a step (β, binarisation, augmentation, ε) comes from a generator seeded by (seed, step). It is drawn for
+the whole batch, and each process takes its part. The order of an epoch comes from a generator seeded by (seed, epoch).
 Neither a resume nor the number of processes changes them.
 
 Letters: B examples of a whole batch, b those of one process.
@@ -41,19 +41,19 @@ LOSSES = {"rate": 0, "distortion": 1, "loss": 2}
 
 
 class Loop:
-    """One training: what changes from step to step, and the step.
+    """One training: the state that changes from step to step, and the step itself.
 
     Args:
-        model: to be trained, in place.
-        data: to train on, on the device.
-        recipe: how.
-        accelerator: devices and processes.
-        run: the folder for metrics and states.
-        state: to go on from.
-        validation: what to look at meanwhile; None for nothing.
+        model: The model to train, in place.
+        data: The training data, on the device.
+        recipe: The recipe of the training.
+        accelerator: The Accelerator, which knows the device and the processes.
+        run: The folder for metrics and states.
+        state: The state to continue from; None starts afresh.
+        validation: The validation to run during the training; None for no validation.
 
     Raises:
-        ValueError: the batch cannot be split over the processes and accumulation steps.
+        ValueError: The batch cannot be split evenly over the processes and accumulation steps.
     """
 
     def __init__(
@@ -100,19 +100,19 @@ class Loop:
         self.clock = time.perf_counter()
 
     def run_steps(self, report: Callable[[Progress], None]) -> MultiRateVAE:
-        """All steps that are left.
+        """Run all remaining steps.
 
         Args:
-            report: called in the main process with each line of the metrics.
+            report: A function that is called in the main process with each line of the metrics.
 
         Returns:
-            The averaged model (or the last, without averaging) in eval mode; that of the best validation where the
-            recipe has a patience. It is the same in every process.
+            The averaged model (or the last one, without averaging) in eval mode. If the recipe has a patience, it is
+            the model of the best validation. It is the same in every process.
 
         Raises:
-            FloatingPointError: the loss or a weight is not finite; naming the step and β.
+            FloatingPointError: The loss or a weight is not finite; the message names the step and β.
             KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and the state saved.
-            OSError: the run cannot be written to.
+            OSError: The run cannot be written to.
         """
         indices = orders(len(self.data), self.batch, self.steps, self.training.seed, self.done)
         with stop_requests() as stop:
@@ -130,7 +130,7 @@ class Loop:
                 if saving or stopping:
                     self._save()
                 if stopping:
-                    logger.info("stopped after step %d, which is saved; --resume goes on from it", self.done)
+                    logger.info("stopped after step %d, which is saved; --resume continues from it", self.done)
                     raise KeyboardInterrupt
                 if self.validation is not None and self.validation.exhausted:
                     text = "stopped after step %d: the loss on the validation split has not fallen for %d validations"
@@ -142,13 +142,13 @@ class Loop:
             if self.validation.waited:
                 text = "kept the weights of step %d, where the loss on the validation split is lowest"
                 logger.info(text, self.validation.best_step)
-        for buffer in result.buffers():  # what is measured by all is what one of them saves
+        for buffer in result.buffers():  # so that all processes measure what the main one saves
             if self.accelerator.num_processes > 1:
                 torch.distributed.broadcast(buffer, src=0)
         return result.eval()
 
     def take_step(self, raw: Tensor) -> None:
-        """One step of the optimiser on this process's uint8 images (b, C, H, W)."""
+        """Take one step of the optimiser on this process's uint8 images (b, C, H, W)."""
         training, device = self.training, self.device
         self._seed()
         self.scheduler.step_update(self.done)
@@ -179,16 +179,16 @@ class Loop:
         self.summed += 1
 
     def seconds(self) -> float:
-        """Since the start, those before a resume included."""
+        """Return the seconds since the start, including those before a resume."""
         return self.seconds_before + time.perf_counter() - self.clock
 
     def _seed(self) -> None:
-        """The generator of the step, and torch's own for layers that draw (dropout)."""
+        """Seed the generator of the step, and torch's own for layers that draw (dropout)."""
         self.generator.manual_seed(seed_of(self.training.seed, self.done))
         torch.manual_seed(seed_of(self.training.seed, self.done, self.accelerator.process_index))
 
     def _beta(self) -> Tensor:
-        """Of the examples of the whole batch: (B,)."""
+        """Draw the β of each example of the whole batch: (B,)."""
         objective = self.recipe.objective
         if objective.beta is not None:
             return torch.full((self.batch,), objective.beta, device=self.device)
@@ -243,7 +243,7 @@ class Loop:
         return f"try a lower training.learning_rate, or training.clip_norm{kept}"
 
     def _agree(self, received: bool, logging_now: bool) -> bool:
-        """Whether to stop: several processes ask one another where they meet anyway."""
+        """Decide whether to stop. Several processes ask one another at points where they meet anyway."""
         if self.accelerator.num_processes == 1:
             return received
         if not logging_now:
@@ -276,7 +276,7 @@ class Loop:
         self.accelerator.log(values, step=self.done)
 
     def _check_weights(self) -> None:
-        """Before they are measured or saved."""
+        """Check that the weights are finite, before they are measured or saved."""
         weights = [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
         if not all(bool(tensor.isfinite().all()) for tensor in weights):
             raise FloatingPointError(f"a weight is not finite after step {self.done}; {self._remedy()}")
@@ -290,7 +290,7 @@ class Loop:
 
 
 def make_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.Optimizer:
-    """The optimiser that a recipe names; one kernel for all weights where torch has it."""
+    """Make the optimiser that a recipe names, with one kernel for all weights where torch has it."""
     from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
@@ -305,7 +305,7 @@ def make_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.Op
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, training: TrainingRecipe, steps: int) -> Any:
-    """Timm's schedule; the learning rate is a function of the step."""
+    """Make timm's schedule, in which the learning rate is a function of the step."""
     from timm.scheduler.cosine_lr import CosineLRScheduler
 
     if training.warmup_steps >= steps:
@@ -325,10 +325,10 @@ def make_scheduler(optimizer: torch.optim.Optimizer, training: TrainingRecipe, s
 
 
 def whole_batch(training: TrainingRecipe, examples: int, num_processes: int) -> int:
-    """B: the batch of the recipe, or all examples where there are fewer.
+    """Return B: the batch size of the recipe, or the number of examples if there are fewer.
 
     Raises:
-        ValueError: it cannot be split evenly.
+        ValueError: The batch cannot be split evenly.
     """
     batch = min(training.batch_size, examples)
     if batch % (num_processes * training.accumulate):
@@ -340,13 +340,13 @@ def whole_batch(training: TrainingRecipe, examples: int, num_processes: int) -> 
 
 
 def count_steps(training: TrainingRecipe, examples: int) -> int:
-    """The steps of a training: whole batches only, at least one an epoch."""
+    """Count the steps of a training: whole batches only, at least one per epoch."""
     steps = training.epochs * max(1, examples // training.batch_size)
     return steps if training.max_steps is None else min(steps, training.max_steps)
 
 
 def orders(examples: int, batch: int, steps: int, seed: int, start: int = 0) -> Iterator[Tensor]:
-    """For each step from `start` on: the indices of its whole batch (B,); each example once an epoch."""
+    """Yield the indices (B,) of the whole batch for each step from `start` on. Each example comes once per epoch."""
     each = examples // batch
     generator = torch.Generator()
     permutation: Tensor | None = None

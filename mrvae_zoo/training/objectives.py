@@ -1,4 +1,4 @@
-"""What training minimises, and the β it is minimised at.
+"""The losses that training minimises, and what they need to know about a batch.
 
 Letters: B examples of the whole batch, b of this process's part of it.
 """
@@ -14,7 +14,7 @@ from mrvae_zoo.models.base import VAEOutput
 
 
 def identity(x: Tensor) -> Tensor:
-    """What gathering is where there is one process."""
+    """Return x itself: the gathering function for a single process."""
     return x
 
 
@@ -23,9 +23,9 @@ class GlobalBatch:
     """What an objective may need to know beyond the examples of its own process.
 
     Attributes:
-        examples: N, of the training set.
-        start: where this process's part of the whole batch begins.
-        gather: (b, ...) of this process -> (B, ...) of all, gradients included.
+        examples: The number N of examples in the training set.
+        start: The position in the whole batch where this process's part begins.
+        gather: The function that joins the parts of all processes, (b, ...) -> (B, ...), including gradients.
     """
 
     examples: int
@@ -35,17 +35,19 @@ class GlobalBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """Something to minimise.
+    """A loss to minimise in training.
 
     Attributes:
-        name: as in a recipe.
-        loss: (output, beta (b,), batch) -> (b,) nats, the loss of each example, not yet weighted over β; its mean over
-            the whole batch is minimised.
-        one_beta: whether all examples of a batch share one β (`beta_sampling = "batch"`), as what is estimated of q(z)
-            from a batch with several would be of a mixture over β.
-        lowest_beta: where `beta_range` may begin.
-        whole_batch: whether it compares the examples of a batch: it needs all of them at once, and at least two.
-        total_correlation: whether a curve of a model trained with it reports that of q(z).
+        name: The name of the objective in a recipe.
+        loss: The loss function: (output, beta (b,), batch) -> (b,) nats, the loss of each example, not yet weighted
+            over β. Its mean over the whole batch is minimised.
+        one_beta: Whether all examples of a batch must share one β (`beta_sampling = "batch"`). An estimate of q(z) from
+            a batch with several β would be that of a mixture over β.
+        lowest_beta: The smallest β that `beta_range` may begin at.
+        whole_batch: Whether the loss compares the examples of a batch. It then needs all of them at once, and at least
+            two.
+        total_correlation: Whether the curve of a model trained with this objective reports the total correlation of
+            q(z).
     """
 
     name: str
@@ -57,13 +59,13 @@ class Objective:
 
 
 def beta_vae_loss(output: VAEOutput, beta: Tensor, batch: GlobalBatch) -> Tensor:
-    """D + β·R: (b,) nats."""
+    """Return the loss of the β-VAE, D + β·R: (b,) nats."""
     del batch
     return output.distortion + beta * output.rate
 
 
 def beta_tcvae_loss(output: VAEOutput, beta: Tensor, batch: GlobalBatch) -> Tensor:
-    """D + mutual information + β · total correlation + dimension-wise KL: (b,) nats, see `decompose`.
+    """Return D + mutual information + β · total correlation + dimension-wise KL: (b,) nats; see `decompose`.
 
     At β = 1 this is D + log q(z|x) − log p(z), a one-sample estimate of D + R.
     """
@@ -82,12 +84,12 @@ objectives: Table[Objective] = Table("objective", (beta_vae, beta_tcvae), plugin
 
 
 def weigh(loss: Tensor, beta: Tensor, weighting: float) -> Tensor:
-    """Mean of β^-weighting · loss, (b,) -> ().
+    """Return the mean of β^-weighting · loss, (b,) -> ().
 
-    A weighting above 0 gives the low end of the range more of the gradient; each β keeps its own optimum.
+    A weighting above 0 gives the low end of the range more of the gradient. The optimum at each β stays the same.
 
     Raises:
-        ValueError: the objective gave something else than one loss an example.
+        ValueError: The objective did not return one loss per example.
     """
     if loss.shape != beta.shape:
         raise ValueError(f"the objective gave {tuple(loss.shape)}; expected {tuple(beta.shape)}, one loss an example")

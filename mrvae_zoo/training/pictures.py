@@ -1,4 +1,4 @@
-"""The pictures of a finished training, in its folder: its curve, and what it makes of some images."""
+"""The pictures in the folder of a finished training: its curve, and reconstructions of some images."""
 
 import logging
 from pathlib import Path
@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 
 def draw_pictures(run: Path, model: BaseVAE, data: ImageData) -> None:
-    """Write curve.png, where matplotlib is installed, and reconstructions.png, of images that can be drawn.
+    """Write curve.png, if matplotlib is installed, and reconstructions.png, if images can be drawn.
 
     Args:
-        run: the folder.
-        model: with its curve.
-        data: that it was measured on.
+        run: The folder of the training.
+        model: The model, with its curve.
+        data: The data that the curve was measured on.
     """
     try:
         write_atomically(run / RUN_PLOT, draw_curve(model.require_curve(), title=run.resolve().name))

@@ -1,4 +1,4 @@
-"""How a training went, for its recipe and its card: when, on what, with which code."""
+"""A record of a training for its recipe and its card: when, on what hardware, and with which code."""
 
 import os
 import subprocess
@@ -15,10 +15,10 @@ class Origin:
     """What a training began with, besides its recipe.
 
     Attributes:
-        version: of mrvae_zoo.
-        data: a checksum of the images.
-        init: where its first weights came from; None where they were drawn.
-        init_sha256: the checksum of these.
+        version: The version of mrvae_zoo.
+        data: A checksum of the training images.
+        init: The source of the initial weights; None if they were random.
+        init_sha256: The checksum of the initial weights.
     """
 
     version: str
@@ -28,7 +28,7 @@ class Origin:
 
 
 def record_training(*, seconds: float, hardware: str, origin: Origin) -> TrainedRecord:
-    """The record of a training that ends now and took so many seconds."""
+    """Return the record of a training that ends now and took this many seconds."""
     return TrainedRecord(
         seconds=round(seconds, 1),
         hardware=hardware,
@@ -42,14 +42,14 @@ def record_training(*, seconds: float, hardware: str, origin: Origin) -> Trained
 
 
 def commit_of(package: Path) -> str | None:
-    """The commit of the git checkout that a package runs from, with "-dirty" where tracked files were changed since.
+    """Return the commit of the git checkout that a package runs from, with "-dirty" if tracked files have changed.
 
-    None where there is no git, and for a package that is installed: also in a folder (.venv) of somebody's checkout,
-    whose commit says nothing of it.
+    None if there is no git, or if the package is installed. This includes a folder (.venv) inside another checkout,
+    whose commit says nothing about the package.
     """
     # Variables such as GIT_DIR, set where git itself runs us, would lead to another checkout.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    environment["GIT_OPTIONAL_LOCKS"] = "0"  # to look is not to write
+    environment["GIT_OPTIONAL_LOCKS"] = "0"  # looking must not write
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(package), *arguments]
@@ -63,7 +63,7 @@ def commit_of(package: Path) -> str | None:
 
 
 def format_seconds(seconds: float) -> str:
-    """A time as one says it: 45 seconds, 50 minutes, 3.5 hours."""
+    """Format a duration as people say it: 45 seconds, 50 minutes, 3.5 hours."""
     if seconds < 120:
         return "1 second" if round(seconds) == 1 else f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -20,17 +20,20 @@ SQUARED_ERROR_SIGMA = math.sqrt(0.5)  # a recipe's, where it names none: D is th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveRecipe:
-    """[objective]: what is minimised.
+    """[objective]: the loss that is minimised.
 
     Attributes:
-        name: of the objective, "beta_vae", "beta_tcvae" or one of a plug-in, see `mrvae_zoo.training.objectives`.
-        beta_sampling: log-uniform, "stratified", one β an example, or "batch", one β for all of a batch.
-        beta_at_ends: the share of the examples whose β is the lowest of the range, and of those whose β is the highest:
-            an end learns from one side only.
-        beta_skew: of the β between the ends, see `sample_beta`: 1 is log-uniform, below it there are more high ones.
-        beta_weighting: w, for a loss weighted by β^-w.
-        beta: train at this β only (with `model.gating = "none"`, a dedicated β-VAE): none is drawn, so that none of the
-            keys above on β is used, and the curve is measured there alone.
+        name: The name of the objective: "beta_vae", "beta_tcvae" or that of a plug-in (see
+            `mrvae_zoo.training.objectives`).
+        beta_sampling: The way β is drawn, log-uniformly: "stratified" draws one β per example, "batch" draws one β for
+            the whole batch.
+        beta_at_ends: The share of the examples that get the lowest β of the range, and the share that get the highest.
+            The ends need more examples because they learn from one side only.
+        beta_skew: The skew of the values of β between the ends (see `sample_beta`). 1 is log-uniform; a smaller value
+            gives more high β.
+        beta_weighting: The exponent w of the weight β^-w that multiplies the loss of an example.
+        beta: A single β to train at. With `model.gating = "none"` this is a dedicated β-VAE. No β is drawn, so the keys
+            above that concern β are not used, and the curve is measured at this β only.
     """
 
     name: str = "beta_vae"
@@ -46,29 +49,32 @@ class ObjectiveRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecipe:
-    """[training]: how it is minimised.
+    """[training]: how the loss is minimised.
 
     Attributes:
-        epochs: passes over the training images.
-        max_steps: stop after so many steps at the latest.
-        batch_size: of all processes together.
-        accumulate: parts that a process cuts its share of the batch into, to save memory; the result is the same.
-        optimizer: "adam" or "adamw".
-        weight_decay: of the optimiser.
-        learning_rate: the highest of the schedule.
-        schedule: "cosine" to zero, or "constant".
-        warmup_steps: of a linear rise at the start.
-        clip_norm: gradients of a larger norm are scaled down to it; leave it out for none.
-        ema: decay of the average of weights that is kept as the model; 0 keeps the last weights.
-        precision: of the arithmetic, "fp32" or "bf16".
-        compile: whether the network is compiled (torch.compile).
-        weights_dtype: what the weights are stored in; the curve is measured on them as stored.
-        seed: of everything that is drawn.
-        checkpoint_every: steps from one state to the next, from which a training that was killed goes on.
-        log_every: steps from one line of metrics.jsonl to the next.
-        validate_every: steps from one look at the validation split to the next; 0 for none. L at three β, of the
-            averaged weights where there is an average, is in the log and with the trackers.
-        patience: stop after so many looks without a lower L, and keep the weights of the lowest; 0 never stops.
+        epochs: The number of passes over the training images.
+        max_steps: The largest number of steps; training stops there even if epochs are left.
+        batch_size: The number of images per step, over all processes together.
+        accumulate: The number of parts that each process cuts its share of the batch into, to save memory. The result
+            is the same.
+        optimizer: The optimiser: "adam" or "adamw".
+        weight_decay: The weight decay of the optimiser.
+        learning_rate: The highest learning rate of the schedule.
+        schedule: The schedule of the learning rate: "cosine" (down to zero) or "constant".
+        warmup_steps: The number of steps at the start in which the learning rate rises linearly.
+        clip_norm: The largest norm of the gradients; larger ones are scaled down to it. Leave it out for no limit.
+        ema: The decay of the moving average of the weights, which becomes the model. 0 keeps the last weights instead.
+        precision: The precision of the arithmetic: "fp32" or "bf16".
+        compile: Whether to compile the network (torch.compile).
+        weights_dtype: The dtype that the weights are stored in. The curve is measured on the stored weights.
+        seed: The seed of everything that is drawn.
+        checkpoint_every: The number of steps between saved states. An interrupted training continues from the newest
+            one.
+        log_every: The number of steps between two lines of metrics.jsonl.
+        validate_every: The number of steps between two validations; 0 for none. Each one measures L at three β on the
+            validation split, with the averaged weights if there are any. L goes into the log and to the trackers.
+        patience: The number of validations without a lower L after which training stops and the weights of the lowest L
+            are kept. 0 never stops early.
     """
 
     epochs: int
@@ -121,17 +127,17 @@ class TrainingRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedRecord:
-    """[trained]: how the training went that the recipe lies beside. Nothing of it is used to train again.
+    """[trained]: a record of the training that produced the model beside the recipe. It is not used to train again.
 
     Attributes:
-        seconds: of the training, without the measuring of the curve.
-        hardware: that it ran on, such as "1 CPU thread".
-        version: of mrvae_zoo.
-        commit: of the git checkout that mrvae_zoo ran from, with "-dirty" where it had been changed.
-        date: of its end, an ISO day in UTC.
-        data: a checksum of the images that it trained on.
-        init: where its first weights came from (--init), and
-        init_sha256: their checksum.
+        seconds: The duration of the training in seconds, without the measurement of the curve.
+        hardware: The hardware it ran on, for example "1 CPU thread".
+        version: The version of mrvae_zoo.
+        commit: The commit of the git checkout that mrvae_zoo ran from, with "-dirty" if files had been changed.
+        date: The day the training ended, as an ISO date in UTC.
+        data: A checksum of the training images.
+        init: The source of the initial weights (--init); None if they were random.
+        init_sha256: The checksum of the initial weights.
     """
 
     seconds: float
@@ -150,7 +156,7 @@ class TrainedRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeWithoutModel:
-    """What a recipe says beside [model], whose keys are those of an architecture."""
+    """The sections of a recipe other than [model], whose keys depend on the architecture."""
 
     data: DataRecipe
     training: TrainingRecipe
@@ -160,18 +166,18 @@ class RecipeWithoutModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(RecipeWithoutModel):
-    """A whole recipe, and where it has been trained, the record of that."""
+    """A complete recipe, with the record of its training if it has been trained."""
 
     model: ModelConfig
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a file, with `overrides` such as "training.epochs=2" (a TOML value, or a bare string).
+    """Read the recipe in a file, with `overrides` such as "training.epochs=2" (a TOML value, or a bare string).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: naming the file (or --set, where that is at fault) and every key: not TOML, unknown keys (with the
-            nearest right ones), missing ones, wrong types or values.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not TOML, or keys are unknown, missing, or of a wrong type or value. The message names
+            the file (or --set, if that is wrong) and every key, with the nearest known ones.
     """
     path = Path(path)
     try:
@@ -210,7 +216,7 @@ def _is_right(table: dict[str, Any], overrides: Sequence[str]) -> bool:
 
 
 def recipe_from_table(table: dict[str, Any], *, where: str) -> Recipe:
-    """The recipe in the tables of a TOML file; `where` names the file in messages."""
+    """Make a recipe from the tables of a TOML file; `where` names the file in messages."""
     errors = []
     try:
         config = _model_config(table.get("model"), where)
@@ -242,7 +248,7 @@ def _model_config(model: Any, where: str) -> ModelConfig:
 
 
 def check_objective(recipe: Recipe, *, where: str) -> None:
-    """A ValueError naming `where` and the key, if the objective is unknown or does not go with the rest."""
+    """Raise a ValueError naming `where` and the key if the objective is unknown or does not fit the rest."""
     from mrvae_zoo.training.objectives import objectives
 
     name, beta, (low, high) = recipe.objective.name, recipe.objective.beta, recipe.model.beta_range
@@ -255,7 +261,7 @@ def check_objective(recipe: Recipe, *, where: str) -> None:
     if objective.one_beta and beta is None and recipe.objective.beta_sampling != "batch":
         raise ValueError(
             f'{where}: {name} needs objective.beta_sampling = "batch", one β for all of a batch; with '
-            f"{recipe.objective.beta_sampling!r}, one β an example, q(z) would be a mixture over β"
+            f"{recipe.objective.beta_sampling!r}, one β per example, q(z) would be a mixture over β"
         )
     if low < objective.lowest_beta:
         raise ValueError(
@@ -274,10 +280,10 @@ def check_objective(recipe: Recipe, *, where: str) -> None:
 
 
 def parse_override(text: str) -> tuple[str, str, Any]:
-    """Text such as "training.epochs=2" -> ("training", "epochs", 2); what is no TOML value is a string.
+    """Parse text such as "training.epochs=2" -> ("training", "epochs", 2). A value that is not TOML is a string.
 
     Raises:
-        ValueError: the text has not that form.
+        ValueError: The text does not have that form.
     """
     name, equals, literal = text.partition("=")
     section, dot, key = name.strip().partition(".")
@@ -290,7 +296,7 @@ def parse_override(text: str) -> tuple[str, str, Any]:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The recipe as the text of a recipe.toml, every key written out.
+    """Return the recipe as the text of a recipe.toml, with every key written out.
 
     Raises:
         MissingExtraError: tomli-w is not installed.

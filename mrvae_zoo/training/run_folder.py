@@ -33,20 +33,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a training stands; a line of metrics.jsonl.
+    """The progress of a training: one line of metrics.jsonl.
 
     Attributes:
-        step: the steps done.
-        steps: of the whole training.
-        epoch: that the step belongs to, from 0.
-        rate: nats, mean over the steps since the line before, as the next two.
-        distortion: nats.
-        loss: as the objective weights it.
-        learning_rate: of the step.
-        num_processes: that share a batch.
-        seconds: since the start, those before a resume included.
-        validation: L by β, three of them, on the validation split, where it was looked at.
-        losses: the same on up to 128 training images, of a training without validation.
+        step: The number of steps done.
+        steps: The number of steps in the whole training.
+        epoch: The epoch of the step, counted from 0.
+        rate: The rate in nats, averaged over the steps since the previous line.
+        distortion: The distortion in nats, averaged in the same way.
+        loss: The loss as the objective weights it, averaged in the same way.
+        learning_rate: The learning rate of the step.
+        num_processes: The number of processes that share a batch.
+        seconds: The seconds since the start, including those before a resume.
+        validation: The loss L on the validation split at each of three β, if it was measured at this step.
+        losses: The same loss on up to 128 training images, for a training without validation.
     """
 
     step: int
@@ -63,28 +63,28 @@ class Progress:
 
 
 def check_run(run: Path, *, force: bool, resume: bool) -> None:
-    """Raise an OSError that says why a training could not be written into `run`, or go on there.
+    """Raise an OSError that explains why a training cannot start in `run`, or continue there.
 
     Raises:
-        FileExistsError: there is something, and neither `force` nor `resume` is given.
-        FileNotFoundError: there is nothing to resume, or no folder to make `run` in.
-        PermissionError: the folder cannot be written to.
+        FileExistsError: The folder holds something, and neither `force` nor `resume` is given.
+        FileNotFoundError: There is nothing to resume, or no folder to create `run` in.
+        PermissionError: The folder cannot be written to.
     """
     if resume and run.parent.is_dir() and not run.is_dir():
         raise FileNotFoundError(f"{run}: no such folder, so there is nothing to resume; begin one without --resume")
     if not (force or resume) and next(iter((run / STATES).glob("*")), None) is not None:
         raise FileExistsError(
-            f"{run} holds a training that is not finished; go on with --resume, or replace it with --force"
+            f"{run} holds a training that is not finished; continue it with --resume, or replace it with --force"
         )
     check_output(run, force=force or resume)
 
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Keep other processes out of a run, so long as this one lives.
+    """Keep other processes out of a run as long as this one lives.
 
     Raises:
-        BlockingIOError: another process trains there.
+        BlockingIOError: Another process is training there.
     """
     from filelock import FileLock, Timeout
 
@@ -104,7 +104,7 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def check_same_recipe(run: Path, recipe: Recipe) -> None:
-    """A ValueError that names the keys in which the recipe of a run that is to be resumed is another."""
+    """Raise a ValueError that names the differing keys if a run to be resumed has another recipe."""
     if not (run / RECIPE).exists():
         return
     theirs, ours = (flat(to_plain(replace(one, trained=None))) for one in (read_recipe(run / RECIPE), recipe))
@@ -118,16 +118,16 @@ def check_same_recipe(run: Path, recipe: Recipe) -> None:
 
 
 def write_origin(run: Path, origin: Origin) -> None:
-    """Note what a training begins with, beside its states."""
+    """Record what a training begins with, beside its states."""
     (run / STATES).mkdir(exist_ok=True)
     write_atomically(run / STATES / ORIGIN, json.dumps(asdict(origin)) + "\n")
 
 
 def check_origin(run: Path, origin: Origin) -> Origin:
-    """What a run that is to be resumed began with; `origin` where it does not say.
+    """Return what a run to be resumed began with, or `origin` if it has no record.
 
     Raises:
-        ValueError: its images, or the weights of --init, were others than those of `origin`.
+        ValueError: The run began with other images, or with other --init weights, than those of `origin`.
     """
     path = run / STATES / ORIGIN
     if not path.is_file():
@@ -142,18 +142,18 @@ def check_origin(run: Path, origin: Origin) -> Origin:
         what = "drawn weights" if began.init is None else f"the weights of {began.init}"
         raise ValueError(f"{run} cannot be resumed with --init {origin.init}: it began with {what}")
     if began.version != origin.version:
-        logger.warning("%s was begun with mrvae_zoo %s and goes on with %s", run, began.version, origin.version)
+        logger.warning("%s was begun with mrvae_zoo %s and continues with %s", run, began.version, origin.version)
     return began
 
 
 def is_finished(run: Path) -> bool:
-    """Whether the training is done: config.json is what is written last."""
+    """Whether the training is finished: config.json is written last."""
     finish_replacing(run, CONFIG)
     return (run / CONFIG).is_file()
 
 
 def clear(run: Path) -> None:
-    """Remove what an earlier training left, config.json first, so that what remains is never taken for a model."""
+    """Remove the files of an earlier training, config.json first, so that the rest is never taken for a model."""
     for name in (CONFIG, WEIGHTS, CURVE, METRICS, RECIPE, RUN_PLOT, RECONSTRUCTIONS):
         (run / name).unlink(missing_ok=True)
     remove_states(run)
@@ -186,7 +186,7 @@ def append_metrics(run: Path, progress: Progress) -> None:
 
 
 def cut_metrics(run: Path, step: int) -> None:
-    """Take out of metrics.jsonl what is later than `step`, and a line that was cut off."""
+    """Remove from metrics.jsonl everything later than `step`, and a line that was cut off."""
     path = run / METRICS
     if not path.exists():
         return
@@ -195,7 +195,7 @@ def cut_metrics(run: Path, step: int) -> None:
 
 
 def write_recipe(run: Path, recipe: Recipe, *, header: str = "") -> str:
-    """Write recipe.toml, every key written out, below a comment; returns its text."""
+    """Write recipe.toml with every key, below a comment; returns its text."""
     comment = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
     text = f"{comment}\n{to_toml(recipe)}" if comment else to_toml(recipe)
     write_atomically(run / RECIPE, text)
@@ -203,13 +203,13 @@ def write_recipe(run: Path, recipe: Recipe, *, header: str = "") -> str:
 
 
 def train_again(init: str | None) -> str:
-    """The command that trains a model again from the recipe beside it."""
+    """Return the command that trains a model again from the recipe beside it."""
     start = "" if init is None else f" --init {shlex.quote(init)}"
     return f"mrvae train {RECIPE} --data-root DIR{start} -o RUN"
 
 
 def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str, init: str | None = None) -> str:
-    """The comment on top of the recipe of a finished run: the command, the time it took, the curve to expect."""
+    """Return the comment at the top of a finished run's recipe: the command, the time, and the curve to expect."""
     points = curve.points[:: max(1, (len(curve.points) - 1) // 4)]
     rows = (("beta", [f"{p.beta:g}" for p in points]), ("L", [f"{p.loss:.2f}" for p in points]))
     table = "\n".join(f"  {name:<6}" + "".join(f"{value:>9}" for value in values) for name, values in rows)
@@ -218,7 +218,7 @@ def describe(recipe: Recipe, curve: RDCurve, *, seconds: float, hardware: str, i
     return (
         f"{train_again(init)}\n\n"
         f"{time} on {hardware}. "
-        f"Expect L = D + beta * R on the {measured_on} set of {recipe.data.name}, in nats an image:\n"
+        f"Expect L = D + beta * R on the {measured_on} set of {recipe.data.name}, in nats per image:\n"
         f"{table}"
     )
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, and a cluster that wants its machine back: asked once, a training ends after the step it is in."""
+"""Handling Ctrl-C, and a cluster that takes its machine back: at the first signal, a training ends after its step."""
 
 import signal
 import threading
@@ -16,7 +16,7 @@ class StopRequest:
         self.received = False
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """The handler; a second signal interrupts at once."""
+        """Handle a signal; the second one interrupts at once."""
         if self.received:
             raise KeyboardInterrupt
         self.received = True
@@ -24,9 +24,9 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Within it SIGINT and SIGTERM set `received`, and what handled them before does so again afterwards.
+    """Let SIGINT and SIGTERM set `received` inside the `with` block; their earlier handlers are restored afterwards.
 
-    Outside of the main thread nothing is handled, as Python allows it there only.
+    Outside the main thread nothing is handled, since Python allows signal handlers only there.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -1,8 +1,8 @@
-"""What a training goes on from after it was killed: one safetensors file a state, the newest two kept.
+"""The states that a training continues from after it was killed: one safetensors file per state, the newest two kept.
 
-A file is named STEP-SHA256.safetensors after the steps done and its own content, so that damage shows. It holds the
-weights as "model.NAME", their average as "average.NAME", those of the best validation as "best.NAME" and the
-optimiser's as "optimizer.PARAMETER.NAME"; the schedule and all noise are functions of the step.
+A file is named STEP-SHA256.safetensors after the number of steps and its own content, so that damage shows. It holds
+the weights as "model.NAME", their average as "average.NAME", those of the best validation as "best.NAME" and the
+optimiser's state as "optimizer.PARAMETER.NAME". The schedule and all noise are functions of the step.
 """
 
 import hashlib
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingState:
-    """A training after a step.
+    """The state of a training after a step.
 
     Attributes:
-        step: the steps done.
-        seconds: that they took.
-        tensors: by the names that the head of this file tells.
-        lowest: of the validations so far, as are the next two, see `Validation`.
-        best_step: of then.
-        waited: since.
+        step: The number of steps done.
+        seconds: The seconds that these steps took.
+        tensors: The tensors, by the names that the head of this file lists.
+        lowest: The lowest validation figure so far; see `Validation`.
+        best_step: The step of that figure.
+        waited: The number of validations since then.
     """
 
     step: int
@@ -54,9 +54,9 @@ def save_state(
     done: tuple[int, float],
     validation: Validation | None = None,
 ) -> None:
-    """Write a state into `folder`, made where it is missing; then remove all but the newest two.
+    """Write a state into `folder`, created if missing; then remove all but the newest two.
 
-    `done` are the steps, and the seconds that they took.
+    `done` holds the number of steps, and the seconds that they took.
     """
     step, seconds = done
     metadata = {"step": str(step), "seconds": str(seconds)}
@@ -81,12 +81,12 @@ def save_state(
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """The files of states, by falling step."""
+    """Return the state files, newest first."""
     return sorted(folder.glob("*-*.safetensors"), reverse=True)
 
 
 def load_state(folder: Path) -> TrainingState | None:
-    """The newest state that is whole, or None where there is none; each damaged one is named in a warning."""
+    """Load the newest undamaged state, or return None if there is none; each damaged file is named in a warning."""
     for path in newest_first(folder):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
@@ -111,7 +111,7 @@ def restore(
     optimizer: torch.optim.Optimizer,
     validation: Validation | None = None,
 ) -> None:
-    """Put a state of the same recipe into the objects of a training."""
+    """Load a state of the same recipe into the objects of a training."""
     model.load_state_dict(_below("model.", state.tensors))
     if average is not None:
         average.load_state_dict(_below("average.", state.tensors))

@@ -78,40 +78,44 @@ def train(
     report: Callable[[Progress], None] = lambda _: None,
     measuring: Bar = no_bar,
 ) -> MultiRateVAE:
-    """Train a model and write recipe.toml, metrics.jsonl, config.json, model.safetensors and rd_curve.json into `run`.
+    """Train a model and write its recipe, metrics and checkpoint, with the measured curve, into the folder `run`.
 
-    Started by torchrun or `accelerate launch`, each process calls this, and they share every batch; `run` is a folder
-    that all of them see.
+    The files are recipe.toml, metrics.jsonl, config.json, model.safetensors and rd_curve.json. Under torchrun or
+    `accelerate launch`, each process calls this function, and they share every batch. All of them must see the folder
+    `run`.
 
     Args:
-        recipe: what to train, and how; a record of an earlier training in it is replaced by that of this one.
-        data_root: the folder of data sets.
-        run: a folder, made once the recipe and the data are known to be right.
-        init: the folder of a checkpoint to start the weights from.
-        init_name: what the record of the training calls it; None for the folder.
-        resume: go on from the newest state in `run` that is whole; from the start where there is none.
-        force: replace the training in `run`.
-        trackers: "tensorboard", "wandb".
-        split: what the curve is measured on, "test" or "valid"; the other is not read.
-        betas: where it is measured, rising; None for 13 log-spaced ones, or for the one β of a recipe that has one.
-        draws: of z for an example there; None for as many as bring what another seed would change below 0.03% of L.
-        device: "auto" for a GPU where there is one, "cpu", "cuda" or "mps".
-        pictures: whether to draw curve.png (with matplotlib) and reconstructions.png into `run` at the end.
-        report: called in the main process with each line of the metrics.
-        measuring: makes what is called with the share of the curve that is measured, in the main process.
+        recipe: The recipe: what to train, and how. A record of an earlier training in it is replaced.
+        data_root: The folder that holds the data sets.
+        run: The folder to write to. It is created once the recipe and the data have been checked.
+        init: The folder of a checkpoint that provides the initial weights.
+        init_name: The name of `init` in the record of the training. None uses the path of the folder.
+        resume: Whether to continue from the newest undamaged state in `run`, or from the start if there is none.
+        force: Whether to replace the training in `run`.
+        trackers: The experiment trackers to log to: "tensorboard", "wandb".
+        split: The split to measure the curve on, "test" or "valid". The other one is not read.
+        betas: The values of β to measure the curve at, in rising order. None takes 13 log-spaced ones, or the β of a
+            recipe that has only one.
+        draws: The number of draws of z per example for the curve. None takes enough that another seed would change L by
+            less than 0.03%.
+        device: The device: "auto" for a GPU if there is one, "cpu", "cuda" or "mps".
+        pictures: Whether to draw curve.png (with matplotlib) and reconstructions.png into `run` at the end.
+        report: A function that is called in the main process with each line of the metrics.
+        measuring: A function that makes a progress bar for the curve, in the main process. The bar takes the share
+            done.
 
     Returns:
-        The model as stored, with its curve; of a run that is resumed and is finished already, with the curve it has.
+        The model as stored, with its curve. Resuming a finished run returns its model with the curve it already has.
 
     Raises:
-        ValueError: the data or `init` do not fit the model, naming the tensor; or `run` holds another recipe, naming
-            the key, or began with other images or weights; or `betas` are not rising or not in the model's range; or
-            the recipe validates, and there is no validation split.
-        BlockingIOError: another process trains in `run`.
-        FloatingPointError: the loss or a weight is not finite; naming the step and β.
+        ValueError: The data or `init` do not fit the model (the message names the tensor); `run` holds another recipe
+            (the message names the key) or began with other images or weights; `betas` are not rising or lie outside the
+            model's range; or the recipe validates and there is no validation split.
+        BlockingIOError: Another process is training in `run`.
+        FloatingPointError: The loss or a weight is not finite; the message names the step and β.
         KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and the state saved.
         MissingExtraError: Accelerate or a tracker is not installed.
-        OSError: `run` exists already, without `resume` or `force`, or cannot be written.
+        OSError: `run` already exists without `resume` or `force`, or cannot be written.
     """
     data_root, run = Path(data_root), Path(run)
     recipe = replace(recipe, trained=None)
@@ -186,7 +190,7 @@ def train(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Splits:
-    """What a training reads; `valid` where it validates."""
+    """The data that a training reads; `valid` is None unless it validates."""
 
     train: ImageData
     measured: ImageData
@@ -203,7 +207,7 @@ class _Splits:
 
 
 def _curve_betas(recipe: Recipe, betas: Sequence[float] | None) -> list[float]:
-    """The β of the curve, checked before the training rather than after it."""
+    """Return the β of the curve, checked before the training rather than after it."""
     low, high = recipe.model.beta_range
     if betas is None:
         return log_spaced((low, high), CURVE_POINTS) if recipe.objective.beta is None else [recipe.objective.beta]
@@ -222,7 +226,7 @@ def _finished(run: Path) -> MultiRateVAE:
 
 
 def _prepare(run: Path, recipe: Recipe, state: TrainingState | None, origin: Origin) -> None:
-    """The folder as a training wants it that starts, or goes on from `state`."""
+    """Prepare the folder for a training that starts, or that continues from `state`."""
     if state is None:
         clear(run)
         write_recipe(run, recipe)
@@ -230,11 +234,11 @@ def _prepare(run: Path, recipe: Recipe, state: TrainingState | None, origin: Ori
     else:
         remove_temporary(run)
         cut_metrics(run, state.step)
-        logger.info("%s goes on after step %d", run, state.step)
+        logger.info("%s continues after step %d", run, state.step)
 
 
 def _hardware(accelerator: "Accelerator") -> str:
-    """What a training ran on, such as "1 CPU thread" or "2 × NVIDIA H100"."""
+    """Return what a training ran on, for example "1 CPU thread" or "2 × NVIDIA H100"."""
     if accelerator.device.type == "cuda":
         name, count = torch.cuda.get_device_name(accelerator.device), accelerator.num_processes
         return name if count == 1 else f"{count} × {name}"
@@ -243,17 +247,17 @@ def _hardware(accelerator: "Accelerator") -> str:
 
 
 def as_stored(model: nn.Module, training: TrainingRecipe) -> dict[str, Any]:
-    """The weights rounded to what they are stored in, so that the curve is measured on what is published."""
+    """Return the weights rounded to their stored dtype, so that the curve describes what is published."""
     dtype = DTYPES[training.weights_dtype]
     return {name: stored(tensor, dtype).to(tensor.dtype) for name, tensor in model.state_dict().items()}
 
 
 def start_from(model: MultiRateVAE, source: Path) -> str:
-    """Take the weights of a checkpoint, all of them; returns their checksum.
+    """Take all weights of a checkpoint; returns their checksum.
 
     Raises:
-        ValueError: naming the tensors that are missing, left over or of another shape, and the keys of the model that
-            give tensors of one shape another meaning.
+        ValueError: The checkpoint does not fit. The message names the tensors that are missing, left over or of another
+            shape, and the keys of the model that change the meaning of the weights.
     """
     checkpoint = load_checkpoint(source)
     theirs, ours = checkpoint.state_dict(), model.state_dict()

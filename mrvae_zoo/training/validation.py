@@ -1,4 +1,4 @@
-"""Looking at a model during its training: the loss at three fixed β, and whether that on the validation split falls."""
+"""Measuring a model during its training: the loss at three fixed β, and whether it still falls on validation data."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # β: both ends of the range, and the middle
 GLANCED_AT = 128  # training images
-GLANCES = 25  # at most, in a training
+GLANCES = 25  # the most glances in a training
 
 
 class Validation:
-    """The losses so far, and the weights of the lowest.
+    """The validation losses so far, and the weights of the lowest one.
 
     Attributes:
-        lowest: the lowest figure so far, see `figure`.
-        best_step: the step of then.
-        waited: validations since.
-        best: the weights of then, where the recipe has a patience.
+        lowest: The lowest figure so far; see `figure`.
+        best_step: The step of the lowest figure.
+        waited: The number of validations since then.
+        best: The weights of the lowest figure, if the recipe has a patience.
     """
 
     def __init__(self, recipe: Recipe, data: ImageData) -> None:
-        """For a training as the recipe says, on its validation split."""
+        """Prepare the validation of a training with this recipe, on its validation split."""
         self.betas = shown_betas(recipe)
         self.data, self.seed, self.patience = data, recipe.training.seed, recipe.training.patience
         self.lowest, self.best_step, self.waited = math.inf, 0, 0
         self.best: dict[str, Tensor] = {}
 
     def look(self, model: MultiRateVAE, step: int, accelerator: "Accelerator") -> dict[str, float]:
-        """L at each β after so many steps, see `losses_at`."""
+        """Measure L at each β after `step` steps; see `losses_at`."""
         losses = losses_at(self.betas, model, self.data, self.seed, accelerator)
         found = figure(losses)
         if found < self.lowest:
@@ -54,15 +54,15 @@ class Validation:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the patience of the recipe is over."""
+        """Whether the patience of the recipe has run out."""
         return 0 < self.patience <= self.waited
 
 
 class Glance:
-    """The loss on some training images now and then, for those who wait; of a training without validation."""
+    """The loss on some training images now and then, as progress for people, in a training without validation."""
 
     def __init__(self, recipe: Recipe, data: ImageData, steps: int) -> None:
-        """For a training of so many steps on `data`."""
+        """Prepare glances for a training of `steps` steps on `data`."""
         self.betas, self.seed = shown_betas(recipe), recipe.training.seed
         (images,) = data.read([torch.arange(min(GLANCED_AT, len(data)), device="cpu")])
         self.data = recipe.model.to_data_range(data.prepare(images))
@@ -70,12 +70,12 @@ class Glance:
         self.every = math.ceil(steps / GLANCES / lines) * lines
 
     def look(self, model: MultiRateVAE, accelerator: "Accelerator") -> dict[str, float]:
-        """L at each β, see `losses_at`."""
+        """Measure L at each β; see `losses_at`."""
         return losses_at(self.betas, model, self.data, self.seed, accelerator)
 
 
 def shown_betas(recipe: Recipe) -> list[float]:
-    """The β that are looked at: three of the range, or the one of the recipe."""
+    """Return the β to measure at: three of the range, or the one of the recipe."""
     beta, beta_range = recipe.objective.beta, recipe.model.beta_range
     return log_spaced(beta_range, SHOWN) if beta is None else [beta]
 
@@ -83,7 +83,7 @@ def shown_betas(recipe: Recipe) -> list[float]:
 def losses_at(
     betas: Sequence[float], model: MultiRateVAE, data: Examples, seed: int, accelerator: "Accelerator"
 ) -> dict[str, float]:
-    """L at each β, by β, with one draw of z per image, always the same; `model` is left in the mode it was in."""
+    """Measure L at each β, with one draw of z per image, always the same; `model` keeps its mode."""
     training = model.training
     curve = rate_distortion(model.eval(), data, betas, seed=seed, accelerator=accelerator)
     model.train(training)
@@ -91,5 +91,5 @@ def losses_at(
 
 
 def figure(losses: Mapping[str, float]) -> float:
-    """One number for the losses at all β, none of which outweighs the others: the mean of log L."""
+    """Summarise the losses at all β as the mean of log L, so that none outweighs the others."""
     return sum(math.log(max(loss, 1e-30)) for loss in losses.values()) / len(losses)

@@ -58,8 +58,16 @@ def checkout(figures, tmp_path):
     (results / "compare_b_converged.json").write_text(RECORD.to_json(), encoding="utf-8")
     (results / "compare_a_short.json").write_text(SHORT.to_json(), encoding="utf-8")
     (results / "startup.json").write_text("{}", encoding="utf-8")
-    (tmp_path / "README.md").write_text(f"{figures.BEGIN}\nold\n{figures.END}".join(AROUND), encoding="utf-8")
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    (tmp_path / "registry").mkdir()
+    page = marked("figures").join(AROUND)
+    (tmp_path / figures.PAGE).write_text(page, encoding="utf-8")
+    (tmp_path / figures.README).write_text(f"{marked('models')}\n{marked('gaps')}", encoding="utf-8")
     return tmp_path
+
+
+def marked(name):
+    return f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->"
 
 
 @pytest.fixture
@@ -77,10 +85,9 @@ def rows(text):
 
 def test_the_readme_shows_the_results_there_are(figures):
     results = figures.read_results(RESULTS)
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    expected = figures.insert(readme, figures.readme_part(results.records))
-    assert readme == expected, "README.md does not show benchmarks/results/compare_*.json; run `make figures`"
-    path = RESULTS / figures.PLOT
+    for page, text in figures.pages(CHECKOUT, results.records).items():
+        assert page.read_text(encoding="utf-8") == text, f"{page} does not show the results; run `make figures`"
+    path = CHECKOUT / figures.PLOT
     assert path.exists() == bool(results.records)
     if results.records:
         with Image.open(path) as image:
@@ -89,33 +96,32 @@ def test_the_readme_shows_the_results_there_are(figures):
 
 def test_it_writes_both_and_leaves_the_rest_alone(figures, checkout):
     figures.write_figures(checkout)
-    readme, plot = checkout / "README.md", checkout / figures.RESULTS / figures.PLOT
-    text, image = readme.read_bytes(), plot.read_bytes()
-    before, _, rest = text.decode().partition(figures.BEGIN + "\n")
-    part, _, after = rest.partition(figures.END)
+    page, plot = checkout / figures.PAGE, checkout / figures.PLOT
+    text, image = page.read_bytes(), plot.read_bytes()
+    before, _, rest = text.decode().partition("<!-- figures: begin -->\n")
+    part, _, after = rest.partition("<!-- figures: end -->")
     assert (before, after) == AROUND
-    assert part == figures.readme_part((SHORT, RECORD))
-    assert f"]({plot.relative_to(checkout).as_posix()})" in part
+    assert part == figures.figures_part((SHORT, RECORD))
+    assert f"]({plot.relative_to(page.parent).as_posix()})" in part
+    assert "old" not in (checkout / figures.README).read_text(encoding="utf-8")
     figures.write_figures(checkout)
-    assert (readme.read_bytes(), plot.read_bytes()) == (text, image)
-    assert sorted(path.name for path in plot.parent.iterdir()) == [
-        *("compare.png", "compare_a_short.json", "compare_b_converged.json", "startup.json")
-    ]
+    assert (page.read_bytes(), plot.read_bytes()) == (text, image)
+    assert sorted(path.name for path in plot.parent.iterdir()) == ["compare.png", "dedicated.md"]
 
 
 def test_the_plot_tells_its_files_by_their_bytes(figures, checkout):
     results = checkout / figures.RESULTS
     figures.write_figures(checkout)
-    with Image.open(results / figures.PLOT) as image:
+    with Image.open(checkout / figures.PLOT) as image:
         assert image.text["Records"] == figures.read_results(results).digest
     path = results / "compare_a_short.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"draws": 3}), encoding="utf-8")
-    with Image.open(results / figures.PLOT) as image:
+    with Image.open(checkout / figures.PLOT) as image:
         assert image.text["Records"] != figures.read_results(results).digest
 
 
 def test_the_table_is_of_the_records(figures):
-    part = figures.readme_part((SHORT, RECORD))
+    part = figures.figures_part((SHORT, RECORD))
     header, _, short, converged, paper = rows(part)
     assert short == [
         *("`mine`", "`mrvae_mlp` 12, Z = 3", "short, 2 epochs", "2 × 1", "1"),
@@ -159,14 +165,14 @@ def test_published_figures_stand_beside_their_repetition(figures):
     ]
     assert part((SHORT,)) == part((four,)) == part((replace(SHORT, name=repeated.name),)) == ""
     alone = replace(repeated, arms={})
-    assert part((alone,)) in figures.readme_part((SHORT, alone))
+    assert part((alone,)) in figures.figures_part((SHORT, alone))
 
 
 def test_the_table_says_what_it_is_told(figures):
     recipe = RECORD.recipe | {"training": {"epochs": 2, "max_steps": 100}}
     data = {"name": "omniglot", "binarize": "dynamic", "train_examples": 21345}
     record = replace(RECORD, recipe=recipe, data=data, converged=False, budget=2.5)
-    row = rows(figures.readme_part((record,)))[2]
+    row = rows(figures.figures_part((record,)))[2]
     assert row[:5] == [
         *("Omniglot at 28×28, binarised (dynamic), 21,345 images", "`mrvae_mlp` 12, Z = 3"),
         *("not converged, 100 steps (2×: 0.10%)", "2 × 2", "2.5"),
@@ -232,7 +238,7 @@ def test_without_comparisons_it_says_so_in_a_line(figures, checkout, monkeypatch
         figures.main()
     assert (checkout / "README.md").read_bytes() == before
     assert not (checkout / figures.RESULTS / figures.PLOT).exists()
-    assert figures.readme_part(()) == ""
+    assert figures.figures_part(()) == ""
 
 
 @pytest.mark.parametrize(
@@ -246,13 +252,14 @@ def test_without_comparisons_it_says_so_in_a_line(figures, checkout, monkeypatch
         "a {begin}\n{end}\n",
     ],
 )
-def test_a_readme_without_its_markers_is_an_error(figures, checkout, text):
-    readme = checkout / "README.md"
-    readme.write_text(text.format(begin=figures.BEGIN, end=figures.END), encoding="utf-8")
-    before = readme.read_bytes()
-    with pytest.raises(ValueError, match="README.md should hold the lines"):
+def test_a_page_without_its_markers_is_an_error(figures, checkout, text):
+    page = checkout / figures.PAGE
+    begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
+    page.write_text(text.format(begin=begin, end=end), encoding="utf-8")
+    before = page.read_bytes()
+    with pytest.raises(ValueError, match="the page should hold the lines"):
         figures.write_figures(checkout)
-    assert readme.read_bytes() == before
+    assert page.read_bytes() == before
     assert not (checkout / figures.RESULTS / figures.PLOT).exists()
 
 

@@ -39,17 +39,16 @@ def test_a_model_of_ones_own_loop_gets_its_curve_its_page_and_is_checked(mrvae, 
     printed = json.loads(ok(mrvae(*measure, "--json")).stdout)
     assert {path.name: path.read_bytes() for path in own.iterdir()} == before
     done = ok(mrvae(*measure, "--save"))
-    assert done.stderr.splitlines()[-1] == f"wrote {own / 'rd_curve.json'}"
+    assert f"wrote {own / 'rd_curve.json'}" in done.stderr.splitlines()
     curve = RDCurve.read(own / "rd_curve.json")
     assert curve.to_plain() == printed
     assert len(curve.points) == 13
     assert curve.data == {"name": "mine", "split": "test", "examples": 100}
-    pairs = zip(curve.points, curve.draws, strict=True)
-    assert all(point.standard_error < 3e-4 * point.loss or draws == 200 for point, draws in pairs)
+    assert all(point.standard_error < 3e-3 * point.loss for point in curve.points)  # few images, which matter more
     assert "off by 0.000% at most" in ok(mrvae("verify", name, "--data-root", own_root)).stderr
     ok(mrvae("card", name, "-o", "page", "--data-root", own_root))
     page = (tmp_path / "page" / "README.md").read_text(encoding="utf-8")
-    assert "In a training loop of its author's own" in page
+    assert "trained in a training loop" in page
     assert "recipe.toml" not in page
     from mrvae_zoo.hub.package import make_package
 

@@ -59,17 +59,24 @@ LOCAL = [name for name in EXAMPLES if name not in ("push", "publish", "verify", 
 
 @pytest.mark.slow
 def test_the_examples_run_as_written(mrvae, tmp_path):
-    """Those that need neither data nor a Hub. Others are commands of the README, which `test_readme.py` runs; what is
-    published is a checkout, as in `test_push.py`.
-    """
+    """Those that need neither data nor a Hub."""
     (tmp_path / "examples").symlink_to(CHECKOUT / "examples")
     for name in LOCAL:
         ok(mrvae(*shlex.split(EXAMPLES[name])[1:]))
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines()
-    for name in EXAMPLES.keys() - {*LOCAL, "publish"}:
-        assert EXAMPLES[name] in readme
     for file in ("grid.png", "new.png", "plot.png", "decoded/0.png", "model.onnx", "digits.toml", "card/README.md"):
         assert (tmp_path / file).is_file()
+
+
+@pytest.mark.long
+def test_so_do_those_on_data_and_with_a_hub(data_root, hub_client, tmp_path):
+    """`publish` is of a checkout; `test_push.py` publishes a copy of this one."""
+    (tmp_path / "data").symlink_to(data_root)
+    home = hub_client.new_home()
+    for name in ("train", "push", "verify", "compare"):
+        arguments = shlex.split(EXAMPLES[name].replace("org/", "zoo/"))[1:]
+        code = f"import sys; from mrvae_zoo.cli import run; sys.exit(run({arguments!r}))"
+        done = hub_client(code, cwd=tmp_path, home=home)
+        assert done.returncode == 0, (name, done.stderr)
 
 
 @pytest.mark.slow

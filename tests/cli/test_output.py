@@ -47,9 +47,8 @@ def test_a_training_that_was_cut_off_is_pointed_to(mrvae, own_root, tmp_path):
     (tmp_path / "run" / "states").mkdir(parents=True)
     (tmp_path / "run" / "states" / "origin.json").touch()
     arguments = ("train", DEFAULT_MODEL, "--data-root", own_root, "-o", "run")
-    failed(
-        mrvae(*arguments), "run holds a training that is not finished; go on with --resume, or replace it with --force"
-    )
+    message = "run holds a training that is not finished; continue it with --resume, or replace it with --force"
+    failed(mrvae(*arguments), message)
 
 
 def test_help_has_groups_a_short_form_and_what_the_shell_would_eat(mrvae):

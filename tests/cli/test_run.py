@@ -66,7 +66,7 @@ def test_a_training_that_overfits_stops_keeps_the_best_and_is_used_by_its_path(m
     ok(mrvae("export", "RUN", "--format", "pt2", "-o", "m.pt2"))
     ok(mrvae("verify", "RUN", "--data-root", own_root))
     ok(mrvae("card", "RUN", "-o", "card", "--data-root", own_root))
-    assert "\n# RUN\n" in (tmp_path / "card" / "README.md").read_text(encoding="utf-8")
+    assert "\n# Multi-Rate VAE trained on mine\n" in (tmp_path / "card" / "README.md").read_text(encoding="utf-8")
     ok(mrvae("train", "RUN", "--data-root", own_root, "-o", "again", "--init", "RUN", "--set", "training.epochs=1"))
 
     (tmp_path / "nothing").mkdir()

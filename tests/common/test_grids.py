@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,15 @@ def test_each_image_stands_in_its_place():
             tile = canvas[top : top + 56, left : left + 56]
             assert (tile == round(image[0, 0, 0].item() * 255)).all()
     assert (canvas[MARGIN + 56 + GAP :, MARGIN + 2 * (56 + GAP) :] == 255).all()
+
+
+def test_beta_is_written_with_the_letters_of_matplotlib_and_spelled_out_without(monkeypatch):
+    rows = [torch.zeros(1, 1, 64, 64)]
+    letter, spelled = np.asarray(grid(rows, [("β", "")])), np.asarray(grid(rows, [("beta", "")]))
+    assert letter.shape[1] < spelled.shape[1]
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    letter, spelled = np.asarray(grid(rows, [("β", "")])), np.asarray(grid(rows, [("beta", "")]))
+    assert np.array_equal(letter, spelled)
 
 
 def test_labels_get_room_and_ink():

@@ -4,9 +4,10 @@ from itertools import combinations
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from mrvae_zoo import MissingExtraError, RDCurve, RDPoint
-from mrvae_zoo.evaluation.plots import plot_curve
+from mrvae_zoo.evaluation.plots import draw_curve, plot_curve
 
 
 def falling(count: int) -> RDCurve:
@@ -40,9 +41,45 @@ def test_the_plot_shows_every_point_and_no_label_covers_another(figures, tmp_pat
     assert len(texts) >= min(count, 6)
     boxes = [text.get_window_extent() for text in left.texts]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
-    assert all(figure.bbox.containsx(box.x1) and figure.bbox.containsy(box.y1) for box in boxes)
+    axes = left.get_window_extent()
+    assert all(axes.x0 <= box.x0 and box.x1 <= axes.x1 for box in boxes)
+    assert all(axes.y0 <= box.y0 and box.y1 <= axes.y1 for box in boxes)
+    line = left.transData.transform_path(left.lines[0].get_path())
+    assert not any(line.intersects_bbox(box, filled=False) for box in boxes)
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_plot_is_legible_on_a_phone(figures, tmp_path):
+    """Shown 360 pixels wide, no letter is smaller than those of a caption."""
+    dedicated = [RDPoint(beta=0.1, rate=60.0, distortion=45.0)]
+    draw_curve(falling(13), title="a_name_that_is_long.and_a_data_set", dedicated=dedicated)
+    (figure,) = figures
+    width = figure.bbox.width
+    assert width == 900
+    letters = [text for text in figure.findobj(Text) if text.get_text()]
+    assert all(text.get_fontsize() * figure.dpi / 72 * 360 / width >= 9 for text in letters)
+    assert figure.get_suptitle() == "a_name_that_is_long.and_a_data_set  (mnist, test)"
+    heading = figure._suptitle.get_window_extent()
+    assert heading.x0 >= 0
+    assert heading.x1 <= width
+    draw_curve(falling(13), title="Multi-Rate VAE trained on a set that has a name of many letters")
+    assert figures[1].get_suptitle().endswith("\n(mnist, test)")
+
+
+def test_labels_leave_the_points_of_other_models_free(figures):
+    """A point where a label would stand moves the label, and does not lose it."""
+    curve = falling(13)
+    draw_curve(curve, title="one")
+    plane = figures[0].axes[0]
+    (label,) = (text for text in plane.texts if text.get_text() == "β = 0.01")
+    box = label.get_window_extent()
+    rate, distortion = plane.transData.inverted().transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
+    draw_curve(curve, title="one", dedicated=[RDPoint(beta=0.01, rate=rate, distortion=distortion)])
+    plane = figures[1].axes[0]
+    (label,) = (text for text in plane.texts if text.get_text() == "β = 0.01")
+    (place,) = plane.transData.transform(plane.lines[1].get_xydata())
+    assert not label.get_window_extent().contains(*place)
 
 
 def test_the_state_of_pyplot_is_left_alone(tmp_path):

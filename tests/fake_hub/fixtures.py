@@ -109,6 +109,11 @@ class HubServer:
         repository = self.repository(name)
         return {entry.path: repository.content(entry) for entry in repository.files(repository.resolve(revision))}
 
+    def collections(self) -> dict[str, list[str]]:
+        """The models in each collection, by "owner: title"."""
+        found = [json.loads(path.read_text()) for path in sorted(Store(self.root).collections.glob("*/*.json"))]
+        return {f"{one['owner']}: {one['title']}": [item["id"] for item in one["items"]] for one in found}
+
     def put(self, name: str, files: dict[str, bytes]) -> str:
         """Commits files to a branch main behind the server's back; the repository is made where it is missing."""
         store = Store(self.root)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fake_hub import download_routes, repository_routes, upload_routes
+from fake_hub import collection_routes, download_routes, repository_routes, upload_routes
 from fake_hub.access import Hub
 from fake_hub.accounts import ACCOUNTS
 from fake_hub.answers import RefusedError
@@ -23,7 +23,12 @@ def make_app(root: Path) -> ASGIApp:
     """A Hub whose whole state is in the folder `root`."""
     root.mkdir(parents=True, exist_ok=True)
     app = Starlette(
-        routes=[*repository_routes.ROUTES, *upload_routes.ROUTES, *download_routes.ROUTES],
+        routes=[
+            *repository_routes.ROUTES,
+            *collection_routes.ROUTES,
+            *upload_routes.ROUTES,
+            *download_routes.ROUTES,
+        ],
         exception_handlers={RefusedError: refuse},
     )
     app.state.hub = Hub(store=Store(root), signer=Signer(root))

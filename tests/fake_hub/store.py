@@ -156,6 +156,8 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.repositories = root / "repositories"
         self.repositories.mkdir(parents=True, exist_ok=True)
+        self.collections = root / "collections"
+        self.collections.mkdir(exist_ok=True)
         self.objects = ObjectStore(root / "objects")
         self.incoming = root / "incoming"
         self.incoming.mkdir(exist_ok=True)

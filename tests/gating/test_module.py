@@ -435,7 +435,7 @@ def test_integers_are_refused_with_one_beta_an_example():
     gated = gate(nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4)))
     tokens = torch.tensor([[1, 2], [3, 4]])
     assert gated(tokens, 0.3).shape == (2, 2, 4)
-    with pytest.raises(ValueError, match="x is torch.int64: one β an example takes floats"):
+    with pytest.raises(ValueError, match="x is torch.int64: one β per example takes floats"):
         gated(tokens, torch.full((2,), 0.3))
 
 

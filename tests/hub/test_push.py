@@ -1,6 +1,8 @@
 """Pushing to a Hub on loopback, and what is checked before; test_faults.py has the faults."""
 
+import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 PULL = ("sample", "-n", "1", "-o", "s.png", "--force")  # a command that needs the weights
 FILES = {"README.md", "config.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
-PAGE_IMAGES = {"rd_curve.png", "reconstructions.png", "samples.png"}
+PAGE_IMAGES = {"rd_curve.png", "reconstructions.png", "samples.png", "example_1.png", "example_2.png"}
 OURS = FILES | PAGE_IMAGES
 REPO = "zoo/mrvae_mlp.mnist"
 
@@ -82,6 +84,7 @@ print(json.dumps([first.commit, sorted(first.changed), again.commit, list(again.
     for name in FILES - {"README.md"}:
         assert files[name] == (CHECKOUT / "registry" / DEFAULT_MODEL / name).read_bytes()
     assert f"hf-hub:{REPO}".encode() in files["README.md"]
+    assert hub.repository(REPO).log()[0][2] == f"Upload {DEFAULT_MODEL} with mrvae_zoo {mrvae_zoo.__version__}"
     assert hub.repository(REPO).refs()["refs/tags/v1"] == first
     agents = {request["agent"] for request in hub.requests("GET /api/models|/resolve/")}
     assert all(agent.startswith(f"mrvae_zoo/{mrvae_zoo.__version__}; ") for agent in agents)
@@ -238,7 +241,12 @@ def test_the_registry_is_published_and_pinned(hub, hub_client, tmp_path):
         done = hub_client(run % ["publish", "--author", "zoo"], cwd=checkout)
         assert done.returncode == 0, done.stderr
         assert done.stdout == f"hf-hub:{REPO}@{hub.commits(REPO)[0]}\n"
+        assert hub.collections() == {"zoo: Multi-Rate VAEs": [REPO]}
+        assert f"the models are in the collection {hub.url}/collections/zoo/multi-rate-vaes-" in done.stderr
     assert len(hub.commits(REPO)) == 2
+    told_again = json.loads(hub_client(run % ["publish", "--author", "zoo", "--json"], cwd=checkout).stdout)
+    assert told_again["pins"][DEFAULT_MODEL]["revision"] == hub.commits(REPO)[0]
+    assert told_again["collection"].startswith(f"{hub.url}/collections/zoo/multi-rate-vaes-")
     pins = (checkout / "registry" / "pins.toml").read_text()
     assert hub.commits(REPO)[0] in pins
     assert "mrvae_mlp.far" not in pins
@@ -246,7 +254,7 @@ def test_the_registry_is_published_and_pinned(hub, hub_client, tmp_path):
     for name in ("model.safetensors", "config.json", "rd_curve.json"):
         (checkout / "registry" / DEFAULT_MODEL / name).unlink()
     done = hub_client(run % ["list"], cwd=checkout)
-    assert "mrvae_mlp.mnist  on the Hub" in done.stdout
+    assert re.search(r"^mrvae_mlp.mnist\s.*on the Hub", done.stdout, re.MULTILINE)
     home = tmp_path / "home"
     home.mkdir()
     for offline in (False, True):
@@ -257,6 +265,47 @@ def test_the_registry_is_published_and_pinned(hub, hub_client, tmp_path):
 
     (checkout / "registry" / "pins.toml").write_text(pins.replace('sha256 = "', 'sha256 = "00')[:-4] + '"\n')
     assert "differs from the one in" in failed(hub_client(run % [*PULL, DEFAULT_MODEL], cwd=checkout))
+
+
+@pytest.mark.parametrize("token", [None, "write"])
+def test_a_dry_run_says_what_it_would_send_and_asks_nobody(hub, hub_client, token):
+    done = hub_client(["push", DEFAULT_MODEL, REPO, "--dry-run"], token=token, offline=token is None)
+    assert done.returncode == 0, done.stderr
+    sizes = {name: int(size.replace(",", "")) for name, size in (line.split() for line in done.stdout.splitlines()[1:])}
+    assert set(sizes) == OURS
+    weights = CHECKOUT / "registry" / DEFAULT_MODEL / "model.safetensors"
+    assert sizes["model.safetensors"] == weights.stat().st_size
+    assert f"to {REPO}; nothing was sent" in done.stderr.splitlines()[-1]
+    assert f"{len(OURS)} files, {sum(sizes.values()) / 1e6:.1f} MB" in done.stderr.splitlines()[-1]
+    assert not hub.requests()
+
+
+def test_a_dry_run_in_python_and_as_json_says_the_same(hub, hub_client):
+    done = hub_client(["push", DEFAULT_MODEL, REPO, "--dry-run", "--json"], token=None)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    told_of = mrvae_zoo.push_to_hub(DEFAULT_MODEL, REPO, dry_run=True)
+    assert printed == dataclasses.asdict(told_of) | {"changed": list(told_of.changed), "dry_run": True}
+    assert (told_of.commit, set(told_of.changed), told_of.pull_request) == (None, OURS, None)
+    assert set(told_of.sizes) == OURS
+    assert not hub.requests()
+
+
+def test_a_dry_run_finds_what_is_wrong(run):
+    (run / "rd_curve.json").unlink()
+    with pytest.raises(ValueError, match="only a model with its measured curve is pushed"):
+        mrvae_zoo.push_to_hub(run, REPO, dry_run=True)
+
+
+def test_the_message_is_that_of_the_commit_and_the_search_finds_the_model(hub, hub_client):
+    done = hub_client(["push", DEFAULT_MODEL, REPO, "--message", "The digits, for β from 0.01 to 10", "--json"])
+    assert done.returncode == 0, done.stderr
+    ((commit, _, message), _) = hub.repository(REPO).log()
+    assert message == "The digits, for β from 0.01 to 10"
+    printed = json.loads(done.stdout)
+    assert (printed["commit"], printed["dry_run"], set(printed["changed"])) == (commit, False, OURS)
+    assert printed["sizes"]["README.md"] == len(hub.files(REPO)["README.md"])
+    assert REPO in hub_client(["list", "--hub"]).stdout
 
 
 def test_what_cannot_be_pushed_is_told(tmp_path, run, monkeypatch):
@@ -300,7 +349,8 @@ def page() -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"library_name: mrvae_zoo\n", b"", "library_name is None; expected 'mrvae_zoo'"),
+        (b"library_name: mrvae-zoo\n", b"", "library_name is None; expected 'mrvae-zoo'"),
+        (b"- mrvae_zoo\n", b"", "its tags lack 'mrvae_zoo', which `mrvae list --hub` searches for"),
         (b"pipeline_tag:", b"other:", "its metadata lacks pipeline_tag"),
         (b"model-index:", b"other:", "its metadata lacks eval_results"),
         (b"(rd_curve.png)", b"(none.png)", "README.md shows none.png, which is not there"),
@@ -333,6 +383,7 @@ def test_a_curve_that_is_the_models_is_pushed(run, data_root):
         ({"tag": 40 * "a"}, "is a commit; give the name of a branch or a tag"),
         ({"tag": "a b"}, "is not a revision"),
         ({"create_pr": True, "tag": "v1"}, "a tag is for what is merged"),
+        ({"message": " "}, "the message of the commit is empty"),
     ],
 )
 def test_wrong_arguments_are_told(options, message):

@@ -165,3 +165,24 @@ def test_a_missing_package_is_an_error_that_names_the_extra(package, tmp_path, m
     with pytest.raises(mrvae_zoo.MissingExtraError, match=rf"{package} is not installed; .*mrvae-zoo\[export\]"):
         export(make_model("mrvae_linear", "none"), tmp_path / "m.onnx", format="onnx")
     export(make_model("mrvae_linear", "none"), tmp_path / "m.pt2", format="pt2")
+
+
+@pytest.mark.parametrize("part", [pytest.param("model", marks=pytest.mark.long), "encoder"])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_x_is_clamped_to_the_data_range(suffix, part, tmp_path):
+    model, path = make_model("mrvae_mlp", "affine"), tmp_path / f"m.{suffix}"
+    export(model, path, format=suffix, part=part)
+    inputs = given(model, part, 3)
+    beyond = {**inputs, "x": 255 * inputs["x"]}
+    got, clamped = read_and_run(path, [beyond, {**inputs, "x": beyond["x"].clamp(0, 1)}])
+    assert all(torch.equal(got[name], clamped[name]) for name in got)
+
+
+@pytest.mark.parametrize("part", [pytest.param("model", marks=pytest.mark.long), "encoder", "decoder"])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_beta_of_the_wrong_length_fails_at_the_first_operation(suffix, part, tmp_path):
+    model, path = make_model("mrvae_mlp", "affine"), tmp_path / f"m.{suffix}"
+    export(model, path, format=suffix, part=part)
+    inputs = given(model, part, 5) | {"beta": BETAS[:3]}
+    with pytest.raises(Exception, match="Guard failed: beta.size|'beta must have one value for each image'"):
+        read_and_run(path, [inputs])

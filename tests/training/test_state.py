@@ -176,7 +176,7 @@ def test_a_damaged_state_is_said_and_the_one_before_it_taken(recipe, bars, unint
     caplog.set_level(logging.INFO, logger="mrvae_zoo")
     train(recipe, bars, run, resume=True)
     assert f"{newest.name} is damaged" in caplog.text
-    assert "goes on after step 14" in caplog.text
+    assert "continues after step 14" in caplog.text
     assert same_result(run, uninterrupted)
 
 
@@ -230,7 +230,7 @@ def test_an_existing_run_is_not_overwritten_unless_forced(recipe, path, bars, un
     run = halfway(recipe, bars, tmp_path / "run")
     done = mrvae("train", path, "--data-root", bars, "-o", run)
     assert done.returncode == 1
-    assert "holds a training that is not finished; go on with --resume, or replace it with --force" in done.stderr
+    assert "holds a training that is not finished; continue it with --resume, or replace it with --force" in done.stderr
     assert mrvae("train", path, "--data-root", bars, "-o", run, "--force", "--resume").returncode == 2
     other = replace(recipe, training=replace(recipe.training, max_steps=3))
     train(other, bars, run, force=True, pictures=True)

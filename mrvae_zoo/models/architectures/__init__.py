@@ -1,1 +1,1 @@
-"""The families of networks, one a file: each builds an encoder and a decoder."""
+"""The families of networks, one per file: each builds an encoder and a decoder."""

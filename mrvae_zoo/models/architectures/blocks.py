@@ -1,7 +1,7 @@
-"""Pieces that the convolutional architectures share.
+"""The building blocks that the convolutional architectures share.
 
-A convolution is gated at the norm that follows it where there is one (in training a norm undoes a scale before it), and
-itself where there is none.
+A convolution is gated at the norm that follows it if there is one (in training a norm undoes a scale before it).
+Otherwise the convolution itself is gated.
 
 Letters: B batch, C channels, H, W image, h, w the same at the coarsest resolution, Z latents.
 """
@@ -22,7 +22,7 @@ MAX_GROUPS = 8
 
 
 class ConvBlocks:
-    """Makes gated blocks of one side of a network: convolution, norm, activation."""
+    """Makes the gated blocks of one side of a network: convolution, norm, activation."""
 
     def __init__(self, gating: Gating, side: Side, norm: Norm, activation: Activation) -> None:
         self.gating = gating
@@ -33,22 +33,22 @@ class ConvBlocks:
     def conv(
         self, inputs: int, outputs: int, kernel_size: int, *, active: bool = True, first: bool = False
     ) -> list[nn.Module]:
-        """A convolution that keeps the size (odd kernels), with norm and, unless `active` is False, activation."""
+        """Make a convolution that keeps the size (odd kernels), with norm and, unless `active` is False, activation."""
         layers = self._convolution(inputs, outputs, kernel_size, stride=1, padding=kernel_size // 2, first=first)
         return [*layers, self.activation()] if active else layers
 
     def down(self, inputs: int, outputs: int, size: tuple[int, int], *, first: bool = False) -> list[nn.Module]:
-        """Halves `size`, rounding up."""
+        """Make a convolution that halves `size`, rounding up."""
         layers = self._convolution(inputs, outputs, halving_kernel(size), stride=2, padding=1, first=first)
         return [*layers, self.activation()]
 
     def up(self, inputs: int, outputs: int, size: tuple[int, int]) -> list[nn.Module]:
-        """The inverse of `down` in shape: doubles to `size`."""
+        """Make a convolution that doubles the image to `size`; the inverse of `down` in shape."""
         layers = self._convolution(inputs, outputs, halving_kernel(size), stride=2, padding=1, transposed=True)
         return [*layers, self.activation()]
 
     def residual(self, channels: int, bottleneck: int) -> "ResidualBlock":
-        """A residual block, narrow in between."""
+        """Make a residual block that is narrow in the middle."""
         body = [*self.conv(channels, bottleneck, 3), *self.conv(bottleneck, channels, 1, active=False)]
         return ResidualBlock(GatedSequential(*body), self.activation())
 
@@ -80,7 +80,7 @@ class ConvBlocks:
 
 
 class ResidualBlock(TakesFeatures):
-    """activation(x + body(x)): (B, C, h, w) -> (B, C, h, w)."""
+    """A residual block, activation(x + body(x)): (B, C, h, w) -> (B, C, h, w)."""
 
     def __init__(self, body: GatedSequential, activation: nn.Module) -> None:
         super().__init__()
@@ -88,43 +88,43 @@ class ResidualBlock(TakesFeatures):
         self.activation = activation
 
     def forward(self, x: Tensor, features: Tensor | None) -> Tensor:
-        """The activated sum."""
+        """Return the activated sum."""
         return self.activation(x + self.body(x, features))
 
 
 class ConvEncoder(nn.Module):
-    """x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z, ...)."""
+    """An encoder: x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z, ...)."""
 
     def __init__(self, layers: GatedSequential) -> None:
         super().__init__()
         self.layers = layers
 
     def forward(self, x: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior."""
+        """Return the mean and log-variance of the posterior."""
         mean, log_var = self.layers(x, features).chunk(2, dim=1)
         return mean, log_var
 
 
 class ConvDecoder(nn.Module):
-    """z (B, Z, ...) and the features of β -> logits or mean (B, C, H, W)."""
+    """A decoder: z (B, Z, ...) and the features of β -> logits or mean (B, C, H, W)."""
 
     def __init__(self, layers: GatedSequential) -> None:
         super().__init__()
         self.layers = layers
 
     def forward(self, z: Tensor, features: Tensor | None) -> Tensor:
-        """What the likelihood takes."""
+        """Return what the likelihood takes."""
         return self.layers(z, features)
 
 
 def halving_kernel(size: tuple[int, int]) -> tuple[int, int]:
-    """The kernel that, with stride 2 and padding 1, takes `size` to its half, rounded up, and transposed back."""
+    """Return the kernel that, with stride 2 and padding 1, halves `size`, rounded up, and transposed restores it."""
     height, width = (3 if side % 2 else 4 for side in size)
     return height, width
 
 
 def halvings(size: tuple[int, int], count: int) -> list[tuple[int, int]]:
-    """`size` and its `count` halves, each rounded up."""
+    """Return `size` and its `count` halves, each rounded up."""
     sizes = [size]
     for _ in range(count):
         sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
@@ -132,7 +132,7 @@ def halvings(size: tuple[int, int], count: int) -> list[tuple[int, int]]:
 
 
 def check_widths(widths: tuple[int, ...], depth: int) -> None:
-    """A ValueError where the sizes of a network are none."""
+    """Raise a ValueError if the widths or the depth of a network are not valid."""
     if not widths or min(widths) < 1:
         raise ValueError(f"widths={widths} should hold at least one width, each at least 1")
     if not 0 <= depth <= 64:

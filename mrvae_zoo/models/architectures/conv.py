@@ -38,10 +38,10 @@ def build(
     norm: Norm = "none",
     activation: Activation = "silu",
 ) -> tuple[ConvEncoder, ConvDecoder]:
-    """The encoder and the decoder.
+    """Build the encoder and the decoder.
 
     Raises:
-        ValueError: no width, one below 1, or a depth that is none.
+        ValueError: There is no width, a width is below 1, or the depth is not valid.
     """
     check_widths(widths, depth)
     down, up = (ConvBlocks(gating, side, norm, activation) for side in ("encoder", "decoder"))
@@ -57,7 +57,7 @@ def assemble(
     up: ConvBlocks,
     inner: Sequence[Sequence[nn.Module]],
 ) -> tuple[ConvEncoder, ConvDecoder]:
-    """Encoder and decoder around what each does at the coarsest resolution: `inner` of the one and of the other."""
+    """Assemble encoder and decoder around their layers at the coarsest resolution: `inner` of each of the two."""
     channels, *size = input_shape
     sizes = halvings((size[0], size[1]), len(widths))
     height, width = sizes[-1]

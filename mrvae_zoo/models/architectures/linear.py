@@ -4,10 +4,10 @@
     z (B, Z) ─► ⊙ gate(β) ─Linear, bias the learned mean─► (B, D) ─unflatten─► logits or mean (B, C, H, W)
 
 With a Gaussian likelihood of variance σ², and λ_i the eigenvalues of the data's covariance, the optimum keeps the
-latents with λ_i > βσ²; a kept one has decoder gain² λ_i − βσ², encoder gain (decoder gain)/λ_i and posterior variance
-βσ²/λ_i. As a function of β that is an encoder row and a decoder column, each times sqrt(relu(1 − βσ²/λ_i)), and
-log σ_i² = min(0, log βσ²/λ_i): what the gating "linear" computes, with log σ²/λ_i learned. All gates of this
-architecture are on the latents, whatever their kind, since that is where the response acts.
+latents with λ_i > βσ². A kept latent has decoder gain² λ_i − βσ², encoder gain (decoder gain)/λ_i and posterior
+variance βσ²/λ_i. As a function of β this is an encoder row and a decoder column, each times sqrt(relu(1 − βσ²/λ_i)),
+and log σ_i² = min(0, log βσ²/λ_i). The gating "linear" computes exactly this, with log σ²/λ_i learned. All gates of
+this architecture, of whatever kind, are on the latents, since that is where the response acts.
 
 Letters: B batch, C, H, W image, D = C·H·W, Z latents.
 """
@@ -24,18 +24,18 @@ from mrvae_zoo.gating.log_variance import LogVariance
 
 
 class InputGatedLinear(nn.Linear, GatedLayer):
-    """Linear layer with gated inputs: z (B, Z), features (K,) or (B, K) -> (B, D)."""
+    """A Linear layer with gated inputs: z (B, Z), features (K,) or (B, K) -> (B, D)."""
 
     def __init__(self, inputs: int, outputs: int, *, gate: Gate) -> None:
         super().__init__(inputs, outputs)
         self.gate = gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
-        """The output for gated inputs."""
+        """Return the output for gated inputs."""
         return super().forward(gated_activations(x, self.gate(features), channel_dim=-1))
 
     def folded(self, features: Tensor) -> nn.Linear:
-        """See `GatedLayer`."""
+        """Return the plain layer; see `GatedLayer`."""
         scale, shift = self.gate(features)
         weight, bias = at_least_float32(self.weight), at_least_float32(self.bias)
         if shift is not None:
@@ -46,7 +46,7 @@ class InputGatedLinear(nn.Linear, GatedLayer):
 
 
 class LinearEncoder(nn.Module):
-    """x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z)."""
+    """An encoder: x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z)."""
 
     def __init__(self, mean: nn.Linear, log_var: LogVariance) -> None:
         super().__init__()
@@ -54,13 +54,13 @@ class LinearEncoder(nn.Module):
         self.log_var = log_var
 
     def forward(self, x: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior."""
+        """Return the mean and log-variance of the posterior."""
         mean = call(self.mean, x.flatten(1), features)
         return mean, self.log_var(features).expand_as(mean)
 
 
 class LinearDecoder(nn.Module):
-    """z (B, Z) and the features of β -> logits or mean (B, C, H, W)."""
+    """A decoder: z (B, Z) and the features of β -> logits or mean (B, C, H, W)."""
 
     def __init__(self, output: nn.Linear, output_shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -68,12 +68,12 @@ class LinearDecoder(nn.Module):
         self.output_shape = output_shape
 
     def forward(self, z: Tensor, features: Tensor | None) -> Tensor:
-        """What the likelihood takes."""
+        """Return what the likelihood takes."""
         return call(self.output, z, features).unflatten(-1, self.output_shape)
 
 
 def build(input_shape: tuple[int, int, int], latent_dim: int, gating: Gating) -> tuple[LinearEncoder, LinearDecoder]:
-    """The encoder and the decoder."""
+    """Build the encoder and the decoder."""
     size = math.prod(input_shape)
     writer, reader = gating.gate(Place(latent_dim, "encoder")), gating.gate(Place(latent_dim, "decoder"))
     mean = nn.Linear(size, latent_dim) if writer is None else GatedLinear(size, latent_dim, gate=writer)

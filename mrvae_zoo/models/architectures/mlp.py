@@ -17,20 +17,20 @@ from mrvae_zoo.models.architectures.blocks import ACTIVATIONS, Activation
 
 
 class MLPEncoder(nn.Module):
-    """x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z)."""
+    """An encoder: x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z)."""
 
     def __init__(self, layers: GatedSequential) -> None:
         super().__init__()
         self.layers = layers
 
     def forward(self, x: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior."""
+        """Return the mean and log-variance of the posterior."""
         mean, log_var = self.layers(x.flatten(1), features).chunk(2, dim=-1)
         return mean, log_var
 
 
 class MLPDecoder(nn.Module):
-    """z (B, Z) and the features of β -> logits or mean (B, C, H, W)."""
+    """A decoder: z (B, Z) and the features of β -> logits or mean (B, C, H, W)."""
 
     def __init__(self, layers: GatedSequential, output_shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class MLPDecoder(nn.Module):
         self.output_shape = output_shape
 
     def forward(self, z: Tensor, features: Tensor | None) -> Tensor:
-        """What the likelihood takes."""
+        """Return what the likelihood takes."""
         return self.layers(z, features).unflatten(-1, self.output_shape)
 
 
@@ -50,10 +50,10 @@ def build(
     widths: tuple[int, ...] = (512, 512),
     activation: Activation = "silu",
 ) -> tuple[MLPEncoder, MLPDecoder]:
-    """The encoder and the decoder, whose hidden widths are those of the encoder reversed.
+    """Build the encoder and the decoder, whose hidden widths are those of the encoder reversed.
 
     Raises:
-        ValueError: no width, or one below 1.
+        ValueError: There is no width, or a width is below 1.
     """
     if not widths or min(widths) < 1:
         raise ValueError(f"widths={widths} should hold at least one width, each at least 1")
@@ -64,9 +64,9 @@ def build(
 
 
 def perceptron(sizes: tuple[int, ...], gating: Gating, side: Side, activation: Activation) -> GatedSequential:
-    """Linear layers from each size to the next, an activation after each but the last.
+    """Make Linear layers from each size to the next, with an activation after each but the last.
 
-    The last of an encoder gives mean and log σ², the first of a decoder takes z.
+    The last layer of an encoder outputs mean and log σ²; the first layer of a decoder takes z.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes[:-1]):

@@ -27,10 +27,10 @@ def build(
     norm: Norm = "none",
     activation: Activation = "silu",
 ) -> tuple[ConvEncoder, ConvDecoder]:
-    """The encoder and the decoder.
+    """Build the encoder and the decoder.
 
     Raises:
-        ValueError: no width, one below 1, or a depth that is none.
+        ValueError: There is no width, a width is below 1, or the depth is not valid.
     """
     check_widths(widths, depth)
     if bottleneck < 1:

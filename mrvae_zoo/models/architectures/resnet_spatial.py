@@ -6,7 +6,7 @@
         ─transposed conv, stride 2, three times─► logits or mean (B, C, H, W)
 
 The model pads H and W to multiples of 8 before, and crops after. There is no group norm: it would look at the whole
-image, and an image could not be cut into tiles.
+image, so an image could not be cut into tiles.
 
 Letters: B batch, C channels, H, W image, Z latents of a place.
 """
@@ -33,10 +33,10 @@ def build(
     norm: Literal["none", "batch"] = "none",
     activation: Activation = "silu",
 ) -> tuple[ConvEncoder, ConvDecoder]:
-    """The encoder and the decoder.
+    """Build the encoder and the decoder.
 
     Raises:
-        ValueError: a width below 1, or a depth that is none.
+        ValueError: A width is below 1, or the depth is not valid.
     """
     check_widths((*widths, bottleneck), depth)
     channels, coarsest = input_shape[0], widths[-1]

@@ -1,4 +1,4 @@
-"""mrvae_timm: the encoder is any timm backbone that gives features, its code untouched; the decoder is an MLP.
+"""mrvae_timm: the encoder is any timm backbone that outputs features, with its code unchanged; the decoder is an MLP.
 
     x (B, C, H, W) ─backbone, gated─► (B, K) ─head, gated─► (B, 2Z) ─► mean, log σ² (B, Z)
     z (B, Z) ─► widths ... ─► (B, C·H·W) ─unflatten─► logits or mean (B, C, H, W)
@@ -23,7 +23,7 @@ from mrvae_zoo.models.architectures.mlp import MLPDecoder, perceptron
 
 
 class TimmEncoder(nn.Module):
-    """x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z)."""
+    """An encoder: x (B, C, H, W) and the features of β -> mean, log σ², each (B, Z)."""
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class TimmEncoder(nn.Module):
         self.head = head
 
     def forward(self, x: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the posterior."""
+        """Return the mean and log-variance of the posterior."""
         if isinstance(self.backbone, GatedModule):
             assert features is not None
             y = self.backbone.with_features(features, x)
@@ -52,22 +52,23 @@ def build(
     widths: tuple[int, ...] = (512, 512),
     activation: Activation = "silu",
 ) -> tuple[TimmEncoder, MLPDecoder]:
-    """The encoder and the decoder.
+    """Build the encoder and the decoder.
 
     Args:
-        input_shape: (C, H, W), of a size that the backbone takes.
-        latent_dim: Z.
-        gating: of the backbone's layers (as `mrvae_zoo.gate` chooses them), the head and the decoder.
-        backbone: a name of timm's, with or without a tag: "resnet18", "convnext_tiny", "vit_tiny_patch16_224" ...
-        pretrained_backbone: start from timm's weights, which are downloaded if they are not there. A checkpoint of
-            the zoo brings its own, so that loading one downloads nothing.
-        ungated: names of the backbone's layers to leave plain (fnmatch), for those that cannot be gated.
-        widths: hidden widths of the decoder, from the latents to the image.
-        activation: of the decoder.
+        input_shape: The shape (C, H, W) of an image, of a size that the backbone takes.
+        latent_dim: The number of latents, Z.
+        gating: The gating of the backbone's layers (as `mrvae_zoo.gate` chooses them), the head and the decoder.
+        backbone: The name of a timm model, with or without a tag: "resnet18", "convnext_tiny", "vit_tiny_patch16_224"
+            ... Any that outputs features will do.
+        pretrained_backbone: Whether to start from timm's weights, which are downloaded if missing. A checkpoint of the
+            zoo brings its own, so loading one downloads nothing.
+        ungated: The names of the backbone's layers to leave plain (fnmatch), for those that cannot be gated.
+        widths: The hidden widths of the decoder, from the latents to the image.
+        activation: The activation of the decoder.
 
     Raises:
-        ValueError: no such backbone, one that gives no features (B, K) at this size, or with a layer that cannot be
-            gated with one β an example; the message names it.
+        ValueError: There is no such backbone, it does not output features (B, K) at this size, or one of its layers
+            cannot be gated with one β per example; the message names it.
     """
     if not widths or min(widths) < 1:
         raise ValueError(f"widths={widths} should hold at least one width, each at least 1")
@@ -80,10 +81,11 @@ def build(
 
 
 def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: bool) -> tuple[nn.Module, int]:
-    """The timm model without its classifier, for images of this shape, and K, the number of its features.
+    """Return the timm model without its classifier, for images of this shape, and K, the number of its features.
 
-    Under `torch.device("meta")` it takes no memory for weights, and none are downloaded: a checkpoint brings them. What
-    no checkpoint holds, buffers that are not persistent, is then computed on the CPU, with a model that is dropped.
+    Under `torch.device("meta")` it takes no memory for weights, and none are downloaded, because a checkpoint brings
+    them. Buffers that are not persistent are in no checkpoint. They are then computed on the CPU, with a model that is
+    discarded.
     """
     if not timm.is_model(name):  # which also keeps out the addresses that create_model takes beside names
         raise ValueError(f"backbone={name!r} is not a model of timm; {nearest(name, timm.list_models())}")
@@ -109,7 +111,7 @@ def make_backbone(name: str, input_shape: tuple[int, int, int], *, pretrained: b
 
 
 def _ask_timm(name: str, function: Callable[[], Any]) -> Any:
-    """What a function of timm gives for a backbone; a ValueError that names the backbone, whatever it raises."""
+    """Return the result of a timm function; any error becomes a ValueError that names the backbone."""
     try:
         return function()
     except Exception as error:  # each family of timm has errors of its own, and so has a download
@@ -118,21 +120,21 @@ def _ask_timm(name: str, function: Callable[[], Any]) -> Any:
 
 
 def unsaved_buffers(network: nn.Module) -> dict[str, Tensor]:
-    """The buffers that are not part of the state dict, by name."""
+    """Return the buffers that are not part of the state dict, by name."""
     saved = network.state_dict()
     return {name: buffer for name, buffer in network.named_buffers() if name not in saved}
 
 
 def on_meta() -> bool:
-    """Whether modules are being made without memory."""
+    """Whether modules are being created without memory."""
     return torch.empty(0).is_meta
 
 
 def feature_size(network: nn.Module, name: str, input_shape: tuple[int, int, int]) -> int:
-    """K, the number of features that the backbone gives for an image.
+    """Return K, the number of features that the backbone outputs for an image.
 
     Raises:
-        ValueError: it fails at this size, or gives something else than features (B, K).
+        ValueError: The backbone fails at this size, or does not output features (B, K).
     """
     training = network.training
     with torch.no_grad():
@@ -151,10 +153,10 @@ def feature_size(network: nn.Module, name: str, input_shape: tuple[int, int, int
 def gate_backbone(
     network: nn.Module, name: str, gating: Gating, input_shape: tuple[int, int, int], ungated: tuple[str, ...]
 ) -> GatedModule:
-    """The backbone with its layers gated, found to take one β an example as training does.
+    """Return the backbone with gated layers, after checking that it takes one β per example, as training does.
 
     Raises:
-        ValueError: naming the layer that cannot be gated.
+        ValueError: A layer cannot be gated; the message names it.
     """
     try:
         gated = gate_with(gating, network, exclude=ungated)
