@@ -159,12 +159,12 @@ def _default(field: "dataclasses.Field[Any]") -> str:
 
 
 def _arguments() -> str:
-    from mrvae_zoo.models.factory import _parameters
+    from mrvae_zoo.models.factory import parameters_of
 
     rows = []
     for name in mrvae_zoo.list_architectures():
         arguments = ", ".join(
-            f"`{key} = {default!r}`" for key, (_, default) in _parameters(architectures[name]).items()
+            f"`{key} = {default!r}`" for key, (_, default) in parameters_of(architectures[name]).items()
         )
         rows.append([f"`{name}`", arguments.replace("|", "or") or "none"])
     return table(("Architecture", "Arguments and defaults"), rows, "ll")

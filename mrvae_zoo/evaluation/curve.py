@@ -45,6 +45,7 @@ def measure_curve(
         accelerator: The Accelerator of several processes, which then share the work.
     """
     betas = curve_betas(unwrap(model)) if betas is None else betas
+    progress(0.0)  # finding out how many draws it takes has no progress of its own
     return rate_distortion(
         model,
         data,

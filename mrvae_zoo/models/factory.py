@@ -61,7 +61,7 @@ def config_from_options(options: Mapping[str, Any], *, where: str) -> ModelConfi
         meant = difflib.get_close_matches("architecture", options, n=1)
         raise ValueError(f"{where}: architecture is missing" + "".join(f" (unknown key {key})" for key in meant))
     record = _find(options["architecture"], where)
-    known = CONFIG_KEYS | set(_parameters(record))
+    known = CONFIG_KEYS | set(parameters_of(record))
     faults = [f"unknown key {key} for {record.name}; {nearest(key, known)}" for key in options if key not in known]
     table = {"gating": record.gatings[0], **{key: options[key] for key in options if key in CONFIG_KEYS}}
     if isinstance(table.get("input_shape"), (list, tuple)):  # TOML has no null
@@ -85,7 +85,7 @@ def complete(config: ModelConfig, *, where: str) -> ModelConfig:
     if config.spatial != record.spatial:
         expected = "(C, None, None), any size" if record.spatial else "(C, H, W)"
         raise ValueError(f"{where}: input_shape={config.input_shape} should be {expected} for {record.name}")
-    parameters = _parameters(record)
+    parameters = parameters_of(record)
     arguments = {}
     for key in config.arguments:
         if key not in parameters:
@@ -119,7 +119,7 @@ def _find(architecture: str, where: str) -> Architecture:
         raise UnknownNameError(f"{where}: {error}") from None
 
 
-def _parameters(record: Architecture) -> dict[str, tuple[Any, Any]]:
+def parameters_of(record: Architecture) -> dict[str, tuple[Any, Any]]:
     """Return the architecture's own arguments: name -> annotation and default."""
     builder = record.builder()
     hints = get_type_hints(builder)

@@ -236,7 +236,8 @@ def _reasons(seen: Seen, seconds: float) -> Iterator[tuple[str, str]]:
     yield f"likelihood {seen.likelihood}", f"the pixels are {shades}"
     stops = f", or fewer: it stops after {PATIENCE} validations without a lower loss, and keeps the best weights"
     yield f"epochs {seen.epochs}", f"{seen.steps:,} steps{stops if seen.validates else ''}"
-    yield "time", f"at most about {format_seconds(seconds)} on this machine ({find_device('auto').type})"
+    machine = find_device("auto").type
+    yield "time", f"at most about {format_seconds(seconds)} on this machine ({machine}), and then the curve"
 
 
 def seconds_of_step(recipe: Recipe) -> float:

@@ -71,6 +71,7 @@ def test_a_training_that_overfits_stops_keeps_the_best_and_is_used_by_its_path(m
 
     (tmp_path / "nothing").mkdir()
     failed(mrvae("encode", "nothing", pics, "--beta", 1, "-o", "n"), "'nothing' is a folder without a model")
+    failed(mrvae("push", "nothing", "org/x"), "nothing/config.json is missing")  # said before a token is asked for
     failed(mrvae("encode", "no/where", pics, "--beta", 1, "-o", "n"), "for a folder write local-dir:path, for the Hub")
     shutil.move(tmp_path / "RUN", tmp_path / DEFAULT_MODEL)
     assert json.loads(ok(mrvae("info", DEFAULT_MODEL, "--json")).stdout)["config"]["input_shape"] == [1, 28, 28]

@@ -55,7 +55,7 @@ def test_it_is_a_few_lines_below_the_command_and_the_reasons(tmp_path):
         "likelihood gaussian": "the pixels are of many shades",
         "epochs 1000": "1,000 steps, or fewer: it stops after 8 validations without a lower loss, and keeps the best "
         "weights",
-        "time": "at most about 33 minutes on this machine (cpu)",
+        "time": "at most about 33 minutes on this machine (cpu), and then the curve",
     }
     assert len(lines(written.text)) == 8
     for choice, why in written.reasons.items():
