@@ -134,7 +134,7 @@ def test_the_example_trains_through_the_command_line(installed, python, tmp_path
     ok(python(installed, "-m", "mrvae_zoo", "verify", "local-dir:second", "--data-root", "."))
     ok(python(installed, "-m", "mrvae_zoo", "card", "local-dir:second", "--data-root", ".", "-o", "card"))
     page = (tmp_path / "card" / "README.md").read_text(encoding="utf-8")
-    assert "trained once on the bars that mrvae_lstm draws, and" in page
+    assert "trained once on the bars that mrvae_lstm draws: one network, gated by β" in page
     assert "license: apache-2.0" in page
 
 
