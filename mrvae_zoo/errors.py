@@ -32,6 +32,11 @@ def name_some(names: Sequence[object], separator: str = ", ") -> str:
     return f"{separator.join(map(str, names[:MAX_NAMED]))}{more}"
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number with its word, in the plural where it is not one: "1 image", "2 images"."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def short(value: object) -> str:
     """Return a value as a message shows it: its repr, or the beginning and the end of a long one."""
     return _cut(repr(value), MAX_VALUE)

@@ -23,6 +23,7 @@ def decode(
     from mrvae_zoo.checkpoints.folder import read_config
     from mrvae_zoo.common.files import atomic_folder, check_output
     from mrvae_zoo.common.grids import to_pil
+    from mrvae_zoo.errors import counted
     from mrvae_zoo.hub.load import load_pretrained, locate_checkpoint
     from mrvae_zoo.inference.latents import image_paths, load_latents
     from mrvae_zoo.inference.tiling import decode_tiled
@@ -42,6 +43,6 @@ def decode(
             for path, image in zip(paths[number * BATCH :], to_pil(plain.config.to_unit_range(images)), strict=False):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 image.save(folder / path, format="PNG")
-    say(f"wrote {len(mean)} images to {output}")
+    say(f"wrote {counted(len(mean), 'image')} to {output}")
     if json:
         print_json({"output": str(output), "images": [str(path) for path in paths], "beta": info.beta})

@@ -34,7 +34,7 @@ def encode(
     from mrvae_zoo.checkpoints.folder import read_config
     from mrvae_zoo.common.files import check_output
     from mrvae_zoo.common.processes import make_accelerator
-    from mrvae_zoo.errors import name_some
+    from mrvae_zoo.errors import counted, name_some
     from mrvae_zoo.hub.load import exact, load_pretrained, locate_checkpoint
     from mrvae_zoo.inference.encoding import encode_files, find_files
     from mrvae_zoo.inference.latents import LatentsInfo, save_latents
@@ -70,7 +70,7 @@ def encode(
     posterior = encoded.posterior
     save_latents(output, posterior.mean, posterior.log_var, info)
     nats = posterior.kl().mean().item()
-    say(f"wrote {output}: {len(encoded.files)} images, {nats:.2f} nats each on average")
+    say(f"wrote {output}: {counted(len(encoded.files), 'image')}, {nats:.2f} nats each on average")
     if json:
         print_json({"output": str(output), "images": len(encoded.files), "beta": plain.beta, "rate": nats})
 

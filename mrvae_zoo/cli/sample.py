@@ -31,6 +31,7 @@ def sample(
 
     from mrvae_zoo.common.files import check_output
     from mrvae_zoo.common.grids import grid, image_format, save_image
+    from mrvae_zoo.errors import counted
     from mrvae_zoo.hub.load import load_pretrained
     from mrvae_zoo.models.vae import FixedRateVAE
 
@@ -46,6 +47,6 @@ def sample(
         parts = [plain.sample(some, size=size, generator=generator).cpu() for some in batches(n)]
     images = torch.cat(parts)
     save_image(grid(plain.config.to_unit_range(images).split(COLUMNS)), output)
-    say(f"wrote {output}: {n} images at β = {plain.beta:g}")
+    say(f"wrote {output}: {counted(n, 'image')} at β = {plain.beta:g}")
     if json:
         print_json({"output": str(output), "images": n, "beta": plain.beta, "seed": seed})
