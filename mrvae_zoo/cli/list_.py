@@ -89,7 +89,8 @@ def list_hub(pattern: str, author: str | None, *, json: bool) -> None:
     if json:
         print_json([asdict(model) for model in models])
     elif not models:
-        say(f"the Hub has no such model: none matches {pattern!r}{f' of {author}' if author else ''}")
+        whose = "" if author is None else f" of {author}"
+        say(f"the Hub has no such model{whose}{'' if pattern == '*' else f' that matches {pattern!r}'}")
     else:
         rows = [(f"hf-hub:{one.repo_id}", one.updated or "", "private" if one.private else "") for one in models]
         print_table(("source", "updated", ""), rows)

@@ -176,7 +176,7 @@ def test_the_plot_shows_losses_and_gaps(figures):
     corners = {(round(float(x), 6), round(float(y), 6)) for x, y in interval.get_paths()[0].vertices}
     assert corners == {(0.1, -2.0), (0.1, 0.0), (10.0, 1.0), (10.0, 3.0)}
     assert all(axes.get_xscale() == "log" for axes in (left, right))
-    assert figures[0].get_suptitle() == "tiny  (mine, test; converged, budget 1, 2 seeds)"
+    assert figures[0].get_suptitle() == "tiny\n(mine, test; converged, budget 1, 2 seeds)"
 
 
 def test_the_plot_of_several_budgets_says_that_arms_have_the_largest(figures):
@@ -184,7 +184,7 @@ def test_the_plot_of_several_budgets_says_that_arms_have_the_largest(figures):
     draw_comparison(replace(SEVERAL, budget=3.0))
     labels = [text.get_text() for figure in figures for text in figure.axes[0].get_legend().get_texts()]
     assert labels[1::3] == ["paper, one training, budget 3", "paper, one training"]
-    assert figures[0].get_suptitle() == "tiny  (mine, test; converged, budget 1, 2 seeds)"
+    assert figures[0].get_suptitle() == "tiny\n(mine, test; converged, budget 1, 2 seeds)"
     assert figures[0].axes[0].lines[0].get_xydata().tolist() == [[0.1, 48.0], [10.0, 180.0]]
 
 
@@ -192,4 +192,4 @@ def test_without_arms_the_plot_has_none(figures):
     draw_comparison(replace(SHORT, arms={}, seeds=(0,)))
     left, right = figures[0].axes
     assert (len(left.lines), len(right.lines)) == (2, 2)
-    assert figures[0].get_suptitle() == "tiny  (mine, test; short, budget 1)"
+    assert figures[0].get_suptitle() == "tiny\n(mine, test; short, budget 1)"

@@ -139,7 +139,7 @@ def test_every_command_takes_a_source_of_the_hub(hub, hub_client, put, tmp_path,
         ["sample", branch, "-n", 1, "-o", "s.png"],
         ["reconstruct", branch, digits[0], "--beta", 1, "-o", "r.png"],
         ["export", branch, "--format", "pt2", "--part", "decoder", "--beta", 1, "-o", "d.pt2"],
-        ["diff", branch, DEFAULT_MODEL],
+        ["curve", branch, "--against", DEFAULT_MODEL],
         ["card", branch, "-o", "card"],
         ["encode", branch, digits[0], "--beta", 1, "-o", "l.safetensors"],
     ):
@@ -269,7 +269,7 @@ name("zoo/bert", "transformers")
     listed = hub_client(["list", "--hub", "--author", "ada"])
     assert listed.stdout.splitlines()[1].split()[::2] == ["hf-hub:ada/mine", "private"]
     listed = hub_client(["list", "--hub", "--author", "nobody"])
-    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "the Hub has no such model\n")
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "the Hub has no such model of nobody\n")
     assert "HF_HUB_OFFLINE is set" in failed(hub_client(["list", "--hub"], offline=True))
 
 

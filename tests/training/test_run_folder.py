@@ -115,7 +115,7 @@ def test_another_version_goes_on_and_says_so(recipe, root, tmp_path, caplog):
     path = run / "states" / "origin.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"version": "0.0.9"}), encoding="utf-8")
     train(recipe, root, run, draws=1, resume=True)
-    assert f"{run} was begun with mrvae_zoo 0.0.9 and goes on with" in caplog.text
+    assert f"{run} was begun with mrvae_zoo 0.0.9 and continues with" in caplog.text
     begin(recipe, root, run, force=True)
     path.write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=r"origin.json is not JSON"):

@@ -112,7 +112,7 @@ def test_wrong_shapes_are_errors():
     for size in (None, (0, 8)):
         with pytest.raises(ValueError, match="size="):
             model.sample(1, 0.3, size=size)
-    with pytest.raises(ValueError, match="another of its own size only"):
+    with pytest.raises(ValueError, match="this model has a size of its own; leave it out"):
         make_model("mrvae_mlp", "shrinkage").sample(1, 0.3, size=(8, 8))
     with pytest.raises(ValueError, match="any size for mrvae_resnet_spatial"):
         mrvae_zoo.create_model(NAME, input_shape=(3, 32, 32))
