@@ -72,6 +72,7 @@ def subject():
     return read_subject(model_folder(DEFAULT_MODEL), name=DEFAULT_MODEL, repo_id=None, compare=None)
 
 
+@pytest.mark.long
 def test_a_gaussian_of_colour_images_of_ones_own(own_data, write_card, run_code, tmp_path):
     folder = folder_of(tmp_path / "colours", COLOUR | GAUSSIAN)
     card = make_card(folder, name="colours", data_root=own_data, page="card")
@@ -112,6 +113,7 @@ def image_of(card, name):
     return Image.open(BytesIO(card.files[name]))
 
 
+@pytest.mark.long
 def test_a_spatial_model(own_data, write_card, run_code, tmp_path):
     points = [replace(point, psnr=None) for point in POINTS]
     card = make_card(folder_of(tmp_path / "big", SPATIAL, points=tuple(points)), name="big", data_root=own_data)
@@ -144,6 +146,7 @@ def test_a_model_of_one_beta_and_one_that_is_told_log_beta(subject):
     assert "one network that receives log β as an input, that you can call with any β" in page
 
 
+@pytest.mark.long
 def test_values_without_a_range_are_drawn_too(own_data, write_card, run_code, tmp_path):
     folder = folder_of(tmp_path / "free", COLOUR | GAUSSIAN | {"data_range": None})
     (folder / "recipe.toml").unlink()  # TOML has no word for None
@@ -152,6 +155,7 @@ def test_values_without_a_range_are_drawn_too(own_data, write_card, run_code, tm
     assert run_code(card.files["README.md"].decode(), tmp_path)[-1].startswith("(2, 4)")
 
 
+@pytest.mark.long
 def test_images_that_cannot_be_drawn_leave_the_curve(run_code, tmp_path):
     folder = folder_of(tmp_path / "two", COLOUR | {"input_shape": [2, 8, 8]})
     card = make_card(folder, name="two")
