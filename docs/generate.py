@@ -39,7 +39,8 @@ hide: [toc]
 Every model here was trained on one CPU core, in the time shown. That is a limit: longer training makes better models.
 Rates and losses are in nats per image on the test set. The gap says how much higher (+) or lower (−) the loss is than
 that of β-VAEs that were each trained for one β, as a mean over β. The budget is the compute of the model's training, in
-trainings of one such β-VAE. [Against β-VAEs](../results/dedicated.md) says how they were made.
+trainings of one such β-VAE. The gaps have limits, some of which flatter the models:
+[Against β-VAEs](../results/dedicated.md#what-to-keep-in-mind) names them.
 
 {rows}
 

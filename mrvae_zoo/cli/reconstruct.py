@@ -53,8 +53,9 @@ def reconstruct(
     model = load_pretrained(name, device=device.value)
     if len(files) > n:
         say(f"taking {n} of {len(files)} images; -n takes more")
-    found = open_readable(files[:n], may_skip[:n])
-    unread = [file for file, image in zip(files, found, strict=False) if image is None]
+    files = files[:n]
+    found = open_readable(files, may_skip[:n])
+    unread = [file for file, image in zip(files, found, strict=True) if image is None]
     if len(unread) == len(found):
         raise ValueError(f"none of {len(found)} images can be read; the first is {files[0]}")
     if unread:
@@ -62,7 +63,7 @@ def reconstruct(
     x = model.preprocess([image for image in found if image is not None])
     drawn = draw(model, x, None if beta is None else sorted({*beta}), seed=seed)
     save_image(drawn.picture, output)
-    used = [str(file) for file, image in zip(files, found, strict=False) if image is not None]
+    used = [str(file) for file, image in zip(files, found, strict=True) if image is not None]
     curve = RDCurve(points=drawn.points, data={"images": used}, seed=seed)
     if json:
         print_json(curve.to_plain())

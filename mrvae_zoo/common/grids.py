@@ -170,7 +170,7 @@ def grid(rows: Sequence[Tensor], labels: Sequence[tuple[str, str]] = ()) -> "Ima
 def _written(
     labels: Sequence[tuple[str, str]],
 ) -> "tuple[FreeTypeFont | ImageFont, Sequence[tuple[str, str]]]":
-    """The font of labels, and the labels as it can write them: Pillow's own font has no β, matplotlib's has."""
+    """Return the font of labels, and the labels as it can write them. Pillow's own font has no β; matplotlib's has."""
     from PIL import ImageFont
 
     matplotlib = importlib.util.find_spec("matplotlib")

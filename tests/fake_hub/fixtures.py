@@ -162,7 +162,7 @@ class HubClient:
             token: a kind of `HubServer.token`, or None to have none.
             home: HF_HOME, its cache included; by default a new one.
             offline: sets HF_HUB_OFFLINE.
-            cwd: where to run it; by default a folder of the test.
+            cwd: The folder to run it in; by default one of the test.
         """
         process = self.start(what, token=token, home=home, offline=offline, cwd=cwd)
         output, errors = process.communicate()
