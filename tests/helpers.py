@@ -62,7 +62,7 @@ GATED_KINDS = [kind for kind in KINDS if kind[1] != "none"]
 BARS_RECIPE = {
     "model": {"architecture": "mrvae_mlp", "input_shape": [1, 8, 8], "latent_dim": 4, "widths": [32]},
     "data": {"name": "binarized_mnist"},
-    "training": {"epochs": 12, "batch_size": 32, "learning_rate": 5e-3, "seed": 1},
+    "training": {"epochs": 12, "batch_size": 32, "learning_rate": 5e-3, "seed": 1, "precision": "fp32"},
 }
 
 FINISHED = [  # what `mrvae train` leaves
@@ -154,7 +154,7 @@ def python_of(readme):
 RECIPE = {
     "model": {"architecture": "mrvae_mlp", "input_shape": [1, 8, 8], "latent_dim": 3, "widths": [12]},
     "data": {"name": "mine", "held_out": 80},
-    "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "log_every": 1},
+    "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "log_every": 1, "precision": "fp32"},
 }
 
 

@@ -20,7 +20,7 @@ from mrvae_zoo.comparison.runs import Run
 from mrvae_zoo.data.sets import has_validation, load_data
 from mrvae_zoo.gating.beta import log_spaced, sample_beta
 from mrvae_zoo.models.architecture_table import architectures
-from mrvae_zoo.training.loop import count_steps
+from mrvae_zoo.training.batches import count_steps
 from mrvae_zoo.training.objectives import objectives
 from mrvae_zoo.training.recipe import ObjectiveRecipe, Recipe, TrainingRecipe
 

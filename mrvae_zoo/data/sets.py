@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.images import Shape
-from mrvae_zoo.common.noise import Noise
+from mrvae_zoo.common.noise import Noise, Purpose
 from mrvae_zoo.common.table import Table
 from mrvae_zoo.data.cifar10 import CIFAR10
 from mrvae_zoo.data.data_set import DataFacts, DataSet
@@ -87,9 +87,9 @@ class ImageData:
         """
         x = images.float() / 255
         if noise is not None and self.flip:
-            x = torch.where(noise.uniform(1, 1, 1) < 0.5, x.flip(-1), x)
+            x = torch.where(noise.uniform(Purpose.FLIP, 1, 1, 1) < 0.5, x.flip(-1), x)
         if noise is not None and self.binarize == "dynamic":
-            x = (noise.uniform(*x.shape[1:]) < x).float()
+            x = (noise.coarse_uniform(Purpose.BINARIZE, *x.shape[1:]) < x).float()
         return x
 
     def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[Tensor]:

@@ -102,22 +102,6 @@ def log_spaced(beta_range: tuple[float, float], count: int) -> list[float]:
     return sorted({low, high, *(beta for beta in inner if low < beta < high)})
 
 
-def draw_beta(
-    n: int,
-    beta_range: tuple[float, float],
-    sampling: BetaSampling,
-    generator: torch.Generator | None = None,
-    device: str | torch.device = "cpu",
-    *,
-    at_ends: tuple[float, float] = (0.0, 0.0),
-    skew: float = 1.0,
-) -> Tensor:
-    """Draw the β of a whole batch, (n,): from `sample_beta`, or a single one for all examples with "batch"."""
-    if sampling == "batch":
-        return sample_beta(1, beta_range, generator, device, at_ends=at_ends, skew=skew).repeat(n)
-    return sample_beta(n, beta_range, generator, device, at_ends=at_ends, skew=skew)
-
-
 def sample_beta(
     n: int,
     beta_range: tuple[float, float] = (0.01, 10.0),
@@ -153,6 +137,14 @@ def sample_beta(
     check_density(at_ends, skew)
     stratum = torch.randperm(n, generator=generator, device=device)
     position = (stratum + torch.rand(n, generator=generator, dtype=torch.float32, device=device)) / n
+    return beta_at(position, beta_range, at_ends=at_ends, skew=skew)
+
+
+def beta_at(
+    position: Tensor, beta_range: tuple[float, float], *, at_ends: tuple[float, float] = (0.0, 0.0), skew: float = 1.0
+) -> Tensor:
+    """Return the β at positions (...) that are uniform in [0, 1]; the rest is as in `sample_beta`."""
+    low, high = beta_range
     position = ((position - at_ends[0]) / (1 - sum(at_ends))).clamp(0, 1) ** skew
     log_low, log_high = math.log(low), math.log(high)
     beta = (log_low + (log_high - log_low) * position).exp().clamp(low, high)

@@ -25,9 +25,10 @@ from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.data.sets import data_sets
 from mrvae_zoo.errors import name_some
 from mrvae_zoo.models.factory import build_model
-from mrvae_zoo.training.loop import count_steps, make_optimizer
+from mrvae_zoo.training.batches import count_steps
 from mrvae_zoo.training.provenance import format_seconds
 from mrvae_zoo.training.recipe import Recipe, TrainingRecipe, recipe_from_table
+from mrvae_zoo.training.schedule import make_optimizer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -245,7 +246,7 @@ def seconds_of_step(recipe: Recipe) -> float:
     device = find_device("auto")
     with torch.random.fork_rng():
         model = build_model(recipe.model).to(device).train()
-        optimizer = make_optimizer(model, recipe.training)
+        optimizer = make_optimizer(model.parameters(), recipe.training)
         x = torch.rand(TIMED_BATCH, *_sides(recipe), device=device)
         low, high = recipe.model.beta_range
         beta = torch.full((TIMED_BATCH,), math.sqrt(low * high), device=device)

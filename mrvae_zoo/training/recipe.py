@@ -64,12 +64,18 @@ class TrainingRecipe:
         warmup_steps: The number of steps at the start in which the learning rate rises linearly.
         clip_norm: The largest norm of the gradients; larger ones are scaled down to it. Leave it out for no limit.
         ema: The decay of the moving average of the weights, which becomes the model. 0 keeps the last weights instead.
-        precision: The precision of the arithmetic: "fp32" or "bf16".
-        compile: Whether to compile the network (torch.compile).
+        precision: The precision of matrix products and convolutions: "fp32", "tf32" (on a GPU), "bf16", or "auto",
+            which takes bf16 where the device has it in hardware. Weights, gates, losses and sums are float32 in any
+            case.
+        channels_last: Whether images and the weights of convolutions are stored with the channels last; "auto" does
+            what is faster on the device.
+        compile: Whether the step is compiled: "none", "step", or "auto", which compiles where it pays: on a GPU, and
+            in a long training on a CPU. On a single GPU a compiled step is one CUDA graph. True means "step", and
+            False "none".
         weights_dtype: The dtype that the weights are stored in. The curve is measured on the stored weights.
         seed: The seed of everything that is drawn.
-        checkpoint_every: The number of steps between saved states. An interrupted training continues from the newest
-            one.
+        checkpoint_every: The number of steps between saved states; without it one is saved about every minute. An
+            interrupted training continues from the newest one.
         log_every: The number of steps between two lines of metrics.jsonl.
         validate_every: The number of steps between two validations; 0 for none. Each one measures L at three β on the
             validation split, with the averaged weights if there are any. L goes into the log and to the trackers.
@@ -88,11 +94,12 @@ class TrainingRecipe:
     warmup_steps: int = 0
     clip_norm: float | None = None
     ema: float = 0.999
-    precision: Literal["fp32", "bf16"] = "fp32"
-    compile: bool = False
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    channels_last: bool | Literal["auto"] = "auto"
+    compile: bool | Literal["auto", "step", "none"] = "auto"
     weights_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     seed: int = 0
-    checkpoint_every: int = 1000
+    checkpoint_every: int | None = None
     log_every: int = 10
     validate_every: int = 0
     patience: int = 0
@@ -111,6 +118,8 @@ class TrainingRecipe:
             ("patience", 0),
         ):
             check_at_least(name, getattr(self, name), low)
+        if isinstance(self.compile, bool):
+            object.__setattr__(self, "compile", "step" if self.compile else "none")
         if self.seed >= 1 << 31:
             raise ValueError(f"seed={self.seed} should be below 2^31")
         if not 0 < self.learning_rate <= 1:

@@ -4,7 +4,7 @@ import json
 import logging
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -174,12 +174,14 @@ def remove_temporary(run: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def append_metrics(run: Path, progress: Progress) -> None:
-    """Add a line to metrics.jsonl."""
+def append_metrics(run: Path, lines: Sequence[Progress]) -> None:
+    """Add lines to metrics.jsonl."""
     path = run / METRICS
+    known = ({key: value for key, value in asdict(line).items() if value is not None} for line in lines)
+    text = "".join(json.dumps(line) + "\n" for line in known)
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({key: value for key, value in asdict(progress).items() if value is not None}) + "\n")
+            file.write(text)
     except OSError as error:
         error.filename = str(path)
         raise

@@ -1,16 +1,17 @@
 """The states that a training continues from after it was killed: one safetensors file per state, the newest two kept.
 
 A file is named STEP-SHA256.safetensors after the number of steps and its own content, so that damage shows. It holds
-the weights as "model.NAME", their average as "average.NAME", those of the best validation as "best.NAME" and the
-optimiser's state as "optimizer.PARAMETER.NAME". The schedule and all noise are functions of the step.
+the weights as "model.NAME", their average as "average.NAME", those of the best validation as "best.NAME", the
+optimiser's state as "optimizer.KIND.NAME" (its step count as "optimizer.step"), and the sums of the unfinished line of
+the log as "log". The schedule and all noise are functions of the step.
 """
 
 import hashlib
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from mrvae_zoo.common.files import write_atomically
+from mrvae_zoo.training.step import Step
 from mrvae_zoo.training.validation import Validation
 
 KEPT = 2
@@ -46,35 +48,70 @@ class TrainingState:
     waited: int = 0
 
 
-def save_state(
-    folder: Path,
-    model: nn.Module,
-    average: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-    done: tuple[int, float],
-    validation: Validation | None = None,
-) -> None:
-    """Write a state into `folder`, created if missing; then remove all but the newest two.
+def take_state(
+    step: Step, member: int, *, done: int, seconds: float, validation: Validation | None = None
+) -> Callable[[], TrainingState]:
+    """Copy the state of one of the models that are trained, and return the function that brings the copy to the CPU.
 
-    `done` holds the number of steps, and the seconds that they took.
+    The copy lies on the device, so that the training goes on while it is written.
     """
-    step, seconds = done
-    metadata = {"step": str(step), "seconds": str(seconds)}
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    if average is not None:
-        tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
-    for number, values in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in values.items()}
+    row = step.weights.rows[member]
+    rows: dict[str, Tensor] = {"model": row.detach().clone()}
+    tensors: dict[str, Tensor] = {}
+    if step.training.ema:
+        rows["average"] = step.average[member].clone()
+    for kind, values in step.optimizer.state[row].items():
+        of = rows if values.shape == row.shape else tensors
+        of[f"optimizer.{kind}"] = values.clone()
+    for kind, model in _networks(step, member).items():
+        tensors |= {f"{kind}.{name}": tensor.clone() for name, tensor in _untrained(step, model).items()}
+    if done < step.steps:
+        tensors["log"] = step.history[member, step.line_after(done)].clone()
+    figures = {}
     if validation is not None:
         tensors |= {f"best.{name}": tensor for name, tensor in validation.best.items()}
-        figures = ("lowest", "best_step", "waited")
-        metadata |= {name: str(getattr(validation, name)) for name in figures}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(tensors, metadata=metadata)
+        figures = {name: getattr(validation, name) for name in ("lowest", "best_step", "waited")}
+
+    def bring() -> TrainingState:
+        ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        for kind, values in rows.items():
+            on_cpu = values.cpu()
+            ready |= {f"{kind}.{place.name}": place.of(on_cpu).contiguous() for place in step.weights.places}
+        return TrainingState(step=done, seconds=seconds, tensors=ready, **figures)
+
+    return bring
+
+
+def put_state(step: Step, member: int, state: TrainingState, validation: Validation | None = None) -> None:
+    """Load a state of the same recipe into one of the models that are trained."""
+    row = step.weights.rows[member].detach()
+    for kind, model in _networks(step, member).items():
+        model.load_state_dict(_below(f"{kind}.", state.tensors))
+    if "log" in state.tensors:
+        step.history[member, step.line_after(state.step)] = state.tensors["log"].to(step.history)
+    if validation is not None:
+        validation.lowest, validation.best_step, validation.waited = state.lowest, state.best_step, state.waited
+        validation.best = {name: tensor.to(row.device) for name, tensor in _below("best.", state.tensors).items()}
+    values: dict[str, Tensor] = {}
+    for name, tensor in _below("optimizer.", state.tensors).items():
+        kind, _, parameter = name.partition(".")
+        if parameter:
+            whole = values.setdefault(kind, torch.zeros_like(row))
+            step.weights.place(parameter).of(whole).copy_(tensor)
+        else:
+            values[kind] = tensor.to(row.device) if step.optimizer.defaults["fused"] else tensor
+    step.optimizer.state[step.weights.rows[member]] = values
+
+
+def save_state(folder: Path, state: TrainingState) -> None:
+    """Write a state into `folder`, created if missing; then remove all but the newest two."""
+    figures = ("step", "seconds", "lowest", "best_step", "waited")
+    metadata = {name: str(getattr(state, name)) for name in figures}
+    content = safetensors.torch.save(state.tensors, metadata=metadata)
     folder.mkdir(exist_ok=True)
-    path = folder / f"{step:09}-{hashlib.sha256(content).hexdigest()}.safetensors"
+    path = folder / f"{state.step:09}-{hashlib.sha256(content).hexdigest()}.safetensors"
     write_atomically(path, content)
-    before = [other for other in newest_first(folder) if other.name < f"{step:09}"]
+    before = [other for other in newest_first(folder) if other.name < f"{state.step:09}"]
     for other in newest_first(folder):  # one of this step or later is damaged: training went on from before it
         if other != path and other not in before[: KEPT - 1]:
             other.unlink(missing_ok=True)
@@ -96,34 +133,26 @@ def load_state(folder: Path) -> TrainingState | None:
                 step=int(metadata["step"]),
                 seconds=float(metadata["seconds"]),
                 tensors=safetensors.torch.load(content),
-                lowest=float(metadata.get("lowest", "inf")),
-                best_step=int(metadata.get("best_step", "0")),
-                waited=int(metadata.get("waited", "0")),
+                lowest=float(metadata["lowest"]),
+                best_step=int(metadata["best_step"]),
+                waited=int(metadata["waited"]),
             )
         logger.warning("%s is damaged: its content is not what was written; the state before it is taken", path)
     return None
 
 
-def restore(
-    state: TrainingState,
-    model: nn.Module,
-    average: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-    validation: Validation | None = None,
-) -> None:
-    """Load a state of the same recipe into the objects of a training."""
-    model.load_state_dict(_below("model.", state.tensors))
-    if average is not None:
-        average.load_state_dict(_below("average.", state.tensors))
-    if validation is not None:
-        device = next(model.parameters()).device
-        validation.lowest, validation.best_step, validation.waited = state.lowest, state.best_step, state.waited
-        validation.best = {name: tensor.to(device) for name, tensor in _below("best.", state.tensors).items()}
-    values: dict[int, dict[str, Any]] = {}
-    for name, tensor in _below("optimizer.", state.tensors).items():
-        number, _, key = name.partition(".")
-        values.setdefault(int(number), {})[key] = tensor
-    optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
+def _networks(step: Step, member: int) -> dict[str, nn.Module]:
+    """Return the networks of one model by their names in a state."""
+    networks: dict[str, nn.Module] = {"model": step.models[member]}
+    if step.training.ema:
+        networks["average"] = step.averages[member]
+    return networks
+
+
+def _untrained(step: Step, model: nn.Module) -> dict[str, Tensor]:
+    """Return what a network has beside the weights that are trained."""
+    trained = {place.name for place in step.weights.places}
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in trained}
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

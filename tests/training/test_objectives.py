@@ -8,10 +8,11 @@ from helpers import make_images, make_model
 from torch.distributions import Normal
 
 from mrvae_zoo import Posterior, VAEOutput, sample_beta
+from mrvae_zoo.common.noise import Noise
 from mrvae_zoo.evaluation.total_correlation import decompose
-from mrvae_zoo.gating.beta import draw_beta
+from mrvae_zoo.training.batches import draw_beta
 from mrvae_zoo.training.objectives import GlobalBatch, beta_tcvae, beta_vae, weigh
-from mrvae_zoo.training.recipe import recipe_from_table
+from mrvae_zoo.training.recipe import ObjectiveRecipe, recipe_from_table
 from mrvae_zoo.training.train import train
 
 
@@ -99,9 +100,16 @@ def test_without_shares_the_draw_is_what_it_was(n):
             assert torch.equal(sample_beta(n, (0.01, 10.0), torch.Generator().manual_seed(seed), **given), before)
 
 
+def draws(sampling, count, *, batch, first=0, size=None, **density):
+    """The β of a batch, or of a part of it, at each of the first steps."""
+    objective = ObjectiveRecipe(beta_sampling=sampling, **density)
+    seed = torch.tensor(0)
+    noises = (Noise(seed, torch.tensor(step), size or batch, first) for step in range(count))
+    return torch.stack([draw_beta(noise, objective, (0.01, 10.0), batch) for noise in noises])
+
+
 def test_batches_of_one_beta_are_at_the_ends_as_often():
-    generator = torch.Generator().manual_seed(0)
-    drawn = torch.stack([draw_beta(3, (0.01, 10.0), "batch", generator, at_ends=(0.3, 0.1)) for _ in range(2000)])
+    drawn = draws("batch", 2000, batch=3, beta_at_ends=(0.3, 0.1))
     assert (drawn == drawn[:, :1]).all()
     assert (drawn[:, 0] == torch.tensor(0.01)).float().mean().item() == pytest.approx(0.3, abs=0.03)
     assert (drawn[:, 0] == 10).float().mean().item() == pytest.approx(0.1, abs=0.02)
@@ -123,24 +131,36 @@ def test_a_skew_that_is_none_is_an_error(skew):
 
 
 def test_one_beta_a_batch_is_log_uniform():
-    generator = torch.Generator().manual_seed(0)
-    drawn = []
-    for _ in range(2000):
-        beta = draw_beta(3, (0.01, 10.0), "batch", generator)
-        assert beta.shape == (3,)
-        assert beta.dtype == torch.float32
-        assert (beta == beta[0]).all()
-        drawn.append((math.log(beta[0]) - math.log(0.01)) / math.log(1000))
-    drawn = torch.tensor(drawn)
+    beta = draws("batch", 2000, batch=3)
+    assert beta.shape == (2000, 3)
+    assert beta.dtype == torch.float32
+    assert (beta == beta[:, :1]).all()
+    drawn = (beta[:, 0].log() - math.log(0.01)) / math.log(1000)
     assert drawn.mean().item() == pytest.approx(0.5, abs=0.02)
     assert drawn.var().item() == pytest.approx(1 / 12, abs=0.005)
 
 
-def test_a_stratified_draw_is_that_of_sample_beta():
-    first, second = (torch.Generator().manual_seed(3) for _ in range(2))
-    for density in ({}, {"at_ends": (0.4, 0.3), "skew": 0.7}):
-        ours = draw_beta(9, (0.1, 2.0), "stratified", first, **density)
-        assert torch.equal(ours, sample_beta(9, (0.1, 2.0), second, **density))
+def test_a_stratified_draw_has_one_beta_in_each_part():
+    position = (draws("stratified", 200, batch=9).log() - math.log(0.01)) / math.log(1000) * 9
+    assert torch.equal(position.floor().clamp(0, 8).sort(dim=1).values, torch.arange(9.0).expand(200, 9))
+    assert len(position.floor().argsort(dim=1)[:, 0].unique()) == 9  # in random order
+    assert (position % 1).mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("sampling", ["stratified", "batch"])
+def test_a_part_of_a_batch_has_its_part_of_the_betas(sampling):
+    density = {"beta_at_ends": (0.4, 0.3), "beta_skew": 0.7}
+    whole = draws(sampling, 5, batch=9, **density)
+    for first in (0, torch.tensor(6)):
+        part = draws(sampling, 5, batch=9, first=first, size=3, **density)
+        assert torch.equal(part, whole[:, int(first) : int(first) + 3])
+
+
+def test_the_density_is_that_of_sample_beta():
+    given = {"at_ends": (0.4, 0.3), "skew": 0.7}
+    theirs = sample_beta(900, (0.01, 10.0), torch.Generator().manual_seed(0), **given).sort().values
+    ours = draws("stratified", 1, batch=900, beta_at_ends=(0.4, 0.3), beta_skew=0.7)[0].sort().values
+    assert torch.allclose(ours.log(), theirs.log(), atol=0.2)
 
 
 def test_the_loss_is_weighted_by_a_power_of_beta():

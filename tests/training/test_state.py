@@ -33,6 +33,12 @@ def recipe():
     return replace(one, training=training, data=replace(one.data, binarize="dynamic"))
 
 
+@pytest.fixture(autouse=True)
+def each_step_logged(monkeypatch):
+    """The loop waits for every step, not a few times a second, so that a report can interrupt after a certain one."""
+    monkeypatch.setattr("mrvae_zoo.training.loop.LOG_SECONDS", 0)
+
+
 @pytest.fixture(scope="module")
 def path(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipe")
@@ -286,7 +292,7 @@ def test_a_state_is_read_without_pickle(recipe, bars, tmp_path):
     assert {one.suffix for one in (run / "states").iterdir()} == {".safetensors", ".json"}
     state = load_state(run / "states")
     parts = {name.partition(".")[0] for name in state.tensors}
-    assert parts == {"model", "average", "optimizer"}
+    assert parts == {"model", "average", "optimizer", "log"}
     model = mrvae_zoo.create_model("mrvae_mlp", input_shape=(1, 8, 8), latent_dim=4, widths=(32,))
     weights = {n.removeprefix("average."): t for n, t in state.tensors.items() if n.startswith("average.")}
     model.load_state_dict(weights, strict=True)

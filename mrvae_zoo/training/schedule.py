@@ -1,0 +1,65 @@
+"""What changes from step to step by plan: the learning rate and the decay of the moving average, as tables."""
+
+import logging
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from mrvae_zoo.training.recipe import TrainingRecipe
+
+logger = logging.getLogger(__name__)
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], training: TrainingRecipe) -> torch.optim.Optimizer:
+    """Make the optimiser that a recipe names, with one kernel for all weights where torch has it."""
+    from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+
+    parameters = list(parameters)
+    kind = parameters[0].device.type
+    return create_optimizer_v2(
+        [{"params": [parameter]} for parameter in parameters],
+        opt=training.optimizer,
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        filter_bias_and_bn=False,
+        fused=kind in ("cpu", "cuda"),
+        capturable=kind == "cuda",
+    )
+
+
+def learning_rates(training: TrainingRecipe, steps: int) -> list[float]:
+    """Return the learning rate of each step, from timm's schedule."""
+    from timm.scheduler.cosine_lr import CosineLRScheduler
+
+    if training.warmup_steps >= steps:
+        highest = training.learning_rate * steps / training.warmup_steps
+        text = "training.warmup_steps=%d: the training ends within it, after %d steps and at a learning rate of %.2g"
+        logger.warning(text, training.warmup_steps, steps, highest)
+        logging.getLogger("timm.scheduler.cosine_lr").setLevel(logging.ERROR)  # it warns of a cosine of one step
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=training.learning_rate)
+    scheduler = CosineLRScheduler(
+        optimizer,
+        t_initial=max(1, steps - training.warmup_steps),
+        lr_min=training.learning_rate if training.schedule == "constant" else 0.0,  # a cosine from it to itself
+        warmup_t=training.warmup_steps,
+        warmup_lr_init=training.learning_rate / max(1, training.warmup_steps),  # of the first step, which counts too
+        warmup_prefix=True,
+        t_in_epochs=False,
+    )
+    rates = []
+    for step in range(steps):
+        scheduler.step_update(step)
+        rates.append(optimizer.param_groups[0]["lr"])
+    return rates
+
+
+def average_weights(decay: float, steps: int) -> list[float]:
+    """Return the weight of the newest parameters in the moving average, for each step: 1 − timm's decay, with warm-up.
+
+    The decay begins at 0 and rises to `decay`, so that the average forgets the initial weights.
+    """
+    from timm.utils.model_ema import ModelEmaV3
+
+    average = ModelEmaV3(nn.Linear(1, 1), decay=decay, use_warmup=True)
+    return [1 - average.get_decay(step) for step in range(steps)]
