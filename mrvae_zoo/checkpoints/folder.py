@@ -222,13 +222,20 @@ def _read_json(path: Path) -> Any:
         raise CheckpointError(f"{path} is not JSON") from None
 
 
-def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> BaseVAE:
+def load_checkpoint(
+    folder: Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    weights_sha256: str | None = None,
+) -> BaseVAE:
     """Load the model in a folder, in eval mode.
 
     Args:
         folder: A folder as `save_pretrained` writes it.
         device: The device to put the weights on.
         dtype: The dtype of the weights. None keeps the stored dtype, but widens half precision to float32.
+        weights_sha256: The SHA-256 of the weights file, if the caller has just computed it. None computes it.
 
     Raises:
         CheckpointError: A file is missing or truncated, its tensors, shapes or dtype are not those of the config, or a
@@ -237,7 +244,7 @@ def load_checkpoint(folder: Path, *, device: str | torch.device = "cpu", dtype: 
     config = read_config(folder)
     model = skeleton(folder, config)
     path = folder / WEIGHTS
-    content = read_weights(path, model, config.weights)
+    content = read_weights(path, model, config.weights, sha256=weights_sha256)
     if dtype is None:
         dtype = torch.promote_types(DTYPES[config.weights.dtype], torch.float32)
     tensors = {
@@ -265,8 +272,11 @@ def skeleton(folder: Path, config: CheckpointConfig) -> BaseVAE:
         raise CheckpointError(f"{folder / CONFIG} asks for a model that cannot be built: {reason}") from None
 
 
-def read_weights(path: Path, model: torch.nn.Module, record: WeightsRecord) -> bytes:
-    """Read a weights file, and check that it holds exactly the tensors of `model` and has the recorded checksum."""
+def read_weights(path: Path, model: torch.nn.Module, record: WeightsRecord, *, sha256: str | None = None) -> bytes:
+    """Read a weights file, and check that it holds exactly the tensors of `model` and has the recorded checksum.
+
+    `sha256` is the checksum of the file if it is known; None computes it.
+    """
     expected = {
         name: (
             tuple(tensor.shape),
@@ -295,6 +305,8 @@ def read_weights(path: Path, model: torch.nn.Module, record: WeightsRecord) -> b
     for name in found:
         if name not in expected:
             raise CheckpointError(f"{path}: tensor {name} is not part of the model that the config describes")
-    if hashlib.sha256(content).hexdigest() != record.sha256:
+    if sha256 is None:
+        sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != record.sha256:
         raise CheckpointError(f"{path}: the checksum differs from the one in {CONFIG}; get the file again")
     return content

@@ -1,6 +1,7 @@
 """The command `mrvae train`."""
 
 import shlex
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from mrvae_zoo.cli.common import (
     measuring,
     print_curve,
     print_json,
+    print_table,
     say,
     training_bar,
 )
@@ -45,6 +47,15 @@ def train(
     split: Annotated[
         SplitOption, typer.Option("--split", help="The split to measure the curve on at the end.")
     ] = SplitOption.test,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds",
+            metavar="N",
+            help="The number of seeds, from that of the recipe on. Several are trained into RUN/seed-0, RUN/seed-1, …",
+            min=1,
+        ),
+    ] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training in RUN.")] = False,
     track: Annotated[
         list[str] | None,
@@ -64,7 +75,9 @@ def train(
     from mrvae_zoo.hub.load import as_source, exact, locate_checkpoint, locate_recipe
     from mrvae_zoo.training.recipe import read_recipe
     from mrvae_zoo.training.run_folder import check_run, is_finished
-    from mrvae_zoo.training.train import train as run_training
+    from mrvae_zoo.training.seeds import spread, train_seeds
+    from mrvae_zoo.training.side_by_side import Options, train_alone
+    from mrvae_zoo.training.stacks import Job
 
     if resume and force:
         raise typer.BadParameter("give --resume or --force, and not both.")
@@ -79,10 +92,8 @@ def train(
     start = None if init is None else as_source(init)
     start = start if start is None or start.startswith(LOCAL) else exact(start)  # with its commit, where it has one
     with training_bar(keep=True) as report:
-        model = run_training(
-            recipe,
-            data_root,
-            output,
+        options = Options(
+            data_root=data_root,
             init=None if start is None else locate_checkpoint(start),
             init_name=start,
             resume=resume,
@@ -94,13 +105,26 @@ def train(
             report=report,
             measuring=measuring,
         )
-    if is_main_process():
-        curve = model.require_curve()
-        if json:
-            print_json(curve.to_plain())
+        if seeds > 1:
+            rows = spread([*train_seeds(recipe, output, seeds, options).values()])
         else:
-            print_curve(curve)
-        if not finished:
-            say(f"wrote {output}")
-        run = shlex.quote(str(output))
-        say(f"use it with: mrvae reconstruct {run} IMAGES -o grid.png, or mrvae_zoo.load_pretrained({str(output)!r})")
+            curve = train_alone(Job(recipe=recipe, run=output), options).require_curve()
+    if not is_main_process():
+        return
+    if seeds > 1:
+        if json:
+            print_json([asdict(row) for row in rows])
+        else:
+            header = ("beta", "L, mean", "deviation", *(f"seed {recipe.training.seed + n}" for n in range(seeds)))
+            figures = ([row.mean, row.deviation, *row.losses] for row in rows)
+            cells = [[f"{figure:.2f}" for figure in each] for each in figures]
+            print_table(header, [(f"{row.beta:g}", *each) for row, each in zip(rows, cells, strict=True)])
+    elif json:
+        print_json(curve.to_plain())
+    else:
+        print_curve(curve)
+    if not finished:
+        say(f"wrote {output}")
+    run = output / f"seed-{recipe.training.seed}" if seeds > 1 else output
+    at = shlex.quote(str(run))
+    say(f"use it with: mrvae reconstruct {at} IMAGES -o grid.png, or mrvae_zoo.load_pretrained({str(run)!r})")

@@ -32,16 +32,17 @@ def compare(plan: Plan, runs: Runs, *, name: str, draws: int) -> ComparisonRecor
     """
     first = plan.seeds[0]
     dedicated = choose_dedicated(plan, runs)
+    runs.train(_dedicated_runs(plan, dedicated, first))
     own = [_validation(runs, run)[0] for run in _dedicated_runs(plan, dedicated, first)]
     choices = {label: choose_arm(plan, runs, label, own) for label in plan.all_arms}
     at_budgets = _budget_runs(plan, choices[MRVAE], first)
     validation_gaps = {budget: _gaps(_validation(runs, run), own) for budget, run in at_budgets.items()}
     budget = choose_budget(validation_gaps)
     doubling = tuple(_double(plan, runs, dedicated, own, beta) for beta in plan.doubled_betas)
-    for seed in plan.seeds[1:]:
-        ours = (*_budget_runs(plan, choices[MRVAE], seed).values(), *_arm_runs(plan, choices, seed).values())
-        for run in (*_dedicated_runs(plan, dedicated, seed), *ours):
-            _validation(runs, run)
+    others = [run for seed in plan.seeds[1:] for run in _runs_of(plan, dedicated, choices, seed)]
+    runs.train(others)
+    for run in others:
+        _validation(runs, run)
     seeds = [_measure(plan, runs, dedicated, choices, seed, draws) for seed in plan.seeds]
     return make_record(
         plan,
@@ -70,6 +71,12 @@ def _budget_runs(plan: Plan, choice: Choice, seed: int) -> dict[float, Run]:
 def _arm_runs(plan: Plan, choices: dict[str, Choice], seed: int) -> dict[str, Run]:
     """Return the runs of the further arms, one per arm."""
     return {label: plan.arm(label, choices[label].rates[0], seed) for label in plan.arms}
+
+
+def _runs_of(plan: Plan, dedicated: Choice, choices: dict[str, Choice], seed: int) -> list[Run]:
+    """Return all runs of a seed: the dedicated ones, those of each budget, and those of the further arms."""
+    ours = (*_budget_runs(plan, choices[MRVAE], seed).values(), *_arm_runs(plan, choices, seed).values())
+    return [*_dedicated_runs(plan, dedicated, seed), *ours]
 
 
 def _gaps(ours: Sequence[float], dedicated: Sequence[float]) -> tuple[float, ...]:

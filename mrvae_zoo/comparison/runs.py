@@ -9,7 +9,7 @@ Letters: N images of a split.
 import json
 import logging
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,7 +33,8 @@ from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.training.provenance import format_seconds
 from mrvae_zoo.training.recipe import Recipe, TrainedRecord, read_recipe
 from mrvae_zoo.training.run_folder import Progress, check_same_recipe, is_finished
-from mrvae_zoo.training.train import train
+from mrvae_zoo.training.side_by_side import Options, train_side_by_side
+from mrvae_zoo.training.stacks import Job, stacks
 
 DIVERGED = "diverged.json"
 TEST_SEED = 0  # seed of the draws of z on the test split, the same for every model
@@ -94,9 +95,7 @@ class Runs:
             KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and the state saved.
             OSError: The folder cannot be written.
         """
-        if run.name not in self.validated:
-            number = f"run {len(self.validated) + 1} of {self.total}: {run.name}"
-            self.validated[run.name] = self._train(run, number)
+        self.train([run])
         return self.validated[run.name]
 
     def test_losses(self, run: Run, beta: float, *, draws: int) -> Losses:
@@ -165,38 +164,57 @@ class Runs:
             done = line.step
         return [statistics.fmean(each) for each in epochs]
 
-    def _train(self, run: Run, number: str) -> tuple[float, ...] | None:
+    def train(self, runs: Sequence[Run]) -> None:
+        """Train those of the runs that are not finished, side by side where that is faster, and validate them all.
+
+        Errors are those of `validation`.
+        """
+        waiting = [run for run in runs if run.name not in self.validated and not self._is_found(run)]
+        by_folder = {self.folder / run.name: run for run in waiting}
+        jobs = [Job(recipe=run.recipe, run=folder, betas=run.betas) for folder, run in by_folder.items()]
+        for group in stacks(jobs, find_device(self.device)):
+            self._train([by_folder[job.run] for job in group], group)
+
+    def _is_found(self, run: Run) -> bool:
+        """Whether earlier work is found, which is then noted in `validated`."""
         folder = self.folder / run.name
         check_same_recipe(folder, run.recipe)
         if (folder / DIVERGED).is_file() and json.loads((folder / DIVERGED).read_bytes()).get("of") == self._made_of:
-            logger.info("%s diverged before", number)
-            return None
-        if is_finished(folder):
+            logger.info("%s diverged before", self._number([run]))
+            self.validated[run.name] = None
+        elif is_finished(folder):
             self._check_is_of_today(run)
-            logger.info("%s is there already", number)
-            return self._on_validation(run)
-        logger.info(number)
-        try:
-            with self.bar() as report:
-                train(
-                    run.recipe,
-                    self.data_root,
-                    folder,
-                    resume=folder.is_dir(),
-                    split="valid",
-                    betas=run.betas,
-                    draws=1,
-                    device=self.device,
-                    report=report,
-                )
-        except FloatingPointError as error:
-            write_atomically(folder / DIVERGED, json.dumps({"error": str(error), "of": self._made_of}) + "\n")
-            logger.info("%s diverged: %s", run.name, error)
-            return None
-        losses = self._on_validation(run)
-        time = format_seconds(self.trained(run).seconds)
-        logger.info("%s: %s nats on the validation split, %s", run.name, ", ".join(f"{x:.2f}" for x in losses), time)
-        return losses
+            logger.info("%s is there already", self._number([run]))
+            self.validated[run.name] = self._on_validation(run)
+        return run.name in self.validated
+
+    def _number(self, runs: Sequence[Run]) -> str:
+        """Return which of all runs these are, for messages."""
+        first, last = len(self.validated) + 1, len(self.validated) + len(runs)
+        if len(runs) == 1:
+            return f"run {first} of {self.total}: {runs[0].name}"
+        return f"runs {first} to {last} of {self.total}, side by side: {', '.join(run.name for run in runs)}"
+
+    def _train(self, runs: Sequence[Run], jobs: Sequence[Job]) -> None:
+        logger.info(self._number(runs))
+        for job in jobs:
+            job.run.mkdir(exist_ok=True)
+        with self.bar() as report:
+            options = Options(
+                data_root=self.data_root, resume=True, split="valid", draws=1, device=self.device, report=report
+            )
+            results = train_side_by_side(jobs, options)
+        for run, result in zip(runs, results, strict=True):
+            if isinstance(result, FloatingPointError):
+                diverged = {"error": str(result), "of": self._made_of}
+                write_atomically(self.folder / run.name / DIVERGED, json.dumps(diverged) + "\n")
+                logger.info("%s diverged: %s", run.name, result)
+                self.validated[run.name] = None
+                continue
+            losses = self.validated[run.name] = self._on_validation(run)
+            time = format_seconds(self.trained(run).seconds)
+            figures = ", ".join(f"{loss:.2f}" for loss in losses)
+            logger.info("%s: %s nats on the validation split, %s", run.name, figures, time)
 
     def _on_validation(self, run: Run) -> tuple[float, ...]:
         """Return L from the curve of a finished run; it is measured again for β that are not on the curve."""

@@ -37,6 +37,7 @@ def choose_dedicated(plan: Plan, runs: Runs) -> Choice:
     tried: list[Trial] = []
     best: list[float] = []
     at_end = False
+    runs.train([plan.dedicated(beta, rate, plan.seeds[0]) for beta in plan.ends for rate in plan.grid])
     for beta in plan.ends:
         what = f"the dedicated β-VAE of beta {beta:g}"
         trials = []
@@ -65,6 +66,7 @@ def choose_arm(plan: Plan, runs: Runs, label: str, dedicated: Sequence[float]) -
         FloatingPointError: Every rate diverged.
     """
     trials = []
+    runs.train([plan.arm(label, rate, plan.seeds[0]) for rate in plan.grid])
     for rate in plan.grid:
         found = runs.validation(plan.arm(label, rate, plan.seeds[0]))
         pairs = None if found is None else zip(found, dedicated, strict=True)

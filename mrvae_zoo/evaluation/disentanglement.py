@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.data.sprites import FACTORS, SIDE, draw, grid
+from mrvae_zoo.evaluation.transfers import upload, widen
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.vae import BaseVAE
 
@@ -65,7 +66,7 @@ def mutual_information_gap(
     network = model.at(beta)
     means, log_vars = [], []
     for factors in grid().split(batch_size):
-        posterior = network.encode(network.config.to_data_range(draw(factors).to(network.device).float() / 255))
+        posterior = network.encode(network.config.to_data_range(upload(draw(factors), network.device).float() / 255))
         means.append(posterior.mean.flatten(1))
         log_vars.append(posterior.log_var.flatten(1))
     information = latent_information(
@@ -159,18 +160,18 @@ def latent_information(
     generator = seeded_generator(seed, 0)
     shuffled = torch.randperm(images, generator=generator, device="cpu")
     chosen = shuffled[torch.arange(samples, device="cpu") % images]  # every image once before any comes twice
-    noise = torch.randn(samples, len(mean), generator=generator, device="cpu")
-    totals = torch.zeros(len(shape), len(mean), dtype=torch.float64, device="cpu")
-    for done, (index, its_noise) in enumerate(
-        zip(chosen.split(DRAWS_AT_ONCE), noise.split(DRAWS_AT_ONCE), strict=True), start=1
-    ):
-        values = torch.stack(torch.unravel_index(index, shape)).to(device)  # (F, m)
+    noise = torch.randn(samples, len(mean), generator=generator, device="cpu").to(device, mean.dtype)
+    values = torch.stack(torch.unravel_index(chosen, shape)).to(device)  # (F, M)
+    chosen = chosen.to(device)
+    totals = widen(torch.zeros(len(shape), len(mean), device=device))
+    for start in range(0, samples, DRAWS_AT_ONCE):
+        some = slice(start, start + DRAWS_AT_ONCE)
+        at = chosen[some]
         for j in range(len(mean)):
-            at = index.to(device)
-            z = mean[j, at] + (0.5 * log_var[j, at]).exp() * its_noise[:, j].to(device, mean.dtype)
-            totals[:, j] += _log_ratios(z, mean[j], log_var[j], shape, values).sum(1).cpu().double()
-        progress(min(1.0, done * DRAWS_AT_ONCE / samples))
-    return dict(zip(sizes, totals / samples, strict=True))
+            z = mean[j, at] + (0.5 * log_var[j, at]).exp() * noise[some, j]
+            totals[:, j] += widen(_log_ratios(z, mean[j], log_var[j], shape, values[:, some]).sum(1))
+        progress(min(1.0, (start + DRAWS_AT_ONCE) / samples))
+    return dict(zip(sizes, totals.cpu() / samples, strict=True))
 
 
 def _log_ratios(z: Tensor, mean: Tensor, log_var: Tensor, shape: tuple[int, ...], values: Tensor) -> Tensor:

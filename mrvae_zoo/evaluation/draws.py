@@ -7,10 +7,12 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count
-from mrvae_zoo.evaluation.measuring import CHUNK, measure
+from mrvae_zoo.evaluation.measuring import CHUNK, Measured, measure
+from mrvae_zoo.evaluation.transfers import widen
 from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 PRECISION = 3e-4  # share of L: the standard error of a published figure due to the draws
@@ -64,17 +66,18 @@ def draws_needed(
     step = max(1, examples // CHUNK // LOOKED_AT)
     tried = max(TRIED, DECODED // examples)
     looked_at = 0
-    variances, losses, squares = ([0.0] * len(betas) for _ in range(3))
+    sums = widen(torch.zeros(len(betas), 3, device=model.device))
     for number, x in zip(range(LOOKED_AT), chunks(data, CHUNK, model=model, step=step), strict=False):
         measured = measure(networks, x, [tried] * len(betas), seeded_generator(seed, number * step))
-        for i, (beta, each) in enumerate(zip(betas, measured, strict=True)):
-            variances[i] += tried * each.variance.sum().item()
-            loss = each.distortion + beta * each.rate
-            losses[i] += loss.sum().item()
-            squares[i] += loss.square().sum().item()
+        sums += torch.stack([_sum(each, beta, tried) for beta, each in zip(betas, measured, strict=True)])
         looked_at += len(x)
-    sums = zip(variances, losses, squares, strict=True)
-    return [_draws(a / looked_at, b / looked_at, c / looked_at, examples, precision) for a, b, c in sums]
+    return [_draws(a / looked_at, b / looked_at, c / looked_at, examples, precision) for a, b, c in sums.tolist()]
+
+
+def _sum(measured: Measured, beta: float, tried: int) -> Tensor:
+    """Sum the variance of D over draws, L and its square over examples: (3,) float64."""
+    loss = measured.distortion + beta * measured.rate
+    return torch.stack([tried * measured.variance.sum(), loss.sum(), loss.square().sum()])
 
 
 def _draws(variance: float, loss: float, square: float, examples: int, precision: float) -> int:

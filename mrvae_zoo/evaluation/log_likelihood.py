@@ -9,6 +9,7 @@ from torch import Tensor
 from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count
 from mrvae_zoo.evaluation.measuring import CHUNK, decode_and_compare, draw_noise
+from mrvae_zoo.evaluation.transfers import widen
 from mrvae_zoo.models.posterior import Posterior
 from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, unwrap
 
@@ -59,12 +60,12 @@ def importance_weighted_bound(
     if samples < 1:
         raise ValueError(f"samples={samples} should be at least 1")
     network = unwrap(model).at(beta)
-    total, examples, known = torch.zeros((), dtype=torch.float64, device="cpu"), 0, count(data)
+    total, examples, known = widen(torch.zeros((), device=network.device)), 0, count(data)
     for number, x in enumerate(chunks(data, CHUNK, model=network)):
         generator = seeded_generator(seed, number)
         parts = x.split(batch_size)
         posteriors = [network.encode(part) for part in parts]  # once for all draws
-        log_sums = [torch.full((len(part),), -math.inf, dtype=torch.float64, device="cpu") for part in parts]
+        log_sums = [widen(torch.full((len(part),), -math.inf, device=part.device)) for part in parts]
         for _ in range(samples):  # one draw at a time: the memory does not grow with K
             (noise,) = draw_noise(network, x, 1, generator)
             for i, part_noise in enumerate(noise.split(batch_size)):
@@ -80,12 +81,12 @@ def importance_weighted_bound(
 
 
 def _log_weights(network: FixedRateVAE, x: Tensor, posterior: Posterior, noise: Tensor) -> Tensor:
-    """Return log p(x|z) p(z) / q(z|x) at the z that `noise` (B, Z, ...) gives: (B,) float64 on the CPU."""
+    """Return log p(x|z) p(z) / q(z|x) at the z that `noise` (B, Z, ...) gives: (B,) float64."""
     z = posterior.displaced(noise)
     _, distortion = decode_and_compare(network, x, z)
-    z, log_var, noise = (each.cpu().double() for each in (z, posterior.log_var, noise))
+    z, log_var, noise = (widen(each) for each in (z, posterior.log_var, noise))
     log_ratio = 0.5 * (noise.square() - z.square() + log_var).flatten(1).sum(1)  # log p(z) − log q(z|x)
-    log_likelihood = -distortion.cpu().double()
+    log_likelihood = -widen(distortion)
     if network.config.sigma is not None:
         log_likelihood -= x[0].numel() / 2 * math.log(2 * math.pi * network.config.sigma**2)
     return log_likelihood + log_ratio

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mrvae_zoo.evaluation.transfers import upload, widen
 from mrvae_zoo.models.base import LATENT_RANGE, crop
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.likelihoods import make_likelihood
@@ -21,7 +22,8 @@ CHUNK = 256  # examples whose noise is drawn together, and that one process meas
 class Measured(NamedTuple):
     """The figures of each example at one β, (B,), averaged over draws, and the posterior mean (B, Z, ...).
 
-    All are float64 on the CPU. `variance` is that of D over draws, divided by the number of draws; NaN for one draw.
+    The figures are float64, see `widen`; the mean is as the model computed it. `variance` is that of D over draws,
+    divided by the number of draws; NaN for one draw.
     """
 
     rate: Tensor
@@ -46,7 +48,7 @@ def measure(
     """
     parts = x.split(batch_size)
     posteriors = [[network.encode(part) for part in parts] for network in networks]  # once for all draws
-    sums = [torch.zeros(3, len(x), dtype=torch.float64, device="cpu") for _ in networks]
+    sums = [widen(torch.zeros(3, len(x), device=x.device)) for _ in networks]
     at_once = max(1, batch_size // len(x))
     for start in range(0, max(samples), at_once):
         noise = draw_noise(networks[0], x, min(at_once, max(samples) - start), generator)
@@ -59,15 +61,15 @@ def measure(
 
 
 def _decode(network: FixedRateVAE, x: Tensor, posterior: Posterior, noise: Tensor) -> Tensor:
-    """Sum distortion, its square, and PSNR over the draws of noise (S, B, Z, ...): (3, B) float64 on the CPU."""
+    """Sum distortion, its square, and PSNR over the draws of noise (S, B, Z, ...): (3, B) float64."""
     draws = len(noise)
     z = posterior.displaced(noise).flatten(0, 1)
     repeated = x.repeat(draws, 1, 1, 1) if draws > 1 else x
     reconstruction, distortion = decode_and_compare(network, repeated, z)
-    distortion = distortion.cpu().double()
+    distortion = widen(distortion)
     psnr = torch.zeros_like(distortion)
     if has_psnr(network.config):
-        psnr = _psnr(reconstruction, repeated, network.config).cpu().double()
+        psnr = widen(_psnr(reconstruction, repeated, network.config))
     return torch.stack([distortion, distortion.square(), psnr]).view(3, draws, -1).sum(1)
 
 
@@ -76,11 +78,11 @@ def _mean(posteriors: Sequence[Posterior], sums: Tensor, samples: int) -> Measur
     # In float64 the difference is good to 1e-16 of the squared distortion.
     variance = (square - distortion.square()).clamp(min=0) / (samples - 1) if samples > 1 else square * torch.nan
     return Measured(
-        rate=torch.cat([each.kl().cpu().double() for each in posteriors]),
+        rate=torch.cat([widen(each.kl()) for each in posteriors]),
         distortion=distortion,
         variance=variance,
         psnr=psnr,
-        mean=torch.cat([each.mean.cpu().double() for each in posteriors]),
+        mean=torch.cat([each.mean for each in posteriors]),
     )
 
 
@@ -94,10 +96,14 @@ def decode_and_compare(network: FixedRateVAE, x: Tensor, z: Tensor) -> tuple[Ten
 
 
 def draw_noise(model: BaseVAE, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-    """Draw noise (S, B, Z, ...), one draw after the other, so that the first ones do not depend on S."""
+    """Draw noise (S, B, Z, ...), one draw after the other, so that the first ones do not depend on S.
+
+    It is drawn on the generator's device, in the dtype of the model, and then moved to the model.
+    """
     shape = (len(x), *model.latent_shape((x.shape[2], x.shape[3])))
-    like = next(model.parameters())
-    return torch.stack([standard_normal(shape, like=like, generator=generator) for _ in range(samples)])
+    like = torch.empty(0, dtype=model.dtype, device=generator.device)
+    noise = torch.stack([standard_normal(shape, like=like, generator=generator) for _ in range(samples)])
+    return upload(noise, model.device)
 
 
 def has_psnr(config: ModelConfig) -> bool:

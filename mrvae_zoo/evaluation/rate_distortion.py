@@ -12,6 +12,7 @@ from mrvae_zoo.common.noise import seeded_generator
 from mrvae_zoo.evaluation.examples import Examples, chunks, count, describe
 from mrvae_zoo.evaluation.measuring import CHUNK, Measured, has_psnr, measure
 from mrvae_zoo.evaluation.total_correlation import decompose
+from mrvae_zoo.evaluation.transfers import widen
 from mrvae_zoo.models.curve import RDCurve, RDPoint
 from mrvae_zoo.models.posterior import Posterior
 from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, unwrap
@@ -76,16 +77,20 @@ def rate_distortion(
         raise ValueError("betas is empty; name at least one β")
     rank, processes = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     draws = _draws(samples, len(betas))
-    sums = torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), dtype=torch.float64, device="cpu")
+    sums = widen(torch.zeros(len(betas), sum(_Sums.sizes(model.latent_dim)), device=model.device))
     for measured in _measured(networks, data, draws, seed, batch_size, progress, first=rank, step=processes):
         sums += torch.stack([_sum(each) for each in measured])
     if accelerator is not None and processes > 1:
-        sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
+        sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum")
+    sums = sums.cpu()
     examples = round(sums[0, 0].item())
     if examples == 0:
         raise ValueError("data holds no examples")
+    correlations: list[float | None] = [None] * len(betas)
+    if total_correlation:
+        correlations = torch.stack([_total_correlation(each, data, examples, seed) for each in networks]).tolist()
     points = []
-    for beta, row, number in zip(betas, sums, draws, strict=True):
+    for beta, row, number, correlation in zip(betas, sums, draws, correlations, strict=True):
         total = _Sums(*row.split(_Sums.sizes(model.latent_dim)))
         # In float64 the difference of the two is good to 1e-16 of the squared mean.
         variance = total.square / total.places - (total.mean / total.places).square()
@@ -95,7 +100,7 @@ def rate_distortion(
             distortion=total.distortion.item() / examples,
             active_units=int((variance > ACTIVE).sum()),
             psnr=total.psnr.item() / examples if has_psnr(model.config) else None,
-            total_correlation=_total_correlation(model.at(beta), data, examples, seed) if total_correlation else None,
+            total_correlation=correlation,
             samples=number if len({*draws}) > 1 else None,
             standard_error=math.sqrt(total.variance.item()) / examples if number > 1 else None,
         )
@@ -146,8 +151,11 @@ def example_losses(
     model = unwrap(model)
     network = model.at(beta)
     parts = _measured([network], data, _draws(samples, 1), seed, batch_size, progress)
-    measured = [each for (each,) in parts]
-    return Losses(torch.cat([each.rate for each in measured]), torch.cat([each.distortion for each in measured]))
+    losses = [Losses(each.rate, each.distortion) for (each,) in parts]
+    if not losses:
+        raise ValueError("data holds no examples")
+    rate, distortion = (torch.cat(each).cpu() for each in zip(*losses, strict=True))
+    return Losses(rate, distortion)
 
 
 def _measured(
@@ -180,15 +188,15 @@ def _draws(samples: int | Sequence[int], networks: int) -> list[int]:
     return draws
 
 
-def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, seed: int) -> float:
-    """Return the total correlation of q(z) over the data, in nats."""
+def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, seed: int) -> Tensor:
+    """Return the total correlation of q(z) over the data: () nats, float64."""
     means, log_vars = zip(*(network.encode(x) for x in chunks(data, CHUNK, model=network)), strict=True)
     posterior = Posterior(torch.cat(means), torch.cat(log_vars))
     drawn = posterior.sample(seeded_generator(seed, 0))[:CORRELATED]
-    total = 0.0
+    total = widen(torch.zeros((), device=drawn.device))
     for start in range(0, len(drawn), AT_ONCE):
         z = drawn[start : start + AT_ONCE]
-        total += decompose(z, *posterior, examples=examples, start=start).total_correlation.cpu().double().sum().item()
+        total += widen(decompose(z, *posterior, examples=examples, start=start).total_correlation).sum()
     return total / len(drawn)
 
 
@@ -212,14 +220,14 @@ class _Sums(NamedTuple):
 
 def _sum(measured: Measured) -> Tensor:
     """Return the fields of `_Sums`, one after the other."""
-    mean = measured.mean.movedim(1, -1).flatten(0, -2)  # (places of all examples, Z)
+    mean = widen(measured.mean.movedim(1, -1).flatten(0, -2))  # (places of all examples, Z)
     fields = _Sums(
-        examples=torch.tensor([len(measured.rate)], dtype=torch.float64, device="cpu"),
+        examples=mean.new_full((1,), len(measured.rate)),
         rate=measured.rate.sum(0, keepdim=True),
         distortion=measured.distortion.sum(0, keepdim=True),
         variance=measured.variance.sum(0, keepdim=True),
         psnr=measured.psnr.sum(0, keepdim=True),
-        places=torch.tensor([len(mean)], dtype=torch.float64, device="cpu"),
+        places=mean.new_full((1,), len(mean)),
         mean=mean.sum(0),
         square=mean.square().sum(0),
     )

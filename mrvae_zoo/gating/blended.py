@@ -15,8 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mrvae_zoo.gating.beta import values_can_be_read
-from mrvae_zoo.gating.gates import Gate, at_least_float32
-from mrvae_zoo.gating.layers import GatedConv2d, GatedLinear, Size, gated_activations, with_parameters
+from mrvae_zoo.gating.gates import Gate, at_least_float32, weighted_sum
+from mrvae_zoo.gating.layers import (
+    GatedConv2d,
+    GatedLinear,
+    Size,
+    gated_activations,
+    gated_bias,
+    gated_output,
+    gated_rows,
+    with_parameters,
+)
 
 
 class BlendedLinear(GatedLinear):
@@ -41,16 +50,20 @@ class BlendedLinear(GatedLinear):
             return F.linear(x, *blended_parameters(self, features))
         x = gate_inputs(x, self.input_gate, features, channel_dim=-1)
         y = add_moved(F.linear(x, self.weight, self.bias), x, features, self._moved)
-        return gated_activations(y, self.gate(features), channel_dim=-1)
+        return gated_rows(y, self.gate, features)
 
     def folded(self, features: Tensor) -> nn.Linear:
         """Return the plain layer; see `GatedLayer`."""
         plain = nn.Linear(self.in_features, self.out_features, device="meta")
         return with_parameters(plain, *blended_parameters(self, features), like=self)
 
-    def _moved(self, x: Tensor) -> Tensor:
-        """Return V_k x for each k, along a new dimension: (B, K, ..., out)."""
-        return F.linear(x, self.blends.flatten(0, 1)).unflatten(-1, (-1, self.out_features)).movedim(-2, 1)
+    def _moved(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Return Σ_k φ_k V_k x for weights φ (B, K): (B, ..., out)."""
+        weights = weights.view(len(x), *[1] * (x.ndim - 2), weights.shape[1], 1)
+        if self.in_features < self.out_features:  # the weights go to the smaller side
+            return F.linear((x.unsqueeze(-2) * weights).flatten(-2), self.blends.movedim(0, 1).flatten(1))
+        y = F.linear(x, self.blends.flatten(0, 1)).unflatten(-1, (-1, self.out_features))
+        return (y * weights).sum(-2)
 
 
 class BlendedConv2d(GatedConv2d):
@@ -87,15 +100,20 @@ class BlendedConv2d(GatedConv2d):
             return self._conv_forward(x, *blended_parameters(self, features))
         x = gate_inputs(x, self.input_gate, features, channel_dim=1)
         y = add_moved(self._conv_forward(x, self.weight, self.bias), x, features, self._moved)
-        return gated_activations(y, self.gate(features), channel_dim=1)
+        return gated_output(y, self.gate(features), channel_dim=1)
 
     def folded(self, features: Tensor) -> nn.Conv2d:
         """Return the plain layer; see `GatedLayer`."""
         return with_parameters(self.plain(), *blended_parameters(self, features), like=self)
 
-    def _moved(self, x: Tensor) -> Tensor:
-        """Return V_k x for each k, along a new dimension: (B, K, out, H', W')."""
-        return self._conv_forward(x, self.blends.flatten(0, 1), None).unflatten(1, (-1, self.out_channels))
+    def _moved(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Return Σ_k φ_k V_k x for weights φ (B, K): (B, out, H', W')."""
+        weights = weights.view(*weights.shape, 1, 1, 1)
+        if self.in_channels < self.out_channels:  # the weights go to the smaller side
+            x = (x.unsqueeze(1) * weights).flatten(1, 2)
+            return self._conv_forward(x, self.blends.movedim(0, 1).flatten(1, 2), None)
+        y = self._conv_forward(x, self.blends.flatten(0, 1), None).unflatten(1, (-1, self.out_channels))
+        return (y * weights).sum(1)
 
 
 Blended = BlendedLinear | BlendedConv2d
@@ -103,36 +121,30 @@ Blended = BlendedLinear | BlendedConv2d
 
 def blended_parameters(layer: Blended, features: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weight and bias of the plain layer at one β, features (K + 1,), in the layer's dtype."""
-    assert layer.bias is not None
-    weight, blends, bias = (at_least_float32(each) for each in (layer.weight, layer.blends, layer.bias))
-    weights = features[:-1].to(weight.dtype).view(-1, *[1] * weight.ndim)
-    weight = weight + (weights * blends).sum(0)
+    weight, blends = at_least_float32(layer.weight), at_least_float32(layer.blends)
+    moved = weighted_sum(features[:-1].to(weight.dtype), blends.flatten(1), weight.view(1, -1))
+    weight = moved.view_as(weight)
     if layer.input_gate is not None:
-        scale, _ = layer.input_gate(features)
-        weight = weight * scale.view(-1, *[1] * (weight.ndim - 2))
-    scale, shift = layer.gate(features)
-    bias = bias * scale if shift is None else torch.addcmul(shift, bias, scale)
-    weight = weight * scale.view(-1, *[1] * (weight.ndim - 1))
-    return weight.to(layer.weight.dtype), bias.to(layer.weight.dtype)
+        opening, _ = layer.input_gate(features)
+        weight = weight * opening.view(-1, *[1] * (weight.ndim - 2))
+    gates = layer.gate(features)
+    weight = weight * gates[0].view(-1, *[1] * (weight.ndim - 1))
+    return weight.to(layer.weight.dtype), gated_bias(layer, gates).to(layer.weight.dtype)
 
 
-def add_moved(y: Tensor, x: Tensor, features: Tensor, moved: Callable[[Tensor], Tensor]) -> Tensor:
-    """Add Σ_k φ_k(β) V_k x to y, for features (B, K + 1); `moved` computes the V_k x, (B, K, ...).
+def add_moved(y: Tensor, x: Tensor, features: Tensor, moved: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Add Σ_k φ_k(β) V_k x to y, for features (B, K + 1); `moved` computes that sum from x and the φ (B, K).
 
     At β_min the φ_k are 0. Such examples, half of a batch in some trainings, are left out, but only on a CPU, where
     finding them does not mean waiting for a device. They are not left out while compiling, which needs shapes that do
     not depend on β.
     """
     weights = features[:, :-1].to(y.dtype)
-    if not values_can_be_read(features):
-        return y + blend(moved(x), weights)
-    rows = weights.any(dim=1).nonzero().squeeze(1)
-    return y.index_add(0, rows, blend(moved(x[rows]), weights[rows]))
-
-
-def blend(parts: Tensor, weights: Tensor) -> Tensor:
-    """Return the sum of `parts` (B, K, ...) along K, weighted by `weights` (B, K)."""
-    return (parts * weights.view(*weights.shape, *[1] * (parts.ndim - 2))).sum(1)
+    if values_can_be_read(features):
+        rows = weights.any(dim=1).nonzero().squeeze(1)
+        if len(rows) < len(x):
+            return y.index_add(0, rows, moved(x[rows], weights[rows]))
+    return y + moved(x, weights)
 
 
 def gate_inputs(x: Tensor, gate: Gate | None, features: Tensor, *, channel_dim: int) -> Tensor:

@@ -50,7 +50,8 @@ def shrinkages(beta: Tensor, beta_range: tuple[float, float], count: int) -> Ten
     """
     low, high = beta_range
     strengths = [low * (high / low) ** (k / count) for k in range(1, count + 1)]
-    return torch.stack([(beta - low) / (beta + strength) for strength in strengths], dim=-1)
+    above = beta - low
+    return torch.stack([above / (beta + strength) for strength in strengths], dim=-1)
 
 
 def open_root(exponent: Tensor) -> Tensor:
@@ -84,11 +85,18 @@ class AffineGate(Gate):
         """Return the scale and shift; see `Gate`."""
         coefficients = at_least_float32(self.coefficients)
         features = features[..., : coefficients.shape[1]].to(coefficients.dtype)
-        if torch.compiler.is_dynamo_compiling():
-            scale, *shift = (pointwise_sum(features, part) for part in coefficients.unbind())
-        else:
-            scale, *shift = matmul_without_autocast(features, coefficients).unbind()
-        return 1 + scale, shift[0] if shift else None
+        if features.ndim == 1 and not torch.compiler.is_dynamo_compiling():
+            scale, *shift = product(features, coefficients).unbind()
+            return 1 + scale, shift[0] if shift else None
+        scale, *shift = coefficients.unbind()
+        return weighted_sum(features, scale, 1.0), weighted_sum(features, shift[0]) if shift else None
+
+    def overwrite(self, rows: Tensor, features: Tensor) -> Tensor:
+        """Return scale ⊙ rows + shift, written over `rows` (B, C); no tensor of that size holds the shift."""
+        features = features[:, : self.coefficients.shape[1]].to(rows.dtype)
+        scale, *shift = self.coefficients.unbind()
+        rows.mul_(weighted_sum(features, scale, 1.0))
+        return rows.addmm_(features, shift[0]) if shift else rows
 
 
 class SigmoidGate(Gate):
@@ -168,28 +176,38 @@ class ThresholdGate(Gate):
         return open_root(features[..., -1:] + at_least_float32(self.offset)), None
 
 
-def pointwise_sum(features: Tensor, coefficients: Tensor) -> Tensor:
-    """Compute Σ_k features_k · coefficients_k: (K,) or (B, K), and (K, C) -> (C,) or (B, C).
+def weighted_sum(weights: Tensor, parts: Tensor, start: float | Tensor = 0.0) -> Tensor:
+    """Compute start + Σ_k weights_k · parts_k: (K,) or (B, K), and (K, C) -> (C,) or (B, C), `start` broadcast to it.
 
-    This form is for a compiler, which fuses pointwise operations into what follows the layer and computes them again
-    for the backward pass. It would store the result of a matrix product instead, which is as large as the activations
-    of a Linear.
+    The dtype is that of the arguments, even under autocast.
+
+    A compiler gets a sum of products, since it fuses pointwise operations into what follows the layer and computes them
+    again for the backward pass. It would store the result of a matrix product instead, which is as large as the
+    activations of a Linear.
     """
-    terms = zip(features.unbind(-1), coefficients.unbind(), strict=True)
-    return functools.reduce(torch.add, [feature.unsqueeze(-1) * one for feature, one in terms])
+    start = start if isinstance(start, Tensor) else weights.new_full((1,), start)
+    if torch.compiler.is_dynamo_compiling():
+        terms = zip(weights.unbind(-1), parts.unbind(), strict=True)
+        return functools.reduce(torch.add, [weight.unsqueeze(-1) * part for weight, part in terms], start)
+    if torch.is_autocast_enabled(parts.device.type):
+        with torch.autocast(parts.device.type, enabled=False):  # only if needed: an exported graph would keep it
+            return weighted_sum(weights, parts, start)
+    if weights.ndim == 1:
+        return torch.addmm(start, weights.unsqueeze(0), parts).squeeze(0)
+    return torch.addmm(start, weights, parts)
 
 
-def matmul_without_autocast(a: Tensor, b: Tensor) -> Tensor:
-    """Return the product in the dtype of its factors, even under autocast; without it, a graph gets no context."""
-    if not torch.is_autocast_enabled(a.device.type):
-        return a @ b
-    with torch.autocast(a.device.type, enabled=False):
-        return a @ b
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product in the dtype of its factors, even under autocast."""
+    if torch.is_autocast_enabled(b.device.type):
+        with torch.autocast(b.device.type, enabled=False):
+            return a @ b
+    return a @ b
 
 
 def at_least_float32(parameter: Tensor) -> Tensor:
     """Return `parameter` itself, or a float32 copy if it is stored in half precision."""
-    return parameter.to(torch.promote_types(parameter.dtype, torch.float32))
+    return parameter if parameter.dtype in (torch.float32, torch.float64) else parameter.float()
 
 
 class LatentGate(Gate):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mrvae_zoo.gating.gates import Gate, Gates, at_least_float32
+from mrvae_zoo.gating.gates import AffineGate, Gate, Gates, at_least_float32
 
 Size = int | tuple[int, int]
 M = TypeVar("M", bound=nn.Module)
@@ -48,10 +48,13 @@ class GatedLinear(nn.Linear, GatedLayer):
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
         """Return the gated pre-activation."""
+        if features.ndim > 1:
+            return gated_rows(super().forward(x), self.gate, features)
         gates = self.gate(features)
         if gate_the_weight(features, rows=x.numel() // self.in_features, fan_in=self.in_features):
             return F.linear(x, *gated_parameters(self, gates))
-        return gated_activations(super().forward(x), gates, channel_dim=-1)
+        # The bias goes with the shift, so that the product need not be filled with it first.
+        return gated_output(F.linear(x, self.weight), (gates[0], gated_bias(self, gates)), channel_dim=-1)
 
     def folded(self, features: Tensor) -> nn.Linear:
         """Return the plain layer; see `GatedLayer`."""
@@ -72,7 +75,7 @@ class GatedConv2d(nn.Conv2d, GatedLayer):
         positions = x.shape[0] * (x.shape[-2] // self.stride[0]) * (x.shape[-1] // self.stride[1])
         if gate_the_weight(features, rows=positions, fan_in=self.weight[0].numel()):
             return self._conv_forward(x, *gated_parameters(self, gates))
-        return gated_activations(super().forward(x), gates, channel_dim=1)
+        return gated_output(super().forward(x), gates, channel_dim=1)
 
     def folded(self, features: Tensor) -> nn.Conv2d:
         """Return the plain layer; see `GatedLayer`."""
@@ -109,7 +112,7 @@ class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
         if gate_the_weight(features, rows=positions, fan_in=self.weight[:, 0].numel()):
             weight, bias = gated_parameters(self, gates, channel_dim=1)
             return F.conv_transpose2d(x, weight, bias, self.stride, self.padding)  # type: ignore[arg-type]
-        return gated_activations(super().forward(x), gates, channel_dim=1)
+        return gated_output(super().forward(x), gates, channel_dim=1)
 
     def folded(self, features: Tensor) -> nn.ConvTranspose2d:
         """Return the plain layer; see `GatedLayer`."""
@@ -135,7 +138,7 @@ class GatedBatchNorm2d(nn.BatchNorm2d, GatedLayer):
         """Return the gated pre-activation; in training the statistics are updated as in a plain batch norm."""
         gates = self.gate(features)
         if self.training or features.ndim > 1:
-            return gated_activations(super().forward(x), gates, channel_dim=1)
+            return gated_output(super().forward(x), gates, channel_dim=1)
         weight, bias = gated_parameters(self, gates)
         return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, eps=self.eps)
 
@@ -158,7 +161,7 @@ class GatedGroupNorm(nn.GroupNorm, GatedLayer):
         """Return the gated pre-activation."""
         gates = self.gate(features)
         if features.ndim > 1:
-            return gated_activations(super().forward(x), gates, channel_dim=1)
+            return gated_output(super().forward(x), gates, channel_dim=1)
         return F.group_norm(x, self.num_groups, *gated_parameters(self, gates), eps=self.eps)
 
     def folded(self, features: Tensor) -> nn.GroupNorm:
@@ -204,11 +207,44 @@ def gate_the_weight(features: Tensor, *, rows: int, fan_in: int) -> bool:
 
 def gated_parameters(layer: nn.Module, gates: Gates, *, channel_dim: int = 0) -> tuple[Tensor, Tensor]:
     """Return the weight and bias of `layer` with gates (C,) written into them, in the layer's dtype."""
+    weight = at_least_float32(layer.weight)  # type: ignore[arg-type]
+    weight = weight * expand(gates[0], weight.ndim, channel_dim)
+    return weight.to(layer.weight.dtype), gated_bias(layer, gates).to(layer.weight.dtype)  # type: ignore[arg-type]
+
+
+def gated_bias(layer: nn.Module, gates: Gates) -> Tensor:
+    """Return the bias of `layer` with gates (C,) applied to it, at least in float32."""
     scale, shift = gates
-    weight, bias = at_least_float32(layer.weight), at_least_float32(layer.bias)  # type: ignore[arg-type]
-    gated_bias = bias * scale if shift is None else torch.addcmul(shift, bias, scale)
-    gated_weight = weight * expand(scale, weight.ndim, channel_dim)
-    return gated_weight.to(layer.weight.dtype), gated_bias.to(layer.weight.dtype)  # type: ignore[arg-type]
+    bias = at_least_float32(layer.bias)  # type: ignore[arg-type]
+    return bias * scale if shift is None else torch.addcmul(shift, bias, scale)
+
+
+def gated_output(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:
+    """Scale and shift `y` as `gated_activations` does, possibly in its own memory: nobody else may hold it."""
+    if gates[1] is None or not may_overwrite():
+        return gated_activations(y, gates, channel_dim=channel_dim)
+    scale, shift = (expand(gate, y.ndim, channel_dim) for gate in gates)
+    if y.dtype != scale.dtype:
+        scale, shift = scale.to(y.dtype), shift.to(y.dtype)
+    return torch.addcmul(shift, y, scale, out=y)
+
+
+def gated_rows(y: Tensor, gate: Gate, features: Tensor) -> Tensor:
+    """Scale and shift the rows y (B, ..., C), with one β per row, as `gated_output` does."""
+    if isinstance(gate, AffineGate) and y.ndim == 2 and y.dtype == gate.coefficients.dtype and may_overwrite():
+        return gate.overwrite(y, features)
+    return gated_output(y, gate(features), channel_dim=-1)
+
+
+def may_overwrite() -> bool:
+    """Whether no derivative, transform, compiler or trace needs a tensor as it was: in eager mode without gradients."""
+    return not (
+        torch.is_grad_enabled()
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    )
 
 
 def gated_activations(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
@@ -63,8 +63,15 @@ def find_commit(repo_id: str, revision: str | None = None, options: HubOptions =
     return commit
 
 
-def fetch(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
-    """Return the folder of a model at a commit: config.json, model.safetensors, and the curve and recipe if present.
+class Fetched(NamedTuple):
+    """A model from the Hub: its folder, and the SHA-256 of the weights that lie there, which was just computed."""
+
+    folder: Path
+    sha256: str
+
+
+def fetch(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Fetched:
+    """Fetch a model at a commit: config.json, model.safetensors, and the curve and recipe if present.
 
     Files that are in the cache are not downloaded again.
 
@@ -82,14 +89,15 @@ def fetch(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
     weights = files.get(WEIGHTS)
     if weights is None:
         raise HubError(f"{repo_id} has no {WEIGHTS}; see: mrvae list --hub")
-    if expected is not None and sha256(weights) != expected:
+    checksum = _checksum_of_whole(weights)
+    if expected is not None and checksum != expected:
         _discard(weights)
         _discard(config)
         raise HubError(
             f"{weights}: the checksum differs from the one in {CONFIG}; both are removed from the cache, run again to "
             f"download them once more (if that does not help, {repo_id} itself is damaged)"
         )
-    return config.parent
+    return Fetched(config.parent, checksum)
 
 
 def fetch_description(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Path:
@@ -271,14 +279,27 @@ def _read_checksum(config: Path, repo_id: str) -> str | None:
 
 def _is_whole(path: Path) -> bool:
     """Whether a cached file has the checksum that its blob is named by; True if there are no links to tell."""
-    if not path.is_symlink():
-        return True
-    name = path.readlink().name
-    if re.fullmatch("[0-9a-f]{64}", name):
+    name = _blob_name(path)
+    if _is_sha256(name):
         return sha256(path) == name
     if is_commit(name):  # a git blob id, which has the form of a commit
         return git_blob_id(path.read_bytes()) == name
     return True
+
+
+def _checksum_of_whole(path: Path) -> str:
+    """Return the SHA-256 of a cached file for which `_is_whole` was True; large files are not read once more."""
+    name = _blob_name(path)
+    return name if _is_sha256(name) else sha256(path)
+
+
+def _blob_name(path: Path) -> str:
+    """Return the name of the blob that a cached file links to; empty if it is no link."""
+    return path.readlink().name if path.is_symlink() else ""
+
+
+def _is_sha256(name: str) -> bool:
+    return re.fullmatch("[0-9a-f]{64}", name) is not None
 
 
 def _discard(path: Path) -> None:

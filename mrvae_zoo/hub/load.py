@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from mrvae_zoo.checkpoints.folder import Description, DTypeName
+    from mrvae_zoo.hub.download import Fetched
     from mrvae_zoo.models.vae import BaseVAE
 
 
@@ -72,7 +73,11 @@ def locate_checkpoint(source: str, revision: str | None = None, options: HubOpti
             recipe of the model, with neither weights nor a pin.
         HubError: The Hub cannot provide the model; the message says why, and what to do.
     """
-    options = options or HubOptions()
+    return _locate(source, revision, options or HubOptions())[0]
+
+
+def _locate(source: str, revision: str | None, options: HubOptions) -> tuple[Path, str | None]:
+    """Return the folder of a model, and the SHA-256 of its weights if it was computed just now."""
     source = as_source(source)
     if source.startswith(HUB):
         from mrvae_zoo.hub.download import fetch, find_commit
@@ -81,9 +86,9 @@ def locate_checkpoint(source: str, revision: str | None = None, options: HubOpti
         return fetch(parts.repo_id, find_commit(parts.repo_id, parts.revision, options), options)
     _check_no_revision(source, revision)
     if source.startswith(LOCAL):
-        return local_folder(source)
+        return local_folder(source), None
     pin = _pin_of(source)
-    return model_folder(source) if pin is None else _fetch_pinned(source, pin, options)
+    return (model_folder(source), None) if pin is None else _fetch_pinned(source, pin, options)
 
 
 def describe_model(source: str) -> "Description":
@@ -173,17 +178,18 @@ def _pin_of(source: str) -> Pin | None:
     return pin
 
 
-def _fetch_pinned(source: str, pin: Pin, options: HubOptions) -> Path:
-    from mrvae_zoo.hub.download import discard_weights, fetch, sha256
+def _fetch_pinned(source: str, pin: Pin, options: HubOptions) -> "Fetched":
+    from mrvae_zoo.hub.download import discard_weights, fetch
 
-    folder = fetch(pin.repo, pin.revision, options)
-    if sha256(folder / WEIGHTS) != pin.sha256:
-        discard_weights(folder)
+    fetched = fetch(pin.repo, pin.revision, options)
+    if fetched.sha256 != pin.sha256:
+        weights = fetched.folder / WEIGHTS
+        discard_weights(fetched.folder)
         raise HubError(
-            f"{source}: the checksum of {folder / WEIGHTS} differs from the one in {pins_path()}; it is removed from "
-            f"the cache, run again to download it once more (if that does not help, do not use {pin.source})"
+            f"{source}: the checksum of {weights} differs from the one in {pins_path()}; it is removed from the cache, "
+            f"run again to download it once more (if that does not help, do not use {pin.source})"
         )
-    return folder
+    return fetched
 
 
 def load_pretrained(
@@ -235,7 +241,8 @@ def load_pretrained(
     source = source if isinstance(source, str) else f"{LOCAL}{os.fspath(source)}"
     cache = None if cache_dir is None else Path(cache_dir)
     options = HubOptions(token=token, cache_dir=cache, local_files_only=local_files_only)
-    model = load_checkpoint(locate_checkpoint(source, revision, options), device=device, dtype=dtype)
+    folder, checksum = _locate(source, revision, options)
+    model = load_checkpoint(folder, device=device, dtype=dtype, weights_sha256=checksum)
     model.name = source
     if compile:
         model.compile(mode="default" if compile is True else compile)

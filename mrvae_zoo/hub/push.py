@@ -224,7 +224,8 @@ class _Push:
         if any(self._pending(commit)):
             raise HubError(f"{self.repo_id}@{commit} does not hold what was pushed; push again")
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
-            again = load_checkpoint(fetch(self.repo_id, commit, HubOptions(token=self._token(), cache_dir=Path(cache))))
+            fetched = fetch(self.repo_id, commit, HubOptions(token=self._token(), cache_dir=Path(cache)))
+            again = load_checkpoint(fetched.folder, weights_sha256=fetched.sha256)
         ours, theirs = self.package.model, again
         expected, found = ours.state_dict(), theirs.state_dict()
         same = expected.keys() == found.keys() and all(torch.equal(expected[name], found[name]) for name in expected)

@@ -76,16 +76,13 @@ class Loop:
         settings: How a step computes.
 
     Raises:
-        ValueError: The batch cannot be split evenly over the processes and accumulation steps, or the states of the
-            trainings are not of the same step.
+        ValueError: The batch cannot be split evenly over the processes and accumulation steps.
     """
 
     def __init__(
         self, trainings: Sequence[Training], data: ImageData, accelerator: "Accelerator", settings: Settings
     ) -> None:
         self.trainings, self.data, self.accelerator, self.settings = trainings, data, accelerator, settings
-        if len({0 if one.state is None else one.state.step for one in trainings}) > 1:
-            raise ValueError("these trainings cannot continue side by side: they stand at different steps")
         recipes = [one.recipe for one in trainings]
         self.training = recipes[0].training
         self.step = Step([one.model for one in trainings], recipes, data, accelerator, settings)

@@ -27,11 +27,12 @@ class Origin:
     init_sha256: str | None = None
 
 
-def record_training(*, seconds: float, hardware: str, origin: Origin) -> TrainedRecord:
+def record_training(*, seconds: float, hardware: str, settings: str, origin: Origin) -> TrainedRecord:
     """Return the record of a training that ends now and took this many seconds."""
     return TrainedRecord(
         seconds=round(seconds, 1),
         hardware=hardware,
+        settings=settings,
         version=__version__,
         commit=commit_of(Path(__file__).parent),
         date=datetime.now(UTC).date().isoformat(),

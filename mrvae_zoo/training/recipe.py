@@ -142,6 +142,7 @@ class TrainedRecord:
         seconds: The duration of the training in seconds, without the measurement of the curve.
         hardware: The hardware it ran on, for example "1 CPU thread".
         version: The version of mrvae_zoo.
+        settings: How a step was computed, for example "bf16, compiled"; None if it was float32 without a compiler.
         commit: The commit of the git checkout that mrvae_zoo ran from, with "-dirty" if files had been changed.
         date: The day the training ended, as an ISO date in UTC.
         data: A checksum of the training images.
@@ -152,6 +153,7 @@ class TrainedRecord:
     seconds: float
     hardware: str
     version: str
+    settings: str | None = None
     commit: str | None = None
     date: str | None = None
     data: str | None = None

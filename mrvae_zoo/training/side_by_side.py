@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mrvae_zoo._version import __version__
 from mrvae_zoo.checkpoints.folder import DTYPES, load_checkpoint, save_pretrained, stored
@@ -46,7 +46,8 @@ from mrvae_zoo.training.run_folder import (
     write_origin,
     write_recipe,
 )
-from mrvae_zoo.training.settings import Settings, choose_settings
+from mrvae_zoo.training.settings import choose_settings
+from mrvae_zoo.training.stacks import Job, can_be_stacked
 from mrvae_zoo.training.start import start_from
 from mrvae_zoo.training.state import TrainingState, load_state
 from mrvae_zoo.training.validation import Validation
@@ -55,24 +56,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-SMALL = 500_000  # parameters: on a CPU, larger networks are not faster side by side (benchmarks/training_step.py)
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One of the trainings that run side by side.
-
-    Attributes:
-        recipe: The recipe.
-        run: The folder to write to.
-        betas: The values of β to measure the curve at; see `train`.
-    """
-
-    recipe: Recipe
-    run: Path
-    betas: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,27 +77,12 @@ class Options:
     measuring: Bar = no_bar
 
 
-def can_be_stacked(recipes: Sequence[Recipe]) -> bool:
-    """Whether trainings can run as one network: they do the same steps, and keep no statistics and no validation.
-
-    Their recipes may differ in the seed, the learning rate and the objective's β.
-    """
-    first = recipes[0]
-    if first.training.validate_every or any(True for _ in build_model(first.model).buffers()):
-        return False
-    return len({str(_but_for_members(recipe)) for recipe in recipes}) == 1
-
-
-def worth_stacking(recipe: Recipe, device: torch.device) -> bool:
-    """Whether trainings of this recipe are faster as one network than one after the other.
-
-    A small network leaves most of a GPU idle, and most of a step on a CPU is then not arithmetic. Convolutions fill a
-    GPU alone, and several as one are grouped convolutions, which are slow there.
-    """
-    network = build_model(recipe.model)
-    if device.type == "cuda":
-        return not any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) for part in network.modules())
-    return device.type == "cpu" and sum(one.numel() for one in network.parameters()) <= SMALL
+def train_alone(job: Job, options: Options) -> MultiRateVAE:
+    """Train a single model; see `train`, which has the errors too."""
+    (result,) = train_side_by_side([job], options)
+    if isinstance(result, FloatingPointError):
+        raise result
+    return result
 
 
 def train_side_by_side(jobs: Sequence[Job], options: Options) -> list[MultiRateVAE | FloatingPointError]:
@@ -159,6 +128,11 @@ def _run(jobs: Sequence[Job], options: Options, stack: ExitStack) -> dict[Path, 
     begun = [_begin(job, origin, splits, options) for job in jobs]
     trainings = [training for training, _ in begun]
     states = [training.state for training in trainings]
+    if len(jobs) > 1 and not _fit_together(trainings, train_data):
+        results: dict[Path, MultiRateVAE | FloatingPointError] = {}
+        for job in jobs:
+            results |= _run([job], options, stack)
+        return results
     settings = choose_settings(
         recipe.training,
         trainings[0].model,
@@ -177,17 +151,18 @@ def _run(jobs: Sequence[Job], options: Options, stack: ExitStack) -> dict[Path, 
     if options.trackers:
         keys = {key: str(value) for key, value in flat(to_plain(recipe)).items()}
         accelerator.init_trackers("mrvae_zoo", config=keys, init_kwargs={"wandb": {"dir": str(jobs[0].run)}})
-    results: dict[Path, MultiRateVAE | FloatingPointError] = {}
+    results = {}
     try:
         models = loop.run_steps(options.report)
-        seconds, hardware = loop.seconds() / len(jobs), _hardware(accelerator, settings, len(jobs))
+        seconds, hardware = loop.seconds() / len(jobs), _hardware(accelerator)
+        how = f"{settings}, {len(jobs)} side by side" if len(jobs) > 1 else str(settings)
         for job, (training, began), model in zip(jobs, begun, models, strict=True):
             if training.error is not None:
                 results[job.run] = training.error
                 continue
             _measure(job, model, splits.measured, options, accelerator)
             if accelerator.is_main_process:
-                _finish(job, model, began, seconds=seconds, hardware=hardware)
+                _finish(job, model, began, seconds=seconds, hardware=hardware, settings=how)
                 if options.pictures:
                     draw_pictures(job.run, model, splits.measured)
             results[job.run] = model
@@ -213,6 +188,13 @@ class _Splits:
         valid = load("valid") if recipe.training.validate_every else None
         both = measured == "valid" and valid is not None
         return cls(train=load("train"), measured=valid if both and valid is not None else load(measured), valid=valid)
+
+
+def _fit_together(trainings: Sequence[Training], data: ImageData) -> bool:
+    """Whether trainings of one architecture stand at the same step, and can read the same images from a stream."""
+    steps = {0 if one.state is None else one.state.step for one in trainings}
+    seeds = {one.recipe.training.seed for one in trainings}
+    return len(steps) == 1 and (len(seeds) == 1 or isinstance(data.images, Tensor))
 
 
 def _curve_betas(job: Job) -> list[float]:
@@ -274,11 +256,11 @@ def _measure(job: Job, model: MultiRateVAE, data: ImageData, options: Options, a
     model.cpu()
 
 
-def _finish(job: Job, model: MultiRateVAE, origin: Origin, *, seconds: float, hardware: str) -> None:
+def _finish(job: Job, model: MultiRateVAE, origin: Origin, *, seconds: float, hardware: str, settings: str) -> None:
     """Write the files of a training that has ended, and remove its states."""
     recipe = job.recipe
     header = describe(recipe, model.curve, seconds=seconds, hardware=hardware, init=origin.init)
-    trained = record_training(seconds=seconds, hardware=hardware, origin=origin)
+    trained = record_training(seconds=seconds, hardware=hardware, settings=settings, origin=origin)
     model.recipe = write_recipe(job.run, replace(recipe, trained=trained), header=header)
     save_pretrained(model, job.run, dtype=DTYPES[recipe.training.weights_dtype])
     remove_states(job.run)
@@ -298,19 +280,10 @@ def _finished(run: Path) -> MultiRateVAE:
     return model
 
 
-def _hardware(accelerator: "Accelerator", settings: Settings, members: int) -> str:
-    """Return what a training ran on and how, for example "1 CPU thread (bf16)" or "2 × NVIDIA H100 (tf32)"."""
-    together = f", {members} side by side" if members > 1 else ""
-    how = f"({settings}{together})"
+def _hardware(accelerator: "Accelerator") -> str:
+    """Return what a training ran on, for example "1 CPU thread" or "2 × NVIDIA H100"."""
     if accelerator.device.type == "cuda":
         name, count = torch.cuda.get_device_name(accelerator.device), accelerator.num_processes
-        return f"{name} {how}" if count == 1 else f"{count} × {name} {how}"
+        return name if count == 1 else f"{count} × {name}"
     threads = torch.get_num_threads() * accelerator.num_processes
-    return f"{threads} CPU thread{'s' if threads > 1 else ''} {how}"
-
-
-def _but_for_members(recipe: Recipe) -> Recipe:
-    """Return a recipe without what may differ between trainings that run as one network."""
-    training = replace(recipe.training, seed=0, learning_rate=1.0)
-    beta = None if recipe.objective.beta is None else recipe.model.beta_range[0]
-    return replace(recipe, training=training, objective=replace(recipe.objective, beta=beta), trained=None)
+    return f"{threads} CPU thread{'s' if threads > 1 else ''}"

@@ -8,7 +8,8 @@ from mrvae_zoo.data.recipe import Split
 from mrvae_zoo.models.vae import MultiRateVAE
 from mrvae_zoo.training.recipe import Recipe
 from mrvae_zoo.training.run_folder import Progress
-from mrvae_zoo.training.side_by_side import Job, Options, train_side_by_side
+from mrvae_zoo.training.side_by_side import Options, train_alone
+from mrvae_zoo.training.stacks import Job
 
 
 def train(
@@ -82,7 +83,4 @@ def train(
         report=report,
         measuring=measuring,
     )
-    (result,) = train_side_by_side([Job(recipe=recipe, run=Path(run), betas=betas)], options)
-    if isinstance(result, FloatingPointError):
-        raise result
-    return result
+    return train_alone(Job(recipe=recipe, run=Path(run), betas=betas), options)

@@ -101,6 +101,12 @@ def test_a_write_that_was_cut_off_is_noticed(folder):
         load_checkpoint(folder)
 
 
+def test_a_checksum_that_is_known_is_compared_too(folder):
+    load_checkpoint(folder, weights_sha256=read_config(folder).weights.sha256)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: the checksum differs"):
+        load_checkpoint(folder, weights_sha256="0" * 64)
+
+
 def rename_tensor(tensors):
     return {name.replace("encoder.layers.0.weight", "encoder.layers.0.wait"): t for name, t in tensors.items()}
 

@@ -9,7 +9,7 @@ from helpers import make_plan, make_runs
 from mrvae_zoo.comparison import compare
 from mrvae_zoo.comparison.runs import DIVERGED, Run
 from mrvae_zoo.comparison.tuning import Choice
-from mrvae_zoo.training.train import train
+from mrvae_zoo.training.side_by_side import train_side_by_side
 
 
 @pytest.fixture
@@ -72,13 +72,13 @@ def test_a_finished_training_is_used_again_only_if_it_would_come_out_the_same(pl
 def test_one_that_diverged_is_tried_again_where_something_changed(plan, own_root, tmp_path, monkeypatch):
     runs, run = make_runs(plan, own_root, tmp_path / "runs"), plan.dedicated(1.0, 0.01, 0)
 
-    def diverge(*_, **__):
-        raise FloatingPointError("the loss is not finite")
+    def diverge(jobs, _):
+        return [FloatingPointError("the loss is not finite") for _ in jobs]
 
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", diverge)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", diverge)
     (tmp_path / "runs" / run.name).mkdir()
     assert runs.validation(run) is None
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", train)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", train_side_by_side)
     assert make_runs(plan, own_root, tmp_path / "runs").validation(run) is None
     path = tmp_path / "runs" / run.name / DIVERGED
     path.write_text(json.dumps({"error": "as of old"}), encoding="utf-8")

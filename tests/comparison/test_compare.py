@@ -16,7 +16,7 @@ from mrvae_zoo.comparison.runs import DIVERGED
 from mrvae_zoo.data.sets import load_data
 from mrvae_zoo.evaluation.rate_distortion import example_losses
 from mrvae_zoo.training.recipe import read_recipe
-from mrvae_zoo.training.train import train
+from mrvae_zoo.training.side_by_side import train_side_by_side
 
 pytestmark = pytest.mark.slow
 
@@ -74,12 +74,15 @@ def raising(error, step):
 
 
 def diverging_where(condition):
-    """Training, in which the runs of some recipes diverge after three steps."""
+    """Training, in which the runs of some recipes diverge."""
 
-    def diverging(recipe, *arguments, **options):
-        if condition(recipe.training):
-            options["report"] = raising(FloatingPointError("the loss is not finite at step 3"), 3)
-        return train(recipe, *arguments, **options)
+    def diverging(jobs, options):
+        results = train_side_by_side(jobs, options)
+        for number, job in enumerate(jobs):
+            if condition(job.recipe.training):
+                (job.run / "config.json").unlink()
+                results[number] = FloatingPointError("the loss is not finite at step 3")
+        return results
 
     return diverging
 
@@ -250,7 +253,7 @@ def test_the_test_split_is_not_read_before_everything_is_trained(small, own_root
     assert len(list((tmp_path / "runs").glob("*/config.json"))) == small.total == 6
     before = content(tmp_path / "runs")
     (root / "mine" / "test.npz").symlink_to(own_root / "mine" / "test.npz")
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", refuse)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", refuse)
     record = run(small, root, tmp_path / "runs")
     after = content(tmp_path / "runs")
     assert before.items() <= after.items()
@@ -262,16 +265,17 @@ def test_the_test_split_is_not_read_before_everything_is_trained(small, own_root
 @pytest.mark.parametrize("at", [0, 2, 5])
 def test_a_comparison_that_was_killed_goes_on(small, own_root, tmp_path, monkeypatch, at):
     """Killed in a training: what is finished stays, the rest gives the same record."""
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.stacks", lambda jobs, device: [[job] for job in jobs])
     whole = run(small, own_root, tmp_path / "whole")
     trained = []
 
-    def killed(recipe, data_root, folder, **options):
-        trained.append(folder.name)
+    def killed(jobs, options):
+        trained.extend(job.run.name for job in jobs)
         if len(trained) == at + 1:
-            options["report"] = raising(KeyboardInterrupt, 7)
-        return train(recipe, data_root, folder, **options)
+            options = replace(options, report=raising(KeyboardInterrupt, 7))
+        return train_side_by_side(jobs, options)
 
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", killed)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", killed)
     with pytest.raises(KeyboardInterrupt):
         run(small, own_root, tmp_path / "killed")
     before = content(tmp_path / "killed")
@@ -282,6 +286,36 @@ def test_a_comparison_that_was_killed_goes_on(small, own_root, tmp_path, monkeyp
     assert trained[at:] == [trained[at], *trained[at : small.total + 1][1:]]
     assert len(trained) == small.total + 1
     assert without_seconds(resumed) == without_seconds(whole)
+
+
+def test_runs_side_by_side_give_what_runs_alone_do(small, own_root, tmp_path, monkeypatch, caplog):
+    """And those that were killed together go on together."""
+    caplog.set_level("INFO", logger="mrvae_zoo")
+    groups = []
+
+    def killed(jobs, options):
+        groups.append([job.run.name for job in jobs])
+        if len(groups) == 2:
+            options = replace(options, report=raising(KeyboardInterrupt, 7))
+        return train_side_by_side(jobs, options)
+
+    plan = replace(small, seed_count=2, learning_rates=(0.01, 0.02, 0.03))
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", killed)
+    monkeypatch.setattr("mrvae_zoo.training.loop.STATE_SECONDS", 0)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, own_root, tmp_path / "together")
+    together = run(plan, own_root, tmp_path / "together")
+    assert [len(group) for group in groups] == [6, 3, 3, 2, 1]
+    assert groups[1] == groups[2]
+    assert "runs 1 to 6 of 12, side by side: dedicated-b0.01-lr0.01-s0-e2, " in caplog.text
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.stacks", lambda jobs, device: [[job] for job in jobs])
+    alone = run(plan, own_root, tmp_path / "alone")
+    assert together.mrvae.learning_rate == alone.mrvae.learning_rate
+    for ours, theirs in ((together.mrvae, alone.mrvae), (together.dedicated, alone.dedicated)):
+        assert pytest.approx(theirs.L, rel=1e-4) == ours.L
+        assert ours.rate == pytest.approx(theirs.rate, rel=1e-3)
+    name = groups[0][1]
+    assert "6 side by side" in read_recipe(tmp_path / "together" / name / "recipe.toml").trained.settings
 
 
 def test_measuring_goes_on_too(small, own_root, tmp_path, monkeypatch):
@@ -322,7 +356,8 @@ def test_losses_of_other_weights_or_damaged_ones_are_measured_again(small, own_r
 
 
 def test_a_rate_that_diverges_is_the_worst_and_is_not_tried_again(small, own_root, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", diverging_where(lambda each: each.learning_rate == 0.02))
+    diverging = diverging_where(lambda each: each.learning_rate == 0.02)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", diverging)
     with caplog.at_level("INFO", logger="mrvae_zoo"):
         record = run(small, own_root, tmp_path / "runs")
     assert len(list((tmp_path / "runs").glob(f"*-lr0.02-*/{DIVERGED}"))) == 3
@@ -335,7 +370,7 @@ def test_a_rate_that_diverges_is_the_worst_and_is_not_tried_again(small, own_roo
     ] * 2
     assert read_back(record, tmp_path) == record
     assert "validation" not in record.to_plain()["mrvae"]["learning_rates_tried"][1]
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", refuse)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", refuse)
     assert run(small, own_root, tmp_path / "runs") == record
 
 
@@ -345,13 +380,13 @@ def read_back(record, folder):
 
 
 def test_nothing_but_divergence_is_an_error(small, own_root, tmp_path, monkeypatch):
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", diverging_where(lambda each: True))
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", diverging_where(lambda each: True))
     with pytest.raises(FloatingPointError, match=r"β-VAE of beta 0.01 diverged at every learning rate \(0.01, 0.02\)"):
         run(small, own_root, tmp_path / "runs")
 
 
 def test_a_chosen_rate_that_diverges_for_another_seed_is_an_error(small, own_root, tmp_path, monkeypatch):
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", diverging_where(lambda each: each.seed == 1))
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", diverging_where(lambda each: each.seed == 1))
     with pytest.raises(
         FloatingPointError, match=r"dedicated-b0.01-lr0.0[12]-s1-e2 diverged, at the learning rate that"
     ):
@@ -385,7 +420,7 @@ def test_a_curve_of_other_betas_is_measured_again(own_root, tmp_path, monkeypatc
     two, four = make_plan(beta_count=2), make_plan(beta_count=4)
     trained = two.arm("mrvae", 0.01, 0)
     first = make_runs(two, own_root, tmp_path / "runs").validation(trained)
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train", refuse)
+    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", refuse)
     again = make_runs(four, own_root, tmp_path / "runs").validation(four.arm("mrvae", 0.01, 0))
     assert len(again) == 4
     assert (again[0], again[-1]) == pytest.approx(first)

@@ -11,7 +11,7 @@ from mrvae_zoo.comparison.runs import Runs
 from mrvae_zoo.comparison.tuning import choose_budget
 from mrvae_zoo.evaluation.rate_distortion import Losses, example_losses
 from mrvae_zoo.training.recipe import TrainedRecord
-from mrvae_zoo.training.train import train
+from mrvae_zoo.training.side_by_side import train_side_by_side
 
 pytestmark = pytest.mark.slow
 
@@ -41,10 +41,10 @@ class MadeUp(Runs):
         training = run.recipe.training
         return [DEDICATED * (1 + gap) for gap in self.gaps[split][training.max_steps, training.seed]]
 
-    def validation(self, run):
+    def train(self, runs):
         assert "test" not in self.asked
-        self.validated[run.name] = tuple(self.losses(run, "valid"))
-        return self.validated[run.name]
+        for run in runs:
+            self.validated[run.name] = tuple(self.losses(run, "valid"))
 
     def test_losses(self, run, beta, *, draws):
         loss = self.losses(run, "test")[run.betas.index(beta)]
@@ -137,8 +137,8 @@ def test_what_a_comparison_at_one_budget_trained_and_measured_serves_one_at_two(
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
     trained, measured = [], []
     monkeypatch.setattr(
-        "mrvae_zoo.comparison.runs.train",
-        lambda recipe, root, run, **options: trained.append(run.name) or train(recipe, root, run, **options),
+        "mrvae_zoo.comparison.runs.train_side_by_side",
+        lambda jobs, options: trained.extend(job.run.name for job in jobs) or train_side_by_side(jobs, options),
     )
     monkeypatch.setattr(
         "mrvae_zoo.comparison.runs.example_losses",

@@ -37,7 +37,7 @@ def config(weights):
 def test_a_whole_model_is_taken_from_the_cache(tmp_path, options):
     link = put(tmp_path, "config.json", config(b"weights"))
     put(tmp_path, "model.safetensors", b"weights")
-    assert download.fetch("org/name", COMMIT, options) == link.parent
+    assert download.fetch("org/name", COMMIT, options) == (link.parent, hashlib.sha256(b"weights").hexdigest())
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

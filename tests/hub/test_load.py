@@ -164,11 +164,12 @@ def test_a_model_without_weights_and_pin_says_how_to_train_it(recipe_only):
 def test_a_pinned_model_comes_from_its_commit_with_its_checksum(recipe_only, monkeypatch, tmp_path):
     from mrvae_zoo.hub import download as hub_download
 
-    fetched = tmp_path / "cache"
-    mrvae_zoo.save_pretrained(mrvae_zoo.create_model("mrvae_linear", input_shape=(1, 2, 2)), fetched)
+    folder = tmp_path / "cache"
+    mrvae_zoo.save_pretrained(mrvae_zoo.create_model("mrvae_linear", input_shape=(1, 2, 2)), folder)
+    checksum = hub_download.sha256(folder / "model.safetensors")
+    fetched = hub_download.Fetched(folder, checksum)
     asked = []
     monkeypatch.setattr(hub_download, "fetch", lambda *arguments: asked.append(arguments) or fetched)
-    checksum = hub_download.sha256(fetched / "model.safetensors")
     pins = recipe_only.parent / "pins.toml"
     write_pins({"mrvae_mlp.far": Pin(repo="org/far", revision=COMMIT, sha256=checksum)}, pins)
     assert mrvae_zoo.load_pretrained("mrvae_mlp.far").input_shape == (1, 2, 2)
@@ -178,7 +179,7 @@ def test_a_pinned_model_comes_from_its_commit_with_its_checksum(recipe_only, mon
     write_pins({"mrvae_mlp.far": Pin(repo="org/far", revision=COMMIT, sha256=64 * "0")}, pins)
     with pytest.raises(mrvae_zoo.HubError, match=r"differs from the one in .*pins.toml; it is removed from the cache"):
         mrvae_zoo.load_pretrained("mrvae_mlp.far")
-    assert not (fetched / "model.safetensors").exists()
+    assert not (folder / "model.safetensors").exists()
 
 
 def test_verify_compares_with_the_pin(monkeypatch, tmp_path):
