@@ -1,6 +1,10 @@
 """What the gates cost: a gated model over the same network without gates, in time, memory and parameters.
 
-    python benchmarks/gating_overhead.py [--repeats 101] [--cases mrvae_mlp ...] [--batch-sizes 64 256] [-o FILE]
+    python benchmarks/gating_overhead.py [--repeats 101] [--cases mrvae_mlp ...] [--gatings affine shrinkage]
+        [--batch-sizes 64 256] [-o FILE]
+
+Two gatings are measured: "shrinkage", the default of `create_model`, and "affine", which has the same gates but no
+moving weights at the latents.
 
 The two are run in turn (A B, B A, ...), so that a change of the machine's speed falls on both; a figure is the median
 of the ratios of all turns, with their quartiles. On the CPU and, where there is one, on a GPU; eager and compiled.
@@ -35,6 +39,7 @@ CASES: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
     "mrvae_conv": ((1, 28, 28), {}),
     "mrvae_resnet": ((3, 32, 32), {}),
 }
+GATINGS = ("affine", "shrinkage")
 GOALS = {
     ("forward, one β", "eager"): 1.05,
     ("forward, one β", "compiled"): 1.02,
@@ -58,6 +63,7 @@ class Figure:
     """One ratio, gated over plain."""
 
     case: str
+    gating: str
     device: str
     batch: int | None
     mode: str
@@ -77,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=101)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
+    parser.add_argument("--gatings", nargs="+", default=list(GATINGS), choices=GATINGS)
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 256])
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "results" / "gating_overhead.json")
     given = parser.parse_args()
@@ -85,14 +92,15 @@ def main() -> None:
         if case not in mrvae_zoo.list_architectures():
             print(f"{case} is not registered; skipped")
             continue
-        figures.append(parameters(case))
-        show(figures[-1])
-        for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
-            for batch in given.batch_sizes:
-                for mode in ("eager", "compiled"):
-                    for figure in measure(case, device, batch, mode, given.repeats):
-                        figures.append(figure)
-                        show(figure)
+        for gating in given.gatings:
+            figures.append(parameters(case, gating))
+            show(figures[-1])
+            for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
+                for batch in given.batch_sizes:
+                    for mode in ("eager", "compiled"):
+                        for figure in measure(case, gating, device, batch, mode, given.repeats):
+                            figures.append(figure)
+                            show(figure)
     result = {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -112,13 +120,13 @@ def show(figure: Figure) -> None:
     goal = "" if figure.goal is None else f"goal {figure.goal:.2f}"
     batch = "" if figure.batch is None else f"{figure.batch:>4}"
     print(
-        f"{figure.case:<13} {figure.device:<5} {batch:<5} {figure.mode:<9} {figure.what:<30} "
+        f"{figure.case:<13} {figure.gating:<9} {figure.device:<5} {batch:<5} {figure.mode:<9} {figure.what:<30} "
         f"{figure.ratio:.3f} {spread:<16} {goal:<10} {plain}",
         flush=True,
     )
 
 
-def make(case: str, gating: str = "affine") -> mrvae_zoo.MultiRateVAE:
+def make(case: str, gating: str) -> mrvae_zoo.MultiRateVAE:
     """A model of the zoo's size, its gates away from the identity."""
     torch.manual_seed(0)
     shape, options = CASES[case]
@@ -129,16 +137,17 @@ def make(case: str, gating: str = "affine") -> mrvae_zoo.MultiRateVAE:
     return model
 
 
-def parameters(case: str) -> Figure:
+def parameters(case: str, gating: str) -> Figure:
     """How many more a gated model has."""
-    gated, plain = (sum(p.numel() for p in make(case, gating).parameters()) for gating in ("affine", "none"))
-    return Figure(case=case, device="", batch=None, mode="", what="parameters", ratio=round(gated / plain, 4))
+    gated, plain = (sum(p.numel() for p in make(case, one).parameters()) for one in (gating, "none"))
+    ratio = round(gated / plain, 4)
+    return Figure(case=case, gating=gating, device="", batch=None, mode="", what="parameters", ratio=ratio)
 
 
-def measure(case: str, device: str, batch: int, mode: str, repeats: int) -> list[Figure]:
-    """Every ratio of one case at one batch size."""
+def measure(case: str, gating: str, device: str, batch: int, mode: str, repeats: int) -> list[Figure]:
+    """Every ratio of one case with one gating at one batch size."""
     torch._dynamo.reset()  # graphs of this batch size alone, not the general ones that a second size would bring
-    gated, plain = make(case).to(device), make(case, "none").at(1.0).to(device)
+    gated, plain = make(case, gating).to(device), make(case, "none").at(1.0).to(device)
     x = torch.rand(batch, *gated.input_shape, device=device)
     beta = mrvae_zoo.sample_beta(batch, gated.beta_range).to(device)
 
@@ -150,6 +159,7 @@ def measure(case: str, device: str, batch: int, mode: str, repeats: int) -> list
         low, middle, high = statistics.quantiles(ratios, n=4)
         return Figure(
             case=case,
+            gating=gating,
             device=device,
             batch=batch,
             mode=mode,
@@ -160,7 +170,7 @@ def measure(case: str, device: str, batch: int, mode: str, repeats: int) -> list
         )
 
     figures = []
-    with torch.no_grad():
+    with torch.inference_mode():
         forward, reference, folded = (ready(each.eval()) for each in (gated, plain, gated.at(BETA)))
         for what, step in {
             "forward, one β": lambda: forward(x, BETA),
@@ -189,9 +199,8 @@ def measure(case: str, device: str, batch: int, mode: str, repeats: int) -> list
         "activations of a training step": activations,
         "peak memory of a training step": peaks,
     }.items():
-        figures.append(
-            Figure(case=case, device=device, batch=batch, mode=mode, what=what, ratio=round(ours / theirs, 4))
-        )
+        ratio = round(ours / theirs, 4)
+        figures.append(Figure(case=case, gating=gating, device=device, batch=batch, mode=mode, what=what, ratio=ratio))
     return figures
 
 

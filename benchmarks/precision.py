@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--limit", type=int, help="training images")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path)
@@ -49,7 +50,7 @@ def main() -> None:
     results = []
     for name, model in NETWORKS.items():
         runs = {
-            precision: [curve(recipe(model, precision, seed, given.epochs), given) for seed in range(given.seeds)]
+            precision: [curve(recipe(model, precision, seed, given), given) for seed in range(given.seeds)]
             for precision in PRECISIONS[device]
         }
         results.append(summary(name, runs))
@@ -59,16 +60,23 @@ def main() -> None:
     write_atomically(given.output or default, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def recipe(model: dict[str, Any], precision: str, seed: int, epochs: int) -> Recipe:
+def recipe(model: dict[str, Any], precision: str, seed: int, given: argparse.Namespace) -> Recipe:
     """The training of one network, precision and seed."""
     table = {
         "model": {"input_shape": [1, 28, 28], **model},
         "data": {"name": "mnist", "binarize": "dynamic", "held_out": HELD_OUT},
-        "training": {"epochs": epochs, "learning_rate": 2e-3, "warmup_steps": 200, "clip_norm": 150.0, "log_every": 50},
+        "training": {
+            "epochs": given.epochs,
+            "learning_rate": 2e-3,
+            "warmup_steps": 200,
+            "clip_norm": 150.0,
+            "log_every": 50,
+        },
         "objective": {"beta_at_ends": [0.25, 0.1]},
     }
     one = recipe_from_table(table, where="benchmark")
-    return replace(one, training=replace(one.training, precision=precision, seed=seed))
+    training = replace(one.training, precision=precision, seed=seed)
+    return replace(one, training=training, data=replace(one.data, limit=given.limit))
 
 
 def curve(one: Recipe, given: argparse.Namespace) -> dict[str, Any]:

@@ -74,11 +74,13 @@ def test_the_figures_are_those_of_the_benchmarks():
         assert f"{peaks['tiled']:.0f} MiB" in pages
     assert f"{tiling['seam_error_512x768']:.1e}" in pages
     figures = json.loads((results / "gating_overhead.json").read_text(encoding="utf-8"))["figures"]
-    for mode, case in itertools.product(("eager", "compiled"), ("mrvae_mlp", "mrvae_conv", "mrvae_resnet")):
-        found = [f for f in figures if (f["case"], f.get("batch"), f["mode"]) == (case, 256, mode) and "goal" in f]
+    cases = ("mrvae_mlp", "mrvae_conv", "mrvae_resnet")
+    for gating, mode, case in itertools.product(("affine", "shrinkage"), ("eager", "compiled"), cases):
+        of_row = (case, gating, 256, mode)
+        found = [f for f in figures if (f["case"], f["gating"], f["batch"], f["mode"]) == of_row]
         ratios = {f["what"]: f"{f['ratio']:.2f}" for f in found}
         columns = ("forward, one β", "forward, folded", "forward, β an example", "training step, β an example")
-        assert f"| `{case}` | {mode} | {' | '.join(ratios[one] for one in columns)} |" in pages
+        assert f"| `{case}` | {gating} | {mode} | {' | '.join(ratios[one] for one in columns)} |" in pages
     training = json.loads((results / "training_throughput_cpu.json").read_text(encoding="utf-8"))["results"]
     for (size, case), mode in itertools.product(zip(("28×28", "32×32"), training, strict=True), ("eager", "compiled")):
         found = {

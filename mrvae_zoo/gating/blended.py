@@ -22,7 +22,6 @@ from mrvae_zoo.gating.layers import (
     Size,
     gated_activations,
     gated_bias,
-    gated_output,
     gated_rows,
     with_parameters,
 )
@@ -59,7 +58,7 @@ class BlendedLinear(GatedLinear):
 
     def _moved(self, x: Tensor, weights: Tensor) -> Tensor:
         """Return Σ_k φ_k V_k x for weights φ (B, K): (B, ..., out)."""
-        weights = weights.view(len(x), *[1] * (x.ndim - 2), weights.shape[1], 1)
+        weights = weights.view(weights.shape[0], *[1] * (x.ndim - 2), weights.shape[1], 1)
         if self.in_features < self.out_features:  # the weights go to the smaller side
             return F.linear((x.unsqueeze(-2) * weights).flatten(-2), self.blends.movedim(0, 1).flatten(1))
         y = F.linear(x, self.blends.flatten(0, 1)).unflatten(-1, (-1, self.out_features))
@@ -100,7 +99,7 @@ class BlendedConv2d(GatedConv2d):
             return self._conv_forward(x, *blended_parameters(self, features))
         x = gate_inputs(x, self.input_gate, features, channel_dim=1)
         y = add_moved(self._conv_forward(x, self.weight, self.bias), x, features, self._moved)
-        return gated_output(y, self.gate(features), channel_dim=1)
+        return gated_activations(y, self.gate(features), channel_dim=1, fresh=True)
 
     def folded(self, features: Tensor) -> nn.Conv2d:
         """Return the plain layer; see `GatedLayer`."""

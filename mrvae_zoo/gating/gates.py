@@ -86,14 +86,18 @@ class AffineGate(Gate):
         coefficients = at_least_float32(self.coefficients)
         features = features[..., : coefficients.shape[1]].to(coefficients.dtype)
         if features.ndim == 1 and not torch.compiler.is_dynamo_compiling():
-            scale, *shift = product(features, coefficients).unbind()
+            scale, *shift = (features.unsqueeze(-1) * coefficients).sum(1).unbind()
             return 1 + scale, shift[0] if shift else None
         scale, *shift = coefficients.unbind()
         return weighted_sum(features, scale, 1.0), weighted_sum(features, shift[0]) if shift else None
 
+    def takes(self, rows: Tensor, features: Tensor) -> bool:
+        """Whether `overwrite` can be called: with rows (B, C) that have the dtype of everything else."""
+        return rows.ndim == 2 and rows.dtype == features.dtype == self.coefficients.dtype
+
     def overwrite(self, rows: Tensor, features: Tensor) -> Tensor:
         """Return scale ⊙ rows + shift, written over `rows` (B, C); no tensor of that size holds the shift."""
-        features = features[:, : self.coefficients.shape[1]].to(rows.dtype)
+        features = features[:, : self.coefficients.shape[1]]
         scale, *shift = self.coefficients.unbind()
         rows.mul_(weighted_sum(features, scale, 1.0))
         return rows.addmm_(features, shift[0]) if shift else rows
@@ -195,14 +199,6 @@ def weighted_sum(weights: Tensor, parts: Tensor, start: float | Tensor = 0.0) ->
     if weights.ndim == 1:
         return torch.addmm(start, weights.unsqueeze(0), parts).squeeze(0)
     return torch.addmm(start, weights, parts)
-
-
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """Return the matrix product in the dtype of its factors, even under autocast."""
-    if torch.is_autocast_enabled(b.device.type):
-        with torch.autocast(b.device.type, enabled=False):
-            return a @ b
-    return a @ b
 
 
 def at_least_float32(parameter: Tensor) -> Tensor:

@@ -54,7 +54,9 @@ class GatedLinear(nn.Linear, GatedLayer):
         if gate_the_weight(features, rows=x.numel() // self.in_features, fan_in=self.in_features):
             return F.linear(x, *gated_parameters(self, gates))
         # The bias goes with the shift, so that the product need not be filled with it first.
-        return gated_output(F.linear(x, self.weight), (gates[0], gated_bias(self, gates)), channel_dim=-1)
+        return gated_activations(
+            F.linear(x, self.weight), (gates[0], gated_bias(self, gates)), channel_dim=-1, fresh=True
+        )
 
     def folded(self, features: Tensor) -> nn.Linear:
         """Return the plain layer; see `GatedLayer`."""
@@ -75,7 +77,7 @@ class GatedConv2d(nn.Conv2d, GatedLayer):
         positions = x.shape[0] * (x.shape[-2] // self.stride[0]) * (x.shape[-1] // self.stride[1])
         if gate_the_weight(features, rows=positions, fan_in=self.weight[0].numel()):
             return self._conv_forward(x, *gated_parameters(self, gates))
-        return gated_output(super().forward(x), gates, channel_dim=1)
+        return gated_activations(super().forward(x), gates, channel_dim=1, fresh=True)
 
     def folded(self, features: Tensor) -> nn.Conv2d:
         """Return the plain layer; see `GatedLayer`."""
@@ -112,7 +114,7 @@ class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
         if gate_the_weight(features, rows=positions, fan_in=self.weight[:, 0].numel()):
             weight, bias = gated_parameters(self, gates, channel_dim=1)
             return F.conv_transpose2d(x, weight, bias, self.stride, self.padding)  # type: ignore[arg-type]
-        return gated_output(super().forward(x), gates, channel_dim=1)
+        return gated_activations(super().forward(x), gates, channel_dim=1, fresh=True)
 
     def folded(self, features: Tensor) -> nn.ConvTranspose2d:
         """Return the plain layer; see `GatedLayer`."""
@@ -138,7 +140,7 @@ class GatedBatchNorm2d(nn.BatchNorm2d, GatedLayer):
         """Return the gated pre-activation; in training the statistics are updated as in a plain batch norm."""
         gates = self.gate(features)
         if self.training or features.ndim > 1:
-            return gated_output(super().forward(x), gates, channel_dim=1)
+            return gated_activations(super().forward(x), gates, channel_dim=1, fresh=True)
         weight, bias = gated_parameters(self, gates)
         return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, eps=self.eps)
 
@@ -161,7 +163,7 @@ class GatedGroupNorm(nn.GroupNorm, GatedLayer):
         """Return the gated pre-activation."""
         gates = self.gate(features)
         if features.ndim > 1:
-            return gated_output(super().forward(x), gates, channel_dim=1)
+            return gated_activations(super().forward(x), gates, channel_dim=1, fresh=True)
         return F.group_norm(x, self.num_groups, *gated_parameters(self, gates), eps=self.eps)
 
     def folded(self, features: Tensor) -> nn.GroupNorm:
@@ -219,21 +221,11 @@ def gated_bias(layer: nn.Module, gates: Gates) -> Tensor:
     return bias * scale if shift is None else torch.addcmul(shift, bias, scale)
 
 
-def gated_output(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:
-    """Scale and shift `y` as `gated_activations` does, possibly in its own memory: nobody else may hold it."""
-    if gates[1] is None or not may_overwrite():
-        return gated_activations(y, gates, channel_dim=channel_dim)
-    scale, shift = (expand(gate, y.ndim, channel_dim) for gate in gates)
-    if y.dtype != scale.dtype:
-        scale, shift = scale.to(y.dtype), shift.to(y.dtype)
-    return torch.addcmul(shift, y, scale, out=y)
-
-
 def gated_rows(y: Tensor, gate: Gate, features: Tensor) -> Tensor:
-    """Scale and shift the rows y (B, ..., C), with one β per row, as `gated_output` does."""
-    if isinstance(gate, AffineGate) and y.ndim == 2 and y.dtype == gate.coefficients.dtype and may_overwrite():
+    """Scale and shift y (B, ..., C) that nobody else holds, with one β per example."""
+    if type(gate) is AffineGate and gate.takes(y, features) and may_overwrite():
         return gate.overwrite(y, features)
-    return gated_output(y, gate(features), channel_dim=-1)
+    return gated_activations(y, gate(features), channel_dim=-1, fresh=True)
 
 
 def may_overwrite() -> bool:
@@ -241,21 +233,26 @@ def may_overwrite() -> bool:
     return not (
         torch.is_grad_enabled()
         or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
+        or torch._C._get_tracing_state() is not None
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch.autograd.forward_ad._current_level >= 0
     )
 
 
-def gated_activations(y: Tensor, gates: Gates, *, channel_dim: int) -> Tensor:
-    """Scale and shift `y` by gates (C,) or (B, C); its channels lie on `channel_dim`, its batch on 0."""
-    scale, shift = (None if gate is None else expand(gate, y.ndim, channel_dim).to(y.dtype) for gate in gates)
+def gated_activations(y: Tensor, gates: Gates, *, channel_dim: int, fresh: bool = False) -> Tensor:
+    """Scale and shift `y` by gates (C,) or (B, C); its channels lie on `channel_dim`, its batch on 0.
+
+    A `fresh` y, which nobody else holds, is overwritten where that is possible.
+    """
+    scale, shift = (None if gate is None else expand(gate, y.ndim, channel_dim) for gate in gates)
     assert scale is not None
+    if scale.dtype != y.dtype:
+        scale, shift = scale.to(y.dtype), None if shift is None else shift.to(y.dtype)
     if shift is None:
         return y * scale
     if torch.compiler.is_dynamo_compiling():  # a compiler fuses the two, and would keep the result of an addcmul
         return y * scale + shift
-    return torch.addcmul(shift, y, scale)
+    return torch.addcmul(shift, y, scale, out=y if fresh and may_overwrite() else None)
 
 
 def expand(gate: Tensor, ndim: int, channel_dim: int) -> Tensor:

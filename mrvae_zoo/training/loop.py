@@ -270,7 +270,7 @@ class Loop:
                 steps=self.steps,
                 epoch=(end - 1) // step.steps_an_epoch,
                 **means,
-                learning_rate=step.planned_rates[number][end - 1],
+                learning_rate=one.recipe.training.learning_rate * step.schedule[end - 1],
                 num_processes=self.accelerator.num_processes,
                 seconds=round(self.seconds(), 2),
                 **(looks if end == self.done else {}),  # type: ignore[arg-type]

@@ -28,8 +28,8 @@ def make_optimizer(parameters: Iterable[nn.Parameter], training: TrainingRecipe)
     )
 
 
-def learning_rates(training: TrainingRecipe, steps: int) -> list[float]:
-    """Return the learning rate of each step, from timm's schedule."""
+def schedule(training: TrainingRecipe, steps: int) -> list[float]:
+    """Return the learning rate of each step, as a share of that of the recipe, from timm's schedule."""
     from timm.scheduler.cosine_lr import CosineLRScheduler
 
     if training.warmup_steps >= steps:
@@ -37,21 +37,21 @@ def learning_rates(training: TrainingRecipe, steps: int) -> list[float]:
         text = "training.warmup_steps=%d: the training ends within it, after %d steps and at a learning rate of %.2g"
         logger.warning(text, training.warmup_steps, steps, highest)
         logging.getLogger("timm.scheduler.cosine_lr").setLevel(logging.ERROR)  # it warns of a cosine of one step
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=training.learning_rate)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=1.0)
     scheduler = CosineLRScheduler(
         optimizer,
         t_initial=max(1, steps - training.warmup_steps),
-        lr_min=training.learning_rate if training.schedule == "constant" else 0.0,  # a cosine from it to itself
+        lr_min=1.0 if training.schedule == "constant" else 0.0,  # a cosine from it to itself
         warmup_t=training.warmup_steps,
-        warmup_lr_init=training.learning_rate / max(1, training.warmup_steps),  # of the first step, which counts too
+        warmup_lr_init=1 / max(1, training.warmup_steps),  # of the first step, which counts too
         warmup_prefix=True,
         t_in_epochs=False,
     )
-    rates = []
+    shares = []
     for step in range(steps):
         scheduler.step_update(step)
-        rates.append(optimizer.param_groups[0]["lr"])
-    return rates
+        shares.append(optimizer.param_groups[0]["lr"])
+    return shares
 
 
 def average_weights(decay: float, steps: int) -> list[float]:

@@ -28,7 +28,7 @@ from mrvae_zoo.training.batches import count_steps, order, whole_batch
 from mrvae_zoo.training.losses import FIGURES, LossesOf
 from mrvae_zoo.training.objectives import GlobalBatch
 from mrvae_zoo.training.recipe import Recipe
-from mrvae_zoo.training.schedule import average_weights, learning_rates, make_optimizer
+from mrvae_zoo.training.schedule import average_weights, make_optimizer, schedule
 from mrvae_zoo.training.settings import Settings
 from mrvae_zoo.training.weights import Weights
 
@@ -83,8 +83,10 @@ class Step:
             for model, row in zip(self.averages, self.average, strict=True):
                 self.weights.attach(model, row)
             self.newest = torch.tensor(average_weights(self.training.ema, self.steps), device=device)
-        self.planned_rates = [learning_rates(recipe.training, self.steps) for recipe in recipes]
-        self.rates = torch.tensor(self.planned_rates, dtype=torch.float32, device=device)
+        self.schedule = schedule(self.training, self.steps)
+        shares = torch.tensor(self.schedule, dtype=torch.float64, device="cpu")
+        highest = torch.tensor([recipe.training.learning_rate for recipe in recipes], dtype=torch.float64, device="cpu")
+        self.rates = torch.outer(highest, shares).float().to(device)
         self.rate = self.rates[:, 0].clone()
         self.optimizer = make_optimizer(self.weights.rows, self.training)
         for group, rate in zip(self.optimizer.param_groups, self.rate, strict=True):
