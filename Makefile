@@ -5,7 +5,7 @@ READY := .venv/.ready
 # One process a core, one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope
 
-.PHONY: demo quick test test-long check format figures docs clean
+.PHONY: demo quick test test-long check format figures docs gpu clean
 
 demo: $(READY)  ## One model, seven β: writes demo.png and prints its rate-distortion curve.
 	$(BIN)/mrvae reconstruct mrvae_mlp.mnist examples/digits/*.png -o demo.png --force
@@ -36,6 +36,9 @@ docs: $(READY)  ## The documentation, as a site in site/; a broken link or an un
 
 figures: $(READY)  ## What README.md and docs/results show of the models and comparisons, from their files.
 	$(BIN)/python benchmarks/figures.py
+
+gpu:  ## On a machine with a GPU, which need not have .venv: checks, figures and trainings. DATA_ROOT=, OUT=, ARGS=
+	$(PYTHON) benchmarks/gpu.py --data-root $(DATA_ROOT) -o $(OUT) $(ARGS)
 
 $(READY): pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'

@@ -1,7 +1,8 @@
 """Everything that a machine with a GPU should do for this project, in one call: checks, figures, trainings.
 
-    python benchmarks/gpu.py --data-root DIR -o OUT [--minutes 8] [--only checks figures trainings]
-    make gpu DATA_ROOT=DIR OUT=OUT
+    python benchmarks/gpu.py --data-root DIR --pack FILE
+    python benchmarks/gpu.py --data-root FILE -o OUT [--minutes 8] [--only checks figures trainings]
+    make gpu DATA_ROOT=FILE OUT=OUT
 
 Three parts, in this order, until the minutes are used:
 
@@ -14,7 +15,9 @@ Three parts, in this order, until the minutes are used:
 
 Every part is a command of its own with a time limit, so that one that fails or hangs costs no other its result. OUT
 then holds gpu.json, log.txt, the JSON of each benchmark, and trainings.tar with the finished models. A table is printed
-last. With --tiny everything runs with small sizes, also on a CPU, to try the script itself.
+last. The first form packs what the machine may lack, the data sets and a small package, into one file of about 15 MB,
+which the second form takes; a folder of data sets will do as well. With --tiny everything runs with small sizes, also
+on a CPU, to try the script itself.
 """
 
 import argparse
@@ -25,6 +28,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -37,6 +41,7 @@ PARTS = ("checks", "figures", "trainings")
 LEAST = 20.0  # seconds that a command should have
 STOP = 25.0  # seconds that a training has to save its state
 TAR = "trainings.tar"
+PACKAGES = "packages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +67,42 @@ def main() -> None:
     """Run, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--pack", type=Path, metavar="FILE", help="write the data and packages to take along, and stop")
+    parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS])
     parser.add_argument("--tiny", action="store_true", help="small sizes, on any device")
     given = parser.parse_args()
+    if given.pack is not None:
+        pack_luggage(given.data_root, given.pack)
+        return
+    if given.output is None:
+        parser.error("say with -o where the results go")
     given.output, given.data_root = given.output.resolve(), given.data_root.resolve()
     given.output.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * given.minutes
-    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        if given.data_root.is_file():
+            with tarfile.open(given.data_root) as tar:
+                tar.extractall(folder, filter="data")
+            given.data_root = Path(folder)
+        sys.exit(any(each["status"] == "failed" for each in run_all(given, deadline)))
+
+
+def pack_luggage(data_root: Path, file: Path) -> None:
+    """Pack the data sets that the tasks need, and a package that writes recipes, which few machines have."""
+    import tomli_w
+
+    with tarfile.open(file, "w:gz") as tar:
+        for name in ("MNIST", "BinarizedMNIST"):
+            tar.add(data_root / name, arcname=name)
+        tar.add(Path(tomli_w.__file__).parent, arcname=f"{PACKAGES}/tomli_w")
+    print(f"wrote {file}, {file.stat().st_size / 1e6:.1f} MB")
+
+
+def run_all(given: argparse.Namespace, deadline: float) -> list[dict[str, Any]]:
+    """Run the tasks until the deadline; what is known is written after each."""
+    results: list[dict[str, Any]] = []
     for task in tasks(given):
         left = deadline - time.monotonic()
         if task.part not in given.only or left < LEAST:
@@ -82,7 +114,7 @@ def main() -> None:
     if "trainings" in given.only:
         pack(given.output)
     show(results)
-    sys.exit(any(each["status"] == "failed" for each in results))
+    return results
 
 
 def tasks(given: argparse.Namespace) -> list[Task]:
@@ -182,7 +214,8 @@ TRAININGS: list[tuple[str, str, list[str]]] = [
 
 def run(task: Task, seconds: float, given: argparse.Namespace) -> dict[str, Any]:
     """Run a command for so many seconds at most; what it printed last is kept."""
-    environment = os.environ | {"TQDM_DISABLE": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])}
+    path = [str(ROOT), str(given.data_root / PACKAGES), *sys.path[1:]]
+    environment = os.environ | {"TQDM_DISABLE": "1", "PYTHONPATH": os.pathsep.join(path)}
     if given.tiny:
         environment |= {"MRVAE_GPU_TESTS": "cpu", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *task.command]

@@ -121,7 +121,7 @@ Blended = BlendedLinear | BlendedConv2d
 def blended_parameters(layer: Blended, features: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weight and bias of the plain layer at one β, features (K + 1,), in the layer's dtype."""
     weight, blends = at_least_float32(layer.weight), at_least_float32(layer.blends)
-    moved = weighted_sum(features[:-1].to(weight.dtype), blends.flatten(1), weight.view(1, -1))
+    moved = weighted_sum(features[:-1].to(weight.dtype), blends.flatten(1), weight.reshape(1, -1))
     weight = moved.view_as(weight)
     if layer.input_gate is not None:
         opening, _ = layer.input_gate(features)

@@ -7,7 +7,7 @@ second, to save a state, or to measure. The number of processes and a resume cha
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -203,6 +203,7 @@ class Loop:
                     f'training.compile = "step" does not work for this network here: {reason}; leave it out'
                 ) from None
             logger.warning("the step is not compiled: %s", reason)
+            self.settings = replace(self.settings, compile=False, capture=False)
             self.step.run_eagerly()
             self.take = self.step
             self.take()
@@ -340,4 +341,5 @@ class Loop:
             if validation.waited:
                 text = "kept the weights of step %d, where the loss on the validation split is lowest"
                 logger.info(text, validation.best_step)
+        self.step.weights.release(model)
         return model.eval()

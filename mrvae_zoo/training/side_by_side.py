@@ -155,7 +155,7 @@ def _run(jobs: Sequence[Job], options: Options, stack: ExitStack) -> dict[Path, 
     try:
         models = loop.run_steps(options.report)
         seconds, hardware = loop.seconds() / len(jobs), _hardware(accelerator)
-        how = f"{settings}, {len(jobs)} side by side" if len(jobs) > 1 else str(settings)
+        how = f"{loop.settings}, {len(jobs)} side by side" if len(jobs) > 1 else str(loop.settings)
         for job, (training, began), model in zip(jobs, begun, models, strict=True):
             if training.error is not None:
                 results[job.run] = training.error

@@ -106,6 +106,12 @@ class Weights:
         for place in self.places:
             model.get_parameter(place.name).data = place.of(row)
 
+    def release(self, model: nn.Module) -> None:
+        """Give a model parameters of its own again."""
+        for place in self.places:
+            parameter = model.get_parameter(place.name)
+            parameter.data = parameter.detach().clone(memory_format=torch.contiguous_format)
+
     def differentiate(self, loss: Tensor, *, add: bool = False) -> None:
         """Write the gradients of a loss () to `gradient`, or add them to it."""
         gradients = torch.autograd.grad(loss, [*self.leaves.values()], materialize_grads=True)

@@ -328,17 +328,6 @@ def test_accumulation_gives_the_same_weights(root, recipe, tmp_path):
     assert all(torch.allclose(whole[name], parts[name], rtol=1e-3, atol=1e-4) for name in whole)
 
 
-@pytest.mark.slow
-def test_a_compiled_network_learns_the_same(root, recipe, tmp_path):
-    short = replace(recipe.training, max_steps=15)
-    eager, compiled = (
-        train(replace(recipe, training=replace(short, compile=flag)), root, tmp_path / str(flag))
-        for flag in (False, True)
-    )
-    for a, b in zip(eager.curve.points, compiled.curve.points, strict=True):
-        assert a.loss == pytest.approx(b.loss, rel=1e-4)
-
-
 def test_the_optimiser_steps_as_it_is_known_to(recipe):
     defaults = make_optimizer(torch.nn.Linear(2, 2).parameters(), recipe.training).defaults
     assert (defaults["betas"], defaults["eps"], defaults["lr"]) == ((0.9, 0.999), 1e-8, 5e-3)

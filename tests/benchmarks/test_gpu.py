@@ -1,0 +1,88 @@
+"""The script for a machine with a GPU, tried on a CPU with tiny sizes."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+
+import pytest
+from helpers import CHECKOUT
+
+SCRIPT = CHECKOUT / "benchmarks" / "gpu.py"
+
+
+def run(*arguments, check=True):
+    environment = {key: value for key, value in os.environ.items() if key != "PYTEST_ADDOPTS"}
+    command = [sys.executable, SCRIPT, *arguments]
+    return subprocess.run(
+        list(map(str, command)), env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=check
+    )
+
+
+@pytest.fixture(scope="module")
+def luggage(data_root, tmp_path_factory):
+    file = tmp_path_factory.mktemp("luggage") / "luggage.tgz"
+    run("--data-root", data_root, "--pack", file)
+    return file
+
+
+@pytest.mark.slow
+def test_what_travels_is_small_and_whole(luggage):
+    assert luggage.stat().st_size < 32e6
+    with tarfile.open(luggage) as tar:
+        names = set(tar.getnames())
+    assert {"MNIST/raw/train-images-idx3-ubyte", "BinarizedMNIST/train.npz", "packages/tomli_w/__init__.py"} <= names
+
+
+@pytest.mark.slow
+def test_its_checks_are_the_tests_of_the_gpu(luggage, tmp_path):
+    done = run("--data-root", luggage, "-o", tmp_path, "--tiny", "--only", "checks")
+    (result,) = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert (result["task"], result["status"]) == ("correct on this device", "done"), done.stdout
+    assert " passed" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert done.stdout.splitlines()[-1].startswith("correct on this device")
+
+
+@pytest.mark.slow
+def test_without_time_nothing_begins(luggage, tmp_path):
+    done = run("--data-root", luggage, "-o", tmp_path, "--tiny", "--minutes", "0.1")
+    assert done.stdout.count("no time left") == len(done.stdout.split("\n\n")[-1].strip().splitlines()) > 6
+    assert not (tmp_path / "log.txt").exists()
+
+
+@pytest.mark.long
+def test_the_whole_of_it(luggage, tmp_path):
+    done = run("--data-root", luggage, "-o", tmp_path, "--tiny", "--minutes", "30", check=False)
+    assert done.returncode == 0, done.stdout + (tmp_path / "log.txt").read_text(encoding="utf-8")[-3000:]
+    results = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert {result["status"] for result in results} == {"done"}
+    figures = {name: figure for result in results for name, figure, _ in result["figures"]}
+    assert float(figures["gated over plain, speed"]) > 0
+    assert "seconds of 9 trainings" in figures
+    with tarfile.open(tmp_path / "trainings.tar") as tar:
+        assert "mrvae_resnet.paper_binarized_mnist/model.safetensors" in tar.getnames()
+    files = [path for path in tmp_path.iterdir() if path.is_file() and path.suffix != ".png"]
+    assert len(files) <= 8
+    assert max(path.stat().st_size for path in files) < 16e6
+
+
+@pytest.mark.slow
+def test_one_that_fails_costs_no_other_its_result(luggage, tmp_path, monkeypatch):
+    """And one that takes too long is stopped."""
+    monkeypatch.syspath_prepend(CHECKOUT / "benchmarks")
+    import gpu
+
+    def tasks(given):
+        yield gpu.Task(name="fails", part="checks", command=["-c", "raise SystemExit('no such thing')"], limit=60)
+        yield gpu.Task(name="hangs", part="checks", command=["-c", "import time; time.sleep(60)"], limit=1)
+        yield gpu.Task(name="works", part="checks", command=["-c", ""], limit=60)
+
+    monkeypatch.setattr(gpu, "tasks", tasks)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--data-root", str(luggage), "-o", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    assert ended.value.code == 1
+    results = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert [result["status"] for result in results] == ["failed", "out of time", "done"]
+    assert "no such thing" in results[0]["last"]
