@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mrvae_zoo.gating.packed import Packed
+
 Gates = tuple[Tensor, Tensor | None]
 
 
@@ -80,9 +82,13 @@ class AffineGate(Gate):
     def __init__(self, channels: int, degree: int, *, shift: bool = True) -> None:
         super().__init__()
         self.coefficients = nn.Parameter(torch.zeros(2 if shift else 1, degree, channels))
+        self.number = 0  # its place in `Packed.values`
 
-    def forward(self, features: Tensor) -> Gates:
+    def forward(self, features: Tensor | Packed) -> Gates:
         """Return the scale and shift; see `Gate`."""
+        if isinstance(features, Packed):
+            scale, *shift = features.values[self.number]
+            return 1 + scale, shift[0] if shift else None
         coefficients = at_least_float32(self.coefficients)
         features = features[..., : coefficients.shape[1]].to(coefficients.dtype)
         if features.ndim == 1 and not torch.compiler.is_dynamo_compiling():

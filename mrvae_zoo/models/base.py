@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from mrvae_zoo.gating.beta import TOLERANCE, values_can_be_read
+from mrvae_zoo.gating.packed import Packed
+from mrvae_zoo.gating.packing import find_gates, is_worth_packing, pack
 from mrvae_zoo.models.config import SPATIAL_STRIDE, ModelConfig
 from mrvae_zoo.models.gating_table import make_gating
 from mrvae_zoo.models.likelihoods import make_likelihood
@@ -71,6 +73,7 @@ class Network(nn.Module):
         self.decoder = decoder
         self.gating = make_gating(config)
         self._likelihood = make_likelihood(config)
+        self._gates = find_gates(encoder, decoder)
         self._told = False  # whether the warning about images unlike the training images was given
 
     @property
@@ -144,10 +147,14 @@ class Network(nn.Module):
     def _decode(self, z: Tensor, beta: Tensor | None) -> Tensor:
         return self._likelihood.mean(self.decoder(z.to(self.dtype).clamp(*LATENT_RANGE), self._response(beta)))
 
-    def _response(self, beta: Tensor | None) -> Tensor | None:
-        return None if beta is None else self.gating.features(beta)
+    def _response(self, beta: Tensor | None) -> Tensor | Packed | None:
+        if beta is None:
+            return None
+        features = self.gating.features(beta)
+        packed = self.training and features.ndim > 1 and self._gates and is_worth_packing(features)
+        return pack(features, self._gates) if packed else features
 
-    def _posterior(self, x: Tensor, features: Tensor | None) -> Posterior:
+    def _posterior(self, x: Tensor, features: Tensor | Packed | None) -> Posterior:
         x = pad_to_stride(x) if self.config.spatial else x
         mean, log_var = self.encoder(x.to(self.dtype), features)
         return Posterior(mean, log_var.clamp(*LOG_VAR_RANGE))
