@@ -227,6 +227,7 @@ def test_a_model_of_a_plug_in_that_is_not_there_is_of_an_unknown_architecture(in
         mrvae_zoo.load_pretrained(f"local-dir:{tmp_path / 'saved'}")
 
 
+@pytest.mark.long
 def test_the_example_trains_with_its_gating(installed, python, tmp_path):
     shared = ("model.gating=fourier", "model.input_shape=[1,16,16]", "data.name=bars", "training.max_steps=3")
     for name, own in (("mrvae_lstm.bars", "model.state_size=8"), ("mrvae_resnet.mnist", "model.widths=[4, 4]")):

@@ -52,7 +52,7 @@ def train(
         typer.Option(
             "--seeds",
             metavar="N",
-            help="The number of seeds, from that of the recipe on. Several are trained into RUN/seed-0, RUN/seed-1, …",
+            help="Train with N seeds, from that of the recipe on. Several are written to RUN/seed-0, RUN/seed-1 and so on.",
             min=1,
         ),
     ] = 1,

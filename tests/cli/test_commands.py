@@ -233,6 +233,7 @@ def test_curve_with_the_gap_on_the_sprites(mrvae, tmp_path):
     assert other.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_curve_on_another_data_set(mrvae, data_root):
     options = ("--data-root", data_root, "--data", "binarized_mnist", "--draws", 1, "--json")
     done = ok(mrvae("curve", DEFAULT_MODEL, *options))

@@ -111,6 +111,7 @@ def test_what_two_processes_saved_one_resumes(bars, tmp_path):
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
 
 
+@pytest.mark.long
 def test_a_batch_that_cannot_be_split_is_said(bars, tmp_path):
     write_recipe(tmp_path, recipe_from_table(TABLES["beta_vae"], where="test"))
     done = train(tmp_path, bars, tmp_path / "run", "--set", "training.batch_size=31", processes=2)

@@ -57,6 +57,7 @@ def put(hub, hub_client):
     return run
 
 
+@pytest.mark.long
 def test_a_cache_that_another_program_filled_serves_offline(hub, hub_client, put, tmp_path):
     """Without the marks that tell what a repository does not have, and where nothing can be written."""
     put('leave=["rd_curve.json", "recipe.toml"]')

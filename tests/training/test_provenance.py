@@ -55,9 +55,9 @@ def test_without_a_checkout_a_commit_or_git_there_is_none_and_no_error(checkout,
 
 def test_a_record_is_dated_and_rounded():
     origin = Origin(version="0.1.0", data="0123456789abcdef", init="local-dir:RUN", init_sha256="0" * 64)
-    record = record_training(seconds=12.3456, hardware="1 CPU thread", origin=origin)
+    record = record_training(seconds=12.3456, hardware="1 CPU thread", settings="bf16", origin=origin)
     assert (record.data, record.init, record.init_sha256) == (origin.data, origin.init, origin.init_sha256)
-    assert record.seconds == 12.3
+    assert (record.seconds, record.hardware, record.settings) == (12.3, "1 CPU thread", "bf16")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", record.date)
 
 

@@ -253,6 +253,7 @@ def test_weights_to_start_from_do_not_replace_those_of_a_state(recipe, bars, uni
     assert same_result(run, tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_line_and_the_last_good_state_stays(path, bars, uninterrupted, tmp_path):
     """A limit on the size of files stands for the disk: the recipe and the metrics fit under it, a state does not."""
     run = tmp_path / "run"
