@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +21,16 @@ README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^(?:mrvae|torchrun) .*$", README, re.MULTILINE)
 PAGES = ("results/linear-optimum", "results/speed", "guides/reproducibility")  # figures of benchmarks/results
+OPERATIONS = {  # of a profile, by the names of its rows on the page
+    "matrix products": ("aten::mm", "aten::addmm"),
+    "generated kernels: noise, gates, activations, losses": ("## Call",),
+    "Adam": ("aten::_fused_adam_", "Optimizer.step"),
+}
+FLAT = {"gradients into one tensor": ("aten::cat",), "moving average of the weights": ("aten::lerp_",)}
+CONVOLUTIONS = {
+    "convolutions, backward": ("aten::convolution_backward",),
+    "convolutions, forward": ("aten::_convolution", "aten::mkldnn_convolution"),
+}
 MODULES = {"mrvae": "mrvae_zoo", "torchrun": "torch.distributed.run"}
 
 
@@ -81,14 +92,6 @@ def test_the_figures_are_those_of_the_benchmarks():
         ratios = {f["what"]: f"{f['ratio']:.2f}" for f in found}
         columns = ("forward, one β", "forward, folded", "forward, β an example", "training step, β an example")
         assert f"| `{case}` | {gating} | {mode} | {' | '.join(ratios[one] for one in columns)} |" in pages
-    training = json.loads((results / "training_throughput_cpu.json").read_text(encoding="utf-8"))["results"]
-    for (size, case), mode in itertools.product(zip(("28×28", "32×32"), training, strict=True), ("eager", "compiled")):
-        found = {
-            one["over"].split(",")[0]: one["ratio"]["median"] for one in case["ratios"] if one["of"] == f"gated, {mode}"
-        }
-        figures = " | ".join(f"{found[over]:.2f}" for over in ("plain gated", "plain", "ungated"))
-        assert f"| {size} | {mode} | {figures} |" in pages
-        assert case["speeds"][f"gated, {mode}"]["waits"]["median"] < 0.01
     passes = json.loads((results / "evaluation_passes.json").read_text(encoding="utf-8"))["figures"]
     one_pass = [p["ratio"] for p in passes if (p["case"], p["what"]) == ("mrvae_mlp", "one pass over one pass a β")]
     assert "take {:.2f} of the time of a pass a β where the images are in memory, and {:.2f}".format(*one_pass) in pages
@@ -101,6 +104,41 @@ def test_the_figures_are_those_of_the_benchmarks():
             loss = point["distortion"] + point["beta"] * point["rate"]
             row = f"| {point['beta']:g} | {point['rate']:.2f} | {point['distortion']:.2f} | {loss:.2f} |"
             assert row in pages
+
+
+def test_the_tables_of_the_training_step_are_those_of_the_benchmark():
+    page = (CHECKOUT / "docs" / "results" / "speed.md").read_text("utf-8")
+    found = json.loads((CHECKOUT / "benchmarks" / "results" / "training_step_cpu.json").read_text("utf-8"))
+    assert found["threads"] == 1
+    assert "AMD EPYC (avx512_bf16)" in found["processor"]
+    assert f"batches of {found['batch_size']} " in page
+    assert f"the median of {found['turns']} turns" in page
+    for result, architecture in zip(found["results"], ("mrvae_mlp", "mrvae_resnet"), strict=True):
+        best, over = result["best"], result["images_per_second_of_the_best_over"]
+        speeds = {label: row["images_per_second"]["median"] for label, row in result["rows"].items()}
+        for label, speed in speeds.items():
+            assert f"| {label} | {speed:,.0f} | {over[f'gated, {best} / {label}']['median']:.2f} |" in page
+        (plain,), (stack,) = ([speeds[one] for one in speeds if one.startswith(kind)] for kind in ("plain", "stack"))
+        assert f"{plain / stack:.2f} times" in page
+        operations = result["profile"][f"gated, {best}"]
+        groups = OPERATIONS | (FLAT if architecture == "mrvae_mlp" else CONVOLUTIONS)
+        for name, starts in groups.items():
+            spent = sum(one["microseconds"] for one in operations if one["operation"].startswith(starts)) / 1000
+            assert f"| `{architecture}` | {name} | {spent:.2f} |" in page
+
+
+def test_what_bf16_costs_is_what_was_measured():
+    page = (CHECKOUT / "docs" / "results" / "speed.md").read_text("utf-8")
+    found = json.loads((CHECKOUT / "benchmarks" / "results" / "precision_cpu.json").read_text("utf-8"))
+    assert f"each trained with both precisions for {found['epochs']} epochs" in page
+    for result in found["results"]:
+        seeds, spread = result["changes_percent"]["bf16"], result["spread_of_fp32_percent"]
+        assert f"the mean over {len(seeds)} seeds" in page
+        changes = [statistics.fmean(each) for each in zip(*seeds, strict=True)]
+        assert all(abs(change) < most for change, most in zip(changes, spread, strict=True))
+        name = "`" + result["network"].replace(" ", "` ")
+        assert f"| {name} | bf16 over fp32 | {' | '.join(f'{each:+.2f}' for each in changes)} |" in page
+        assert f"| {name} | spread over seeds | {' | '.join(f'{each:.2f}' for each in spread)} |" in page
 
 
 @pytest.mark.long

@@ -52,7 +52,7 @@ def train(
         typer.Option(
             "--seeds",
             metavar="N",
-            help="Train with N seeds, from that of the recipe on. Several are written to RUN/seed-0, RUN/seed-1 and so on.",
+            help="Train with N seeds, from the recipe's on; several are written to RUN/seed-0, RUN/seed-1 and so on.",
             min=1,
         ),
     ] = 1,

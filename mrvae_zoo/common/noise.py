@@ -90,7 +90,7 @@ class Noise:
 
     def uniform(self, purpose: Purpose, *shape: int) -> Tensor:
         """Draw uniform numbers in [0, 1): (b, *shape) float32."""
-        return _uniform(self.words(purpose, math.prod(shape))).view(self.count, *shape)
+        return to_uniform(self.words(purpose, math.prod(shape))).view(self.count, *shape)
 
     def coarse_uniform(self, purpose: Purpose, *shape: int) -> Tensor:
         """Draw multiples of 2^-16 in [0, 1): (b, *shape) float32, for half the arithmetic."""
@@ -102,11 +102,12 @@ class Noise:
     def normal(self, purpose: Purpose, *shape: int) -> Tensor:
         """Draw standard normal numbers: (b, *shape) float32, by the method of Box and Muller."""
         size = math.prod(shape)
-        first, second = _uniform(self.words(purpose, size + size % 2)).chunk(2, dim=1)
+        first, second = to_uniform(self.words(purpose, size + size % 2)).chunk(2, dim=1)
         radius, angle = (-2 * (1 - first).log()).sqrt(), 2 * math.pi * second
         drawn = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
         return drawn[:, :size].reshape(self.count, *shape)
 
 
-def _uniform(words: Tensor) -> Tensor:
+def to_uniform(words: Tensor) -> Tensor:
+    """Return words of 32 bits as uniform numbers in [0, 1), float32."""
     return (words >> 32 - BITS).float() * 2.0**-BITS

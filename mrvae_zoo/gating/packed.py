@@ -11,7 +11,7 @@ class Packed:
 
     Attributes:
         features: The features themselves.
-        values: For each gate, by its number, the sums of its parts: (B, C) for the scale, less 1, and for the shift.
+        values: The sums of each gate's parts, by its number: (B, C) for the scale, less 1, and for the shift.
     """
 
     ndim = 2

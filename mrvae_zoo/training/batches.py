@@ -6,7 +6,7 @@ Letters: N examples, B of a whole batch, b of one process.
 import torch
 from torch import Tensor
 
-from mrvae_zoo.common.noise import Noise, Purpose
+from mrvae_zoo.common.noise import Noise, Purpose, to_uniform
 from mrvae_zoo.gating.beta import beta_at
 from mrvae_zoo.training.recipe import ObjectiveRecipe, TrainingRecipe
 
@@ -48,7 +48,7 @@ def draw_beta(noise: Noise, objective: ObjectiveRecipe, beta_range: tuple[float,
     if objective.beta_sampling == "batch":
         position = whole.uniform(Purpose.BETA)[:1].expand(noise.count)
     else:
-        offset = whole.uniform(Purpose.BETA, 2)
-        stratum = offset[:, 1].argsort()
-        position = ((stratum + offset[:, 0]) / batch).index_select(0, places)
+        words = whole.words(Purpose.BETA, 2)
+        stratum = words[:, 1].argsort()
+        position = ((stratum + to_uniform(words[:, 0])) / batch).index_select(0, places)
     return beta_at(position, beta_range, at_ends=objective.beta_at_ends, skew=objective.beta_skew)

@@ -91,7 +91,8 @@ class LossesOf:
 
         own = 0 if seed.ndim else None
         in_dims = (0, own, own, None if beta is None else 0)
-        losses: Losses = torch.func.vmap(member, in_dims=in_dims)(dict(stacked), raw, seed, beta)
+        over_models = torch.func.vmap(member, in_dims=in_dims, randomness="different")  # for dropout, not for our noise
+        losses: Losses = over_models(dict(stacked), raw, seed, beta)
         return losses
 
     def _of(

@@ -59,13 +59,14 @@ def can_be_stacked(recipes: Sequence[Recipe]) -> bool:
 def worth_stacking(recipe: Recipe, device: torch.device) -> bool:
     """Whether trainings of this recipe are faster as one network than one after the other.
 
-    A small network leaves most of a GPU idle, and most of a step on a CPU is then not arithmetic. Convolutions fill a
-    GPU alone, and several as one are grouped convolutions, which are slow there.
+    A network of Linear layers leaves most of a GPU idle, and most of a step on a CPU is not arithmetic if it is small.
+    Convolutions fill a device alone, and those of several networks as one are grouped convolutions, which are slow.
     """
     network = _skeleton(recipe)
-    if device.type == "cuda":
-        return not any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) for part in network.modules())
-    return device.type == "cpu" and sum(one.numel() for one in network.parameters()) <= SMALL
+    if any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) for part in network.modules()):
+        return False
+    small = sum(one.numel() for one in network.parameters()) <= SMALL
+    return device.type == "cuda" or (device.type == "cpu" and small)
 
 
 def _skeleton(recipe: Recipe) -> nn.Module:

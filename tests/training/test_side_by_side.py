@@ -156,6 +156,7 @@ def test_where_one_network_is_faster(recipe):
     assert not worth_stacking(large, CPU)
     assert worth_stacking(large, torch.device("cuda"))
     assert not worth_stacking(resnet, torch.device("cuda"))
+    assert not worth_stacking(resnet, CPU)
     assert not worth_stacking(recipe, torch.device("mps"))
 
 
