@@ -10,14 +10,14 @@ Three parts, in this order, until the minutes are used:
   half precision, compiled and as CUDA graphs, from eight threads, trainings as one graph, side by side, resumed;
 - figures: images a second in training and microseconds of a call, beside the targets, with the kernels of a step and a
   profile; a whole comparison of small networks; what bf16 costs in loss;
-- trainings: those that take a GPU, in order of worth. Each goes on from where an earlier call stopped, if OUT still
-  holds its states.
+- trainings: those that take a GPU, in order of worth. Each goes on from where an earlier call stopped, as long as the
+  folder OUT.work beside OUT is there, in which everything happens.
 
 Every part is a command of its own with a time limit, so that one that fails or hangs costs no other its result. OUT
-then holds gpu.json, log.txt, the JSON of each benchmark, and trainings.tar with the finished models. A table is printed
-last. The first form packs what the machine may lack, the data sets and a small package, into one file of about 15 MB,
-which the second form takes; a folder of data sets will do as well. With --tiny everything runs with small sizes, also
-on a CPU, to try the script itself.
+then holds four files: gpu.json, log.txt, results.tar with what the benchmarks and comparisons wrote, and trainings.tar
+with the finished models. A table is printed last. The first form packs what the machine may lack, the data sets and a
+small package, into one file of about 15 MB, which the second form takes; a folder of data sets will do as well. With
+--tiny everything runs with small sizes, also on a CPU, to try the script itself.
 """
 
 import argparse
@@ -40,7 +40,6 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("checks", "figures", "trainings")
 LEAST = 20.0  # seconds that a command should have
 STOP = 25.0  # seconds that a training has to save its state
-TAR = "trainings.tar"
 PACKAGES = "packages"
 
 
@@ -79,7 +78,9 @@ def main() -> None:
     if given.output is None:
         parser.error("say with -o where the results go")
     given.output, given.data_root = given.output.resolve(), given.data_root.resolve()
-    given.output.mkdir(parents=True, exist_ok=True)
+    given.work = given.output.with_name(f"{given.output.name}.work")
+    for folder in (given.output, given.work):
+        folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * given.minutes
     with tempfile.TemporaryDirectory() as folder:
         if given.data_root.is_file():
@@ -110,16 +111,14 @@ def run_all(given: argparse.Namespace, deadline: float) -> list[dict[str, Any]]:
                 results.append({"task": task.name, "part": task.part, "status": "no time left", "seconds": 0.0})
             continue
         results.append(run(task, min(task.limit, left), given))
-        write(given.output / "gpu.json", results)
-    if "trainings" in given.only:
-        pack(given.output)
+        deliver(given, results)
     show(results)
     return results
 
 
 def tasks(given: argparse.Namespace) -> list[Task]:
     """Everything to do, in order."""
-    out, data, tiny = given.output, str(given.data_root), given.tiny
+    out, data, tiny = given.work, str(given.data_root), given.tiny
     speed = (
         ["--turns", "3", "--shortest", "0.02", "--batch-size", "8", "--stacked", "2", "--eager-only"]
         if tiny
@@ -129,7 +128,18 @@ def tasks(given: argparse.Namespace) -> list[Task]:
         Task(
             name="correct on this device",
             part="checks",
-            command=["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "1" if tiny else "6", "tests/gpu"]
+            command=[
+                "-m",
+                "pytest",
+                "-q",
+                "-W",
+                "default",
+                "-p",
+                "no:cacheprovider",
+                "-n",
+                "1" if tiny else "6",
+                "tests/gpu",
+            ]
             + (["-k", "shrinkage and mlp or threads or noise"] if tiny else []),
             limit=150,
         ),
@@ -190,25 +200,33 @@ def tasks(given: argparse.Namespace) -> list[Task]:
         ),
         *(
             Task(
-                name=name,
+                name=f"{command} {name}",
                 part="trainings",
                 command=[
-                    *("-m", "mrvae_zoo", *command, "--data-root", data),
-                    *(setting for each in SMALL_TRAINING if tiny for setting in ("--set", each)),
-                    *((folder, str(out / "runs" / name))),
+                    *("-m", "mrvae_zoo", command, name, "--data-root", data, *options),
+                    *(["--betas", "2", "--learning-rate", "0.001"] if tiny and command == "compare" else []),
+                    *(setting for each in small if tiny for setting in ("--set", each)),
+                    *(["--runs", str(out / "runs" / name), "-o", str(out), "--force"] if command == "compare" else []),
+                    *(["-o", str(out / "runs" / f"trained-{name}")] if command == "train" else []),
                 ],
                 limit=600,
             )
-            for name, folder, command in TRAININGS
+            for command, name, options, small in TRAININGS
         ),
     ]
 
 
 SMALL_COMPARISON = ("training.max_steps=10", "training.warmup_steps=0", "model.widths=[16]", "data.limit=1280")
-SMALL_TRAINING = ("training.max_steps=3", "data.limit=256", "model.widths=[8, 8]", "model.depth=1")
-# In order of worth: the published comparison at the sizes of the authors; larger checkpoints for the zoo.
-TRAININGS: list[tuple[str, str, list[str]]] = [
-    ("mrvae_resnet.paper_binarized_mnist", "-o", ["train", "mrvae_resnet.paper_binarized_mnist"]),
+# In order of worth: the published comparison at the sizes of the authors; larger checkpoints for the zoo. Each goes on
+# where it stopped: a comparison by itself, a training with --resume.
+TRAININGS: list[tuple[str, str, list[str], tuple[str, ...]]] = [
+    (
+        "compare",
+        "mrvae_resnet.paper_binarized_mnist",
+        ["--betas", "10", "--budget", "1", "--arm", "concat"],
+        ("training.max_steps=3", "data.limit=256", "model.widths=[8, 8]", "model.depth=1", "model.bottleneck=4"),
+    ),
+    ("train", "mrvae_mlp.mnist", [], ("training.max_steps=3", "data.limit=256", "training.warmup_steps=0")),
 ]
 
 
@@ -221,8 +239,8 @@ def run(task: Task, seconds: float, given: argparse.Namespace) -> dict[str, Any]
     command = [sys.executable, *task.command]
     training = task.part == "trainings"
     if training:
-        (given.output / "runs").mkdir(exist_ok=True)
-        if (given.output / "runs" / task.name).is_dir():
+        (given.work / "runs").mkdir(exist_ok=True)
+        if command[3] == "train" and Path(command[-1]).is_dir():
             command.append("--resume")
     start = time.monotonic()
     print(f"{task.name} …", flush=True)
@@ -298,13 +316,16 @@ def of_comparison(out: Path) -> Iterator[tuple[str, str, str]]:
     yield f"seconds of {len(recipes)} trainings", f"{seconds:.1f}", "< 60"
 
 
-def pack(out: Path) -> None:
-    """Put the finished trainings into one file; their states stay where they are."""
-    finished = [path.parent for path in sorted((out / "runs").glob("*/config.json"))]
-    if finished:
-        with tarfile.open(out / TAR, "w") as tar:
-            for run_folder in finished:
-                tar.add(run_folder, arcname=run_folder.name)
+def deliver(given: argparse.Namespace, results: list[dict[str, Any]]) -> None:
+    """Put what is known so far into the output folder."""
+    write(given.output / "gpu.json", results)
+    files = [path for path in sorted(given.work.iterdir()) if path.suffix in (".json", ".png")]
+    models = [path.parent for path in sorted((given.work / "runs").glob("trained-*/config.json"))]
+    for name, paths in (("results.tar", files), ("trainings.tar", models)):
+        if paths:
+            with tarfile.open(given.output / name, "w") as tar:
+                for path in paths:
+                    tar.add(path, arcname=path.name)
 
 
 def write(path: Path, results: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ second, to save a state, or to measure. The number of processes and a resume cha
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,6 @@ class Training:
     state: TrainingState | None = None
     glance: Glance | None = None
     error: FloatingPointError | None = None
-    logged: int = field(default=0)  # lines
 
 
 class Loop:
@@ -94,7 +93,7 @@ class Loop:
                 put_state(self.step, number, one.state, one.validation)
                 self.done, self.seconds_before = one.state.step, one.state.seconds
                 one.state = None
-            one.logged = self.step.line_after(self.done)
+        self.logged = self.step.line_after(self.done)  # lines of the log
         self.step.done.fill_(self.done)
         if accelerator.num_processes > 1:
             torch.distributed.broadcast(self.step.weights.flat, src=0)
@@ -235,8 +234,8 @@ class Loop:
     def _flush(self, report: Callable[[Progress], None], *, looking: bool, checking: bool) -> None:
         """Wait for the steps, look for faults, measure if it is time, and write the finished lines of the log."""
         step = self.step
-        lines = step.line_after(self.done)
-        sums = self.accelerator.reduce(step.history[:, :lines], reduction="mean").cpu().double()
+        first, end = self.logged, step.line_after(self.done)
+        sums = self.accelerator.reduce(step.history[:, first:end], reduction="mean").cpu().double()
         faults = self.accelerator.gather(step.faults[None]).cpu()
         finite = step.weights.flat.isfinite().all(dim=1).tolist() if checking or looking else None
         for number, one in enumerate(self.trainings):
@@ -246,8 +245,8 @@ class Loop:
                     self._fail(one, found)
             if one.error is None:
                 looks = self._look(number) if looking else {}
-                self._write_lines(number, sums[number], looks, report)
-        self.flushed = time.perf_counter()
+                self._write_lines(number, first, sums[number], looks, report)
+        self.logged, self.flushed = end, time.perf_counter()
 
     def _look(self, number: int) -> dict[str, dict[str, float]]:
         one, model = self.trainings[number], self.step.averages[number]
@@ -257,15 +256,20 @@ class Loop:
         return {"losses": one.glance.look(model, self.accelerator)}
 
     def _write_lines(
-        self, number: int, sums: Tensor, looks: dict[str, dict[str, float]], report: Callable[[Progress], None]
+        self,
+        number: int,
+        first: int,
+        sums: Tensor,
+        looks: dict[str, dict[str, float]],
+        report: Callable[[Progress], None],
     ) -> None:
-        """Write the lines of one training that are finished and not yet written; `looks` belong to the last."""
+        """Write the lines of one training from the number `first` on; `looks` belong to the last."""
         one, step = self.trainings[number], self.step
         fresh = []
-        for line in range(one.logged, len(sums)):
+        for line, of_line in enumerate(sums, first):
             end = step.lines[line]
             count = end - (step.lines[line - 1] if line else 0)
-            means = dict(zip(FIGURES, (sums[line] / count).tolist(), strict=True))
+            means = dict(zip(FIGURES, (of_line / count).tolist(), strict=True))
             progress = Progress(
                 step=end,
                 steps=self.steps,
@@ -277,7 +281,6 @@ class Loop:
                 **(looks if end == self.done else {}),  # type: ignore[arg-type]
             )
             fresh.append(progress)
-        one.logged = len(sums)
         if self.accelerator.is_main_process and fresh:
             append_metrics(one.run, fresh)
         if number == 0:

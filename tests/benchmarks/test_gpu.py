@@ -37,33 +37,35 @@ def test_what_travels_is_small_and_whole(luggage):
 
 @pytest.mark.slow
 def test_its_checks_are_the_tests_of_the_gpu(luggage, tmp_path):
-    done = run("--data-root", luggage, "-o", tmp_path, "--tiny", "--only", "checks")
-    (result,) = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    done = run("--data-root", luggage, "-o", tmp_path / "out", "--tiny", "--only", "checks")
+    (result,) = json.loads((tmp_path / "out" / "gpu.json").read_text(encoding="utf-8"))
     assert (result["task"], result["status"]) == ("correct on this device", "done"), done.stdout
-    assert " passed" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert " passed" in (tmp_path / "out" / "log.txt").read_text(encoding="utf-8")
     assert done.stdout.splitlines()[-1].startswith("correct on this device")
 
 
 @pytest.mark.slow
 def test_without_time_nothing_begins(luggage, tmp_path):
-    done = run("--data-root", luggage, "-o", tmp_path, "--tiny", "--minutes", "0.1")
+    done = run("--data-root", luggage, "-o", tmp_path / "out", "--tiny", "--minutes", "0.1")
     assert done.stdout.count("no time left") == len(done.stdout.split("\n\n")[-1].strip().splitlines()) > 6
-    assert not (tmp_path / "log.txt").exists()
+    assert not (tmp_path / "out" / "log.txt").exists()
 
 
 @pytest.mark.long
 def test_the_whole_of_it(luggage, tmp_path):
-    done = run("--data-root", luggage, "-o", tmp_path, "--tiny", "--minutes", "30", check=False)
-    assert done.returncode == 0, done.stdout + (tmp_path / "log.txt").read_text(encoding="utf-8")[-3000:]
-    results = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    done = run("--data-root", luggage, "-o", tmp_path / "out", "--tiny", "--minutes", "30", check=False)
+    assert done.returncode == 0, done.stdout + (tmp_path / "out" / "log.txt").read_text(encoding="utf-8")[-3000:]
+    results = json.loads((tmp_path / "out" / "gpu.json").read_text(encoding="utf-8"))
     assert {result["status"] for result in results} == {"done"}
     figures = {name: figure for result in results for name, figure, _ in result["figures"]}
     assert float(figures["gated over plain, speed"]) > 0
     assert "seconds of 9 trainings" in figures
-    with tarfile.open(tmp_path / "trainings.tar") as tar:
-        assert "mrvae_resnet.paper_binarized_mnist/model.safetensors" in tar.getnames()
-    files = [path for path in tmp_path.iterdir() if path.is_file() and path.suffix != ".png"]
-    assert len(files) <= 8
+    with tarfile.open(tmp_path / "out" / "trainings.tar") as tar:
+        assert "trained-mrvae_mlp.mnist/model.safetensors" in tar.getnames()
+    with tarfile.open(tmp_path / "out" / "results.tar") as tar:
+        assert {"compare_mrvae_resnet.paper_binarized_mnist_short.json", "precision.json"} <= set(tar.getnames())
+    files = [*(tmp_path / "out").iterdir()]
+    assert {path.name for path in files} == {"gpu.json", "log.txt", "results.tar", "trainings.tar"}
     assert max(path.stat().st_size for path in files) < 16e6
 
 
@@ -79,10 +81,10 @@ def test_one_that_fails_costs_no_other_its_result(luggage, tmp_path, monkeypatch
         yield gpu.Task(name="works", part="checks", command=["-c", ""], limit=60)
 
     monkeypatch.setattr(gpu, "tasks", tasks)
-    monkeypatch.setattr(sys, "argv", ["gpu.py", "--data-root", str(luggage), "-o", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--data-root", str(luggage), "-o", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         gpu.main()
     assert ended.value.code == 1
-    results = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    results = json.loads((tmp_path / "out" / "gpu.json").read_text(encoding="utf-8"))
     assert [result["status"] for result in results] == ["failed", "out of time", "done"]
     assert "no such thing" in results[0]["last"]
