@@ -31,7 +31,8 @@ class Captured:
             return
         if self.graph is None:
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # Other threads, such as the one that writes states, may use the GPU meanwhile.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self.function()
             self.graph = graph
         self.graph.replay()

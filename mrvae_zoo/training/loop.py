@@ -119,6 +119,8 @@ class Loop:
             KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and the state saved.
             OSError: The run cannot be written to.
         """
+        if self.settings.compile and self.done < self.steps:
+            logger.info("compiling the step, which takes up to a minute")
         with stop_requests() as stop, self.writer, arithmetic(self.settings):
             for raw in self._batches():
                 self._take(raw)
