@@ -57,6 +57,8 @@ def choose_settings(
     precision = training.precision
     if precision == "auto":
         precision = "bf16" if on_gpu or (device.type == "cpu" and has_fast_bf16()) else "fp32"
+    if precision == "tf32" and not on_gpu:
+        precision = "fp32"  # which no other device has a shorter form of
     channels_last = training.channels_last
     if channels_last == "auto":
         channels_last = convolutional and on_gpu

@@ -45,6 +45,7 @@ def test_on_a_gpu():
 
 def test_other_devices_compute_plainly():
     assert choose(torch.device("mps"), steps=WORTH_COMPILING) == Settings()
+    assert choose(CPU, precision="tf32") == Settings()
 
 
 def test_true_and_false_are_words_for_the_same():
