@@ -11,14 +11,13 @@ On the CPU; writes benchmarks/results/evaluation_passes.json.
 """
 
 import argparse
-import io
 import json
 import os
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from torch import Tensor
 
 import mrvae_zoo
 from mrvae_zoo.common.files import write_atomically
-from mrvae_zoo.common.images import to_tensor
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.evaluation.measuring import CHUNK
 from mrvae_zoo.evaluation.rate_distortion import rate_distortion
@@ -38,30 +36,6 @@ from mrvae_zoo.gating.beta import log_spaced
 CASES = {"mrvae_mlp": 1024, "mrvae_conv": 256}  # and how many images it is measured on
 SHAPE, POINTS = (1, 28, 28), 13
 ROWS = 208  # images times β of a gated batch: 16 images, which was the fastest of 8, 16, 40, 100 and 250
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PngData:
-    """What `rate_distortion` uses of an ImageData, the images decoded in every pass."""
-
-    files: list[bytes]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def to(self, device: torch.device) -> "PngData":
-        """Itself: the benchmark runs on the CPU."""
-        assert device.type == "cpu"
-        return self
-
-    def batches(self, size: int) -> Iterator[Tensor]:
-        """All images in order."""
-        for start in range(0, len(self), size):
-            yield to_tensor([Image.open(io.BytesIO(file)) for file in self.files[start : start + size]], SHAPE)
-
-    def describe(self) -> dict[str, Any]:
-        """What the curve says of it."""
-        return {"name": "png"}
 
 
 def main() -> None:
@@ -99,8 +73,10 @@ def measure(case: str, repeats: int) -> Iterator[dict[str, Any]]:
     betas = log_spaced(model.beta_range, POINTS)
     images = np.random.default_rng(0).integers(0, 256, (CASES[case], *SHAPE), dtype=np.uint8)
     memory = ImageData(name="noise", split="test", images=torch.from_numpy(images))
-    png = PngData(files=[encoded(image) for image in images[:, 0]])
-    for where, data in (("in memory", memory), ("PNG", png)):
+    folder = tempfile.TemporaryDirectory()
+    for number, image in enumerate(images[:, 0]):
+        Image.fromarray(image).save(Path(folder.name) / f"{number:05}.png")
+    for where, data in (("in memory", memory), ("PNG", folder.name)):
 
         def one_pass(data: Any = data) -> object:
             return rate_distortion(model, data, betas)
@@ -138,13 +114,6 @@ def gated_pass(model: mrvae_zoo.MultiRateVAE, data: ImageData, betas: list[float
             both = torch.stack([output.rate, output.distortion], dim=1)
             sums += both.double().view(len(betas), len(x), 2).sum(1)
     return sums
-
-
-def encoded(image: np.ndarray) -> bytes:
-    """The file of an image (H, W)."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, format="PNG")
-    return file.getvalue()
 
 
 def in_turn(step: Callable[[], object], reference: Callable[[], object], repeats: int) -> list[float]:

@@ -94,7 +94,9 @@ class ImageData:
 
     def batches(self, size: int, *, first: int = 0, step: int = 1) -> Iterator[Tensor]:
         """Yield all examples in order, `size` at a time, without noise; `first` and `step` select some batches."""
-        for images in self.read(torch.arange(len(self), device="cpu").split(size)[first::step]):
+        # Indices on the CPU would make each batch wait for a GPU that holds the images; a streamed set needs them so.
+        device = self.images.device if isinstance(self.images, Tensor) else torch.device("cpu")
+        for images in self.read(torch.arange(len(self), device=device).split(size)[first::step]):
             yield self.prepare(images)
 
     def describe(self) -> dict[str, Any]:

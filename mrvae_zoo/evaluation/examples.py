@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 
 from mrvae_zoo.common.decoding import find_images, open_readable
 from mrvae_zoo.common.images import Changes
-from mrvae_zoo.data.encoded_images import StreamedImages
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.errors import name_some
 from mrvae_zoo.evaluation.transfers import upload
@@ -42,7 +41,7 @@ def chunks(data: Examples, size: int, *, model: BaseVAE, first: int = 0, step: i
         ValueError: `data` is something else.
     """
     if isinstance(data, ImageData):
-        yield from _of_split(data.to(model.device), size, model, first, step)
+        yield from map(model.config.to_data_range, data.to(model.device).batches(size, first=first, step=step))
         return
     if isinstance(data, str | os.PathLike):
         yield from _of_folder(Path(data), size, model, first, step)
@@ -84,14 +83,6 @@ def _files(folder: Path) -> list[Path]:
     if not paths:
         raise ValueError(f"{folder} holds no images in a format that Pillow reads")
     return paths
-
-
-def _of_split(data: ImageData, size: int, model: BaseVAE, first: int, step: int) -> Iterator[Tensor]:
-    """Yield the images of a split that is on the model's device."""
-    # Indices on the CPU would make every chunk wait for a GPU that holds the images; a streamed set needs them there.
-    device = torch.device("cpu") if isinstance(data.images, StreamedImages) else data.images.device
-    for images in data.read(torch.arange(len(data), device=device).split(size)[first::step]):
-        yield model.config.to_data_range(data.prepare(images))
 
 
 def _of_folder(folder: Path, size: int, model: BaseVAE, first: int, step: int) -> Iterator[Tensor]:
