@@ -89,7 +89,7 @@ def test_what_two_processes_saved_one_resumes(bars, tmp_path):
     often = ("--set", "training.checkpoint_every=20")
     ok(train(tmp_path, bars, tmp_path / "one", *often, processes=1))
     stop = "import os, sys, mrvae_zoo.training.loop as loop\nsave = loop.Loop._save\n"
-    stop += "def save_and_stop(self):\n    save(self)\n    self.done == 40 and os._exit(9)\n"
+    stop += "def save_and_stop(self):\n    save(self)\n    self.writer.wait()\n    self.done == 40 and os._exit(9)\n"
     stop += "loop.Loop._save = save_and_stop\nfrom mrvae_zoo.cli import main\nmain()\n"
     (tmp_path / "stop.py").write_text(stop, encoding="utf-8")
     command = [
