@@ -158,7 +158,7 @@ def test_export_without_its_extra(folder):
 def test_a_reader_that_has_had_enough_is_no_error(folder):
     command = f"{sys.executable} -m mrvae_zoo info {DEFAULT_MODEL} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+    assert done.stderr in ("", f"all 13 points: mrvae curve {DEFAULT_MODEL}\n")  # the second if all was read in time
 
 
 DIGIT = CHECKOUT / "examples" / "digits" / "0.png"
