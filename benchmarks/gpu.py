@@ -72,6 +72,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS])
     parser.add_argument("--tiny", action="store_true", help="small sizes, on any device")
     given = parser.parse_args()
+    if not given.data_root.exists():
+        parser.error(f"{given.data_root}: no such file or folder")
     if given.pack is not None:
         pack_luggage(given.data_root, given.pack)
         return

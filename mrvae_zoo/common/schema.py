@@ -113,11 +113,14 @@ def _union(value: Any, options: tuple[Any, ...], *, where: str, key: str) -> Any
     if value is None and type(None) in options:
         return None
     options = tuple(option for option in options if option is not type(None))
-    for option in options[:-1]:
+    literal = len(options) > 1 and any(get_origin(option) is Literal for option in options)
+    for option in options if literal else options[:-1]:
         try:
             return check_value(value, option, where=where, key=key)
         except ValueError:
             continue
+    if literal:
+        raise ValueError(f"{where}: {key}={short(value)} should be {' or '.join(map(_describe, options[::-1]))}")
     return check_value(value, options[-1], where=where, key=key)
 
 
@@ -127,6 +130,8 @@ def _describe(annotation: Any) -> str:
         if arguments[-1] is Ellipsis:
             return f"a list of {_describe(arguments[0])}"
         return f"a list of {len(arguments)} ({', '.join(map(_describe, arguments))})"
+    if get_origin(annotation) is Literal:
+        return ", ".join(map(repr, arguments))
     if dataclasses.is_dataclass(annotation) or get_origin(annotation) is dict:
         return "a table"
     if get_origin(annotation) in (Union, types.UnionType):

@@ -23,6 +23,7 @@ from mrvae_zoo.training.step import Step
 from mrvae_zoo.training.validation import Validation
 
 KEPT = 2
+FORMAT = "2"  # of the names and figures in a state
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def put_state(step: Step, member: int, state: TrainingState, validation: Validat
 def save_state(folder: Path, state: TrainingState) -> None:
     """Write a state into `folder`, created if missing; then remove all but the newest two."""
     figures = ("step", "seconds", "lowest", "best_step", "waited")
-    metadata = {name: str(getattr(state, name)) for name in figures}
+    metadata = {name: str(getattr(state, name)) for name in figures} | {"format": FORMAT}
     content = safetensors.torch.save(state.tensors, metadata=metadata)
     folder.mkdir(exist_ok=True)
     path = folder / f"{state.step:09}-{hashlib.sha256(content).hexdigest()}.safetensors"
@@ -123,12 +124,21 @@ def newest_first(folder: Path) -> list[Path]:
 
 
 def load_state(folder: Path) -> TrainingState | None:
-    """Load the newest undamaged state, or return None if there is none; each damaged file is named in a warning."""
+    """Load the newest undamaged state, or return None if there is none; each damaged file is named in a warning.
+
+    Raises:
+        ValueError: The state was written by another version of mrvae_zoo.
+    """
     for path in newest_first(folder):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() == path.stem.partition("-")[2]:
             with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata()
+                metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(
+                    f"{path} was written by another version of mrvae_zoo, and this one cannot continue from it; "
+                    "replace the training with --force"
+                )
             return TrainingState(
                 step=int(metadata["step"]),
                 seconds=float(metadata["seconds"]),

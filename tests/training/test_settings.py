@@ -53,6 +53,14 @@ def test_true_and_false_are_words_for_the_same():
     assert TrainingRecipe(epochs=1, compile=False) == TrainingRecipe(epochs=1, compile="none")
 
 
+@pytest.mark.parametrize(
+    ("key", "words"), [("channels_last", "'auto' or true or false"), ("compile", "'auto', 'step'")]
+)
+def test_a_wrong_word_names_the_right_ones(key, words):
+    with pytest.raises(ValueError, match=f"training.{key}='maybe' should be {words}"):
+        recipe_from_table({**BARS_RECIPE, "training": {**BARS_RECIPE["training"], key: "maybe"}}, where="test")
+
+
 @pytest.fixture(scope="module")
 def recipe():
     one = recipe_from_table(BARS_RECIPE, where="test")

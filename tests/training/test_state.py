@@ -1,5 +1,6 @@
 """A training that is killed, interrupted, or runs out of disk, and goes on."""
 
+import hashlib
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from helpers import BARS_RECIPE, FINISHED
 
@@ -297,3 +299,15 @@ def test_a_state_is_read_without_pickle(recipe, bars, tmp_path):
     model = mrvae_zoo.create_model("mrvae_mlp", input_shape=(1, 8, 8), latent_dim=4, widths=(32,))
     weights = {n.removeprefix("average."): t for n, t in state.tensors.items() if n.startswith("average.")}
     model.load_state_dict(weights, strict=True)
+
+
+def test_a_state_of_another_version_is_one_line(recipe, path, bars, tmp_path, mrvae):
+    run = halfway(recipe, bars, tmp_path / "run")
+    for old in newest_first(run / "states"):
+        old.unlink()
+    content = safetensors.torch.save({"model.x": torch.zeros(1)}, metadata={"step": "20", "seconds": "1.0"})
+    (run / "states" / f"000000020-{hashlib.sha256(content).hexdigest()}.safetensors").write_bytes(content)
+    done = mrvae("train", path, "--data-root", bars, "-o", run, "--resume")
+    assert done.returncode == 1
+    assert "was written by another version of mrvae_zoo" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
