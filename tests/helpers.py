@@ -15,18 +15,16 @@ from mrvae_zoo.comparison.record import (
     Arm,
     AtBudget,
     ComparisonRecord,
-    Cost,
     Dedicated,
     Doubling,
     PerSeed,
     SeedGap,
     SeedLoss,
-    Spent,
-    SpentByBeta,
     TrainingCurve,
     Trial,
 )
 from mrvae_zoo.comparison.runs import Runs
+from mrvae_zoo.comparison.spent import Cost, Spent, SpentByBeta
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.models.architecture_table import architectures
@@ -110,9 +108,10 @@ def make_images(model: MultiRateVAE | FixedRateVAE, n: int, *, seed: int = 1) ->
 
 
 def off_by(value: torch.Tensor, reference: torch.Tensor) -> float:
-    """max |difference| / max |reference|."""
+    """max |difference| / max |reference|; 0 where both are 0 throughout, as behind gates that are all closed."""
     value, reference = value.detach(), reference.detach()
-    return float((value - reference).abs().max() / reference.abs().max())
+    difference = (value - reference).abs().max()
+    return 0.0 if difference == 0 else float(difference / reference.abs().max())
 
 
 def outputs(model, x, *beta) -> list[torch.Tensor]:
@@ -169,6 +168,7 @@ def make_plan(**changes) -> Plan:
         "learning_rates": (),
         "examples": 320,
         "shape": (1, 8, 8),
+        "device": "cpu",
     }
     return Plan(**settings | changes)
 

@@ -30,6 +30,7 @@ from mrvae_zoo.gating.layers import (
 from mrvae_zoo.gating.log_variance import GatedLogVariance, LogVariance
 
 Side = Literal["encoder", "decoder"]
+Moves = Literal["latents", "weights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Gating(abc.ABC):
         gates: Whether the gating has any gates at all.
         beta_range: The range of β, (β_min, β_max).
         degree: The number of features per gate, for gatings where it can be chosen.
+        moves: What moves with β at the latents, for gatings where it can be chosen; see `ModelConfig.gating_moves`.
     """
 
     name: ClassVar[str]
@@ -72,6 +74,7 @@ class Gating(abc.ABC):
 
     beta_range: tuple[float, float]
     degree: int = 3
+    moves: Moves = "latents"
 
     @abc.abstractmethod
     def features(self, beta: Tensor) -> Tensor:
@@ -121,7 +124,7 @@ class Gating(abc.ABC):
     def conv_transpose2d(
         self, inputs: int, outputs: int, kernel_size: Size, *, side: Side, head: bool = False, **options: Any
     ) -> nn.ConvTranspose2d:
-        """Make a ConvTranspose2d layer with its gate; `options` are stride and padding."""
+        """Make a ConvTranspose2d layer with its gate; `options` are stride, padding and output_padding."""
         gate = self.gate(Place(outputs, side, head))
         if gate is None:
             return nn.ConvTranspose2d(inputs, outputs, kernel_size, **options)
@@ -146,6 +149,10 @@ class Gating(abc.ABC):
     def latent_reader(self, latents: int, outputs: int) -> nn.Linear:
         """Make the first layer of a decoder: (B, Z) -> (B, outputs)."""
         return self.linear(latents, outputs, side="decoder", first=True)
+
+    def latent_projection(self, latents: int, outputs: int) -> nn.Linear:
+        """Make a first layer of a decoder that has no activation behind it; as `latent_reader` by default."""
+        return self.latent_reader(latents, outputs)
 
     def latent_writer2d(self, inputs: int, latents: int) -> nn.Conv2d:
         """Make the last layer of a spatial encoder, a 1×1 convolution: (B, inputs, h, w) -> (B, 2Z, h, w)."""

@@ -19,7 +19,9 @@ class Array(Protocol):
 
 Beta = float | Tensor | Sequence[float] | Array
 BetaSampling = Literal["stratified", "batch"]
+BetaFall = Literal["linear", "cosine"]
 
+MIN_SHARE = (0.95, 0.1)  # of the examples at β_min, at the start and at the end of a training
 TOLERANCE = 1e-6  # relative tolerance at the ends of a range, since float32 rounds them
 
 
@@ -108,20 +110,28 @@ def sample_beta(
     generator: torch.Generator | None = None,
     device: str | torch.device = "cpu",
     *,
-    at_ends: tuple[float, float] = (0.0, 0.0),
+    progress: float | None = None,
+    min_share: tuple[float, float] = MIN_SHARE,
+    min_fall: BetaFall = "linear",
+    max_share: float = 0.0,
     skew: float = 1.0,
 ) -> Tensor:
     """Draw `n` values of β, log-uniform and stratified: one in each of n equal parts of log β, in random order.
+
+    A training learns the whole range better if it starts at β_min. With `progress`, a share of the draws is exactly
+    β_min, and this share falls during the training; the others are log-uniform.
 
     Args:
         n: The number of values, at least 1.
         beta_range: The range of β, (β_min, β_max).
         generator: A torch generator on `device` that makes the draw repeatable.
         device: The device of the result.
-        at_ends: The share of the draws that are exactly β_min, and the share that are exactly β_max. The others lie
-            between.
-        skew: The skew of the values between the ends. Their position on the scale of log β is u^skew with u uniform: 1
-            is log-uniform, and a smaller value gives more high β.
+        progress: The part of the training that is done, from 0 to 1. Without it no draws are set aside for β_min.
+        min_share: The share of the draws that are exactly β_min, at the start and at the end of the training.
+        min_fall: The way from the one to the other: "linear", or "cosine" (half a period).
+        max_share: The share of the draws that are exactly β_max.
+        skew: The skew of the other values. Their position on the scale of log β is u^skew with u uniform: 1 is
+            log-uniform, and a smaller value gives more high β.
 
     Returns:
         The values of β, (n,) float32.
@@ -134,26 +144,47 @@ def sample_beta(
     low, high = beta_range
     if not 0 < low < high < math.inf:
         raise ValueError(f"beta_range={beta_range} should be two numbers with 0 < low < high")
-    check_density(at_ends, skew)
+    check_density(min_share, max_share, skew)
+    if progress is not None and not 0 <= progress <= 1:
+        raise ValueError(f"progress={progress} should be between 0 and 1, the part of the training that is done")
+    at_min = torch.zeros((), device=device)
+    if progress is not None:
+        at_min = min_share_at(torch.full((), progress, dtype=torch.float32, device=device), min_share, min_fall)
     stratum = torch.randperm(n, generator=generator, device=device)
     position = (stratum + torch.rand(n, generator=generator, dtype=torch.float32, device=device)) / n
-    return beta_at(position, beta_range, at_ends=at_ends, skew=skew)
+    return beta_at(position, beta_range, at_min=at_min, at_max=max_share, skew=skew)
+
+
+def min_share_at(progress: Tensor, min_share: tuple[float, float], fall: BetaFall) -> Tensor:
+    """Return the share of the examples at β_min when a part of the training is done: () -> (); see `sample_beta`."""
+    start, end = min_share
+    left = (1 + (math.pi * progress).cos()) / 2 if fall == "cosine" else 1 - progress
+    return end + (start - end) * left
 
 
 def beta_at(
-    position: Tensor, beta_range: tuple[float, float], *, at_ends: tuple[float, float] = (0.0, 0.0), skew: float = 1.0
+    position: Tensor, beta_range: tuple[float, float], *, at_min: Tensor, at_max: float = 0.0, skew: float = 1.0
 ) -> Tensor:
-    """Return the β at positions (...) that are uniform in [0, 1]; the rest is as in `sample_beta`."""
+    """Return the β at positions (...) that are uniform in [0, 1).
+
+    A share `at_min` () of the positions has the lowest β, and a share `at_max` the highest; the skew is that of
+    `sample_beta`.
+    """
     low, high = beta_range
-    position = ((position - at_ends[0]) / (1 - sum(at_ends))).clamp(0, 1) ** skew
+    between = (1 - at_min - at_max).clamp(min=1e-6)  # nothing lies there if the shares are everything
+    position = ((position - at_min) / between).clamp(0, 1) ** skew
     log_low, log_high = math.log(low), math.log(high)
     beta = (log_low + (log_high - log_low) * position).exp().clamp(low, high)
     return beta.masked_fill(position == 0, low).masked_fill(position == 1, high)  # exactly, however exp rounds
 
 
-def check_density(at_ends: tuple[float, float], skew: float) -> None:
-    """Raise a ValueError unless the two shares leave something between the ends and the skew is positive."""
-    if not (min(at_ends) >= 0 and sum(at_ends) < 1):  # NaN is neither
-        raise ValueError(f"beta_at_ends={list(at_ends)} should be two shares, each at least 0, below 1 together")
+def check_density(min_share: tuple[float, float], max_share: float, skew: float) -> None:
+    """Raise a ValueError unless the shares are shares and the skew is positive."""
+    if not all(0 <= share <= 1 for share in min_share):  # NaN is not
+        raise ValueError(
+            f"beta_min_share={list(min_share)} should be two shares between 0 and 1, at the start and at the end"
+        )
+    if not (max_share >= 0 and max(min_share) + max_share <= 1):
+        raise ValueError(f"beta_max_share={max_share} should be at least 0, and with beta_min_share at most 1")
     if not 0 < skew < math.inf:
         raise ValueError(f"beta_skew={skew} should be a number above 0")

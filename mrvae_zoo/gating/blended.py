@@ -1,9 +1,7 @@
-"""The layers that write and read the latents under the gating "shrinkage": the encoder's last, the decoder's first.
+"""Layers whose weight moves with β, W + Σ_k φ_k(β) V_k, where the latents are written and read.
 
-Here the response to β is more than one gate per channel. The weight itself moves with β, W + Σ_k φ_k(β) V_k. Each
-latent also has a threshold in β above which it is closed: its mean and log-variance are 0, so it costs no rate, and the
-decoder does not see its noise. The optimal linear VAE does the same (see `mrvae_zoo.models.architectures.linear`). A
-spatial decoder with norms is the exception: its first norm is gated, and its first convolution is plain.
+They make the gating "shrinkage" with `gating_moves = "weights"`; `mrvae_zoo.gating.mixing` has smaller ones. A spatial
+decoder with norms is an exception in both: its first norm is gated, and its first convolution is plain.
 
 Letters: B batch, Z latents, K features of log β without log β itself, O outputs.
 """

@@ -110,29 +110,49 @@ class AffineGate(Gate):
 
 
 class SigmoidGate(Gate):
-    """The published encoder gate, sigmoid(w·t + b), where t is the standardised log β; 0.88 at initialisation."""
+    """The published encoder gate, sigmoid(w·t + b), where t is the standardised log β.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: The number of channels C.
+        opened: Whether the gate is 0.88 at every β at initialisation. Otherwise w and b are drawn as those of
+            `nn.Linear(1, C)`, uniformly in ±1.
+        factor: A constant that multiplies the gate.
+    """
+
+    def __init__(self, channels: int, *, opened: bool = False, factor: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels))
-        self.bias = nn.Parameter(torch.full((channels,), 2.0))
+        self.weight, self.bias = initial_exponent(channels, 2.0 if opened else None)
+        self.factor = factor
 
     def forward(self, features: Tensor) -> Gates:
         """Return the scale; see `Gate`."""
-        return torch.sigmoid(affine_exponent(self, features)), None
+        scale = torch.sigmoid(affine_exponent(self, features))
+        return scale if self.factor == 1.0 else self.factor * scale, None
 
 
 class RootGate(Gate):
-    """The published decoder gate, sqrt(relu(1 − exp(w·t + b))); 0.93 at initialisation, so it is open at every β."""
+    """The published decoder gate, sqrt(relu(1 − exp(w·t + b))), where t is the standardised log β.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: The number of channels C.
+        opened: Whether the gate is 0.93 at every β at initialisation. Otherwise w and b are drawn as those of
+            `nn.Linear(1, C)`. At a given β, half of the gates are then exactly 0 and have no gradient.
+    """
+
+    def __init__(self, channels: int, *, opened: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels))
-        self.bias = nn.Parameter(torch.full((channels,), -2.0))
+        self.weight, self.bias = initial_exponent(channels, -2.0 if opened else None)
 
     def forward(self, features: Tensor) -> Gates:
         """Return the scale; see `Gate`."""
         return open_root(affine_exponent(self, features)), None
+
+
+def initial_exponent(channels: int, constant: float | None) -> tuple[nn.Parameter, nn.Parameter]:
+    """Return initial w and b, each (C,): 0 and a constant, or both uniform in ±1, as in `nn.Linear(1, C)`."""
+    if constant is None:
+        return nn.Parameter(torch.empty(channels).uniform_(-1, 1)), nn.Parameter(torch.empty(channels).uniform_(-1, 1))
+    return nn.Parameter(torch.zeros(channels)), nn.Parameter(torch.full((channels,), constant))
 
 
 def affine_exponent(gate: SigmoidGate | RootGate, features: Tensor) -> Tensor:
@@ -205,6 +225,14 @@ def weighted_sum(weights: Tensor, parts: Tensor, start: float | Tensor = 0.0) ->
     if weights.ndim == 1:
         return torch.addmm(start, weights.unsqueeze(0), parts).squeeze(0)
     return torch.addmm(start, weights, parts)
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Compute the matrix product a @ b in the dtype of the arguments, even under autocast."""
+    if torch.is_autocast_enabled(a.device.type):
+        with torch.autocast(a.device.type, enabled=False):  # only if needed: an exported graph would keep it
+            return a @ b
+    return a @ b
 
 
 def at_least_float32(parameter: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 """The gatings of the zoo, one class each.
 
     none       plain layers: a β-VAE that is trained for one β.
-    paper      the published gates on hidden pre-activations.
+    paper      the published gates on hidden pre-activations, initialised as in the authors' code.
+    paper_2022 the same in the form of the experiments of the paper.
+    paper_open the published gates, but open at every β at initialisation.
     affine     scale and shift, each a polynomial of log β, on hidden pre-activations, on μ, log σ² and the output.
-    shrinkage  scale and shift of the same layers, each a sum of `shrinkages` of β; at the latents the weights move too.
+    shrinkage  scale and shift of the same layers, each a sum of `shrinkages` of β; what mixes the latents moves too.
     concat     a network without gates that receives log β as one more input channel, for comparison.
     linear     the response of the optimal linear VAE, for `mrvae_linear`.
 
@@ -34,6 +36,7 @@ from mrvae_zoo.gating.gates import (
     shrinkages,
 )
 from mrvae_zoo.gating.log_variance import LogVariance, ThresholdLogVariance
+from mrvae_zoo.gating.mixing import MixedReader, MixedReader2d, MixedWriter, MixedWriter2d
 
 
 def polynomials(beta: Tensor, beta_range: tuple[float, float], degree: int) -> Tensor:
@@ -65,7 +68,14 @@ class NoGating(Gating):
 
 @dataclass(frozen=True, kw_only=True)
 class PaperGating(Gating):
-    """The published gates: scales in (0, 1) on hidden pre-activations, from the standardised log β."""
+    """The published gates: scales in [0, 1] on hidden pre-activations, from the standardised log β.
+
+    Which layers have gates, and how they are initialised, is as in the code that the authors released: every layer with
+    an activation behind it, and both convolutions of a residual block. Mean, log σ² and the output have none, nor has a
+    first layer of the decoder without an activation.
+
+    Source: Bae et al. (2023), equation 7; github.com/pomonam/mr-vae.
+    """
 
     name: ClassVar[str] = "paper"
 
@@ -78,6 +88,56 @@ class PaperGating(Gating):
         if place.head:
             return None
         return SigmoidGate(place.channels) if place.side == "encoder" else RootGate(place.channels)
+
+    def latent_projection(self, latents: int, outputs: int) -> nn.Linear:
+        """Make a layer without a gate; see `Gating`."""
+        return nn.Linear(latents, outputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenPaperGating(PaperGating):
+    """The published gates, but open at every β at initialisation, so that every one of them has a gradient.
+
+    In short trainings this is better than the initialisation of the authors.
+    """
+
+    name: ClassVar[str] = "paper_open"
+
+    def gate(self, place: Place) -> Gate | None:
+        """Return the gate at a place; see `Gating`."""
+        if place.head:
+            return None
+        gate = SigmoidGate if place.side == "encoder" else RootGate
+        return gate(place.channels, opened=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper2022Gating(PaperGating):
+    """The published gates as in the experiments of the paper (2022): behind the ReLU, and twice a sigmoid.
+
+    The gates of the encoder are 2·sigmoid(w·t + b), and the layers at the latents have none at all. Gates are not
+    negative, so a gate behind a ReLU equals one on the pre-activation, which is where it is here. With another
+    activation the two differ. In a residual block the authors gated the activated sum; here the branch that is added
+    is gated, because that folds into a plain network.
+
+    Source: the history of github.com/pomonam/mr-vae, 2022.
+    """
+
+    name: ClassVar[str] = "paper_2022"
+
+    def gate(self, place: Place) -> Gate | None:
+        """Return the gate at a place; see `Gating`."""
+        if place.head:
+            return None
+        return SigmoidGate(place.channels, factor=2.0) if place.side == "encoder" else RootGate(place.channels)
+
+    def latent_reader(self, latents: int, outputs: int) -> nn.Linear:
+        """Make a layer without a gate; see `Gating`."""
+        return nn.Linear(latents, outputs)
+
+    def latent_reader2d(self, latents: int, outputs: int, kernel_size: int) -> nn.Conv2d:
+        """Make a layer without a gate; see `Gating`."""
+        return nn.Conv2d(latents, outputs, kernel_size, padding=kernel_size // 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +163,11 @@ class AffineGating(Gating):
 class ShrinkageGating(AffineGating):
     """Scale and shift of every layer, each a sum of `degree` shrinkages of β, with more at the latents.
 
-    The shrinkages are 0 at β_min, where the weights act alone. The layers that write and read the latents have weights
-    that move with β. Each latent has a β above which it is closed and costs no rate (see `mrvae_zoo.gating.blended`).
+    The shrinkages are 0 at β_min, where the weights act alone. A matrix that moves with β mixes the latents where they
+    are written and where they are read (see `mrvae_zoo.gating.mixing`); if `moves` is "weights", the whole weights of
+    these layers move (see `mrvae_zoo.gating.blended`). Each latent has a β above which it is closed: its mean and
+    log-variance are 0, so it costs no rate, and the decoder does not see its noise. The optimal linear VAE does the
+    same (see `mrvae_zoo.models.architectures.linear`).
     """
 
     name: ClassVar[str] = "shrinkage"
@@ -119,27 +182,34 @@ class ShrinkageGating(AffineGating):
 
     def latent_writer(self, inputs: int, latents: int) -> nn.Linear:
         """Make the last layer of an encoder; see `Gating`."""
-        return BlendedLinear(inputs, 2 * latents, blends=self.degree, gate=self._writing_gate(latents))
+        gate = self._writing_gate(latents)
+        if self.moves == "latents":
+            return MixedWriter(inputs, 2 * latents, parts=self.degree, gate=gate)
+        return BlendedLinear(inputs, 2 * latents, blends=self.degree, gate=gate)
 
     def latent_reader(self, latents: int, outputs: int) -> nn.Linear:
         """Make the first layer of a decoder; see `Gating`."""
-        gate = self.gate(Place(outputs, "decoder"))
-        return BlendedLinear(latents, outputs, blends=self.degree, gate=gate, input_gate=self._threshold(latents))
+        gate, threshold = self.gate(Place(outputs, "decoder")), self._threshold(latents)
+        if self.moves == "latents":
+            return MixedReader(latents, outputs, parts=self.degree, gate=gate, input_gate=threshold)
+        return BlendedLinear(latents, outputs, blends=self.degree, gate=gate, input_gate=threshold)
 
     def latent_writer2d(self, inputs: int, latents: int) -> nn.Conv2d:
         """Make the last layer of a spatial encoder; see `Gating`."""
-        return BlendedConv2d(inputs, 2 * latents, 1, blends=self.degree, gate=self._writing_gate(latents))
+        gate = self._writing_gate(latents)
+        if self.moves == "latents":
+            return MixedWriter2d(inputs, 2 * latents, 1, parts=self.degree, gate=gate)
+        return BlendedConv2d(inputs, 2 * latents, 1, blends=self.degree, gate=gate)
 
     def latent_reader2d(self, latents: int, outputs: int, kernel_size: int) -> nn.Conv2d:
         """Make the first layer of a spatial decoder; see `Gating`."""
+        gate, threshold, padding = self.gate(Place(outputs, "decoder")), self._threshold(latents), kernel_size // 2
+        if self.moves == "latents":
+            return MixedReader2d(
+                latents, outputs, kernel_size, parts=self.degree, gate=gate, input_gate=threshold, padding=padding
+            )
         return BlendedConv2d(
-            latents,
-            outputs,
-            kernel_size,
-            blends=self.degree,
-            gate=self.gate(Place(outputs, "decoder")),
-            input_gate=self._threshold(latents),
-            padding=kernel_size // 2,
+            latents, outputs, kernel_size, blends=self.degree, gate=gate, input_gate=threshold, padding=padding
         )
 
     def _writing_gate(self, latents: int) -> LatentGate:

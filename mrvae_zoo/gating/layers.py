@@ -102,9 +102,17 @@ class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
     """A transposed convolution with gated channels: x (B, in, H, W), features (K,) or (B, K) -> (B, out, H', W')."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel_size: Size, *, gate: Gate, stride: Size = 1, padding: Size = 0
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: Size,
+        *,
+        gate: Gate,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
     ) -> None:
-        super().__init__(inputs, outputs, kernel_size, stride=stride, padding=padding)
+        super().__init__(inputs, outputs, kernel_size, stride=stride, padding=padding, output_padding=output_padding)
         self.gate = gate
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
@@ -113,7 +121,7 @@ class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
         positions = x.shape[0] * x.shape[-2] * self.stride[0] * x.shape[-1] * self.stride[1]
         if gate_the_weight(features, rows=positions, fan_in=self.weight[:, 0].numel()):
             weight, bias = gated_parameters(self, gates, channel_dim=1)
-            return F.conv_transpose2d(x, weight, bias, self.stride, self.padding)  # type: ignore[arg-type]
+            return F.conv_transpose2d(x, weight, bias, self.stride, self.padding, self.output_padding)  # type: ignore[arg-type]
         return gated_activations(super().forward(x), gates, channel_dim=1, fresh=True)
 
     def folded(self, features: Tensor) -> nn.ConvTranspose2d:
@@ -124,6 +132,7 @@ class GatedConvTranspose2d(nn.ConvTranspose2d, GatedLayer):
             self.kernel_size,  # type: ignore[arg-type]
             stride=self.stride,  # type: ignore[arg-type]
             padding=self.padding,  # type: ignore[arg-type]
+            output_padding=self.output_padding,  # type: ignore[arg-type]
             device="meta",
         )
         return with_parameters(plain, *gated_parameters(self, self.gate(features), channel_dim=1), like=self)
@@ -266,6 +275,6 @@ def expand(gate: Tensor, ndim: int, channel_dim: int) -> Tensor:
 
 
 def with_parameters(plain: M, weight: Tensor, bias: Tensor, *, like: nn.Module) -> M:
-    """Give `plain` this weight and bias, and the mode (training or not) of `like`."""
-    plain.weight, plain.bias = nn.Parameter(weight), nn.Parameter(bias)
+    """Give `plain` this weight and bias, as tensors of their own, and the mode (training or not) of `like`."""
+    plain.weight, plain.bias = nn.Parameter(weight.contiguous()), nn.Parameter(bias.contiguous())
     return plain.train(like.training)

@@ -12,8 +12,8 @@ from mrvae_zoo.common.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ALL_GATINGS = ("shrinkage", "affine", "paper", "concat", "none")
-USUAL_GATINGS = ("shrinkage", "affine", "paper", "none")  # for an architecture that does not mark its first layers
+ALL_GATINGS = ("shrinkage", "affine", "paper", "paper_open", "paper_2022", "concat", "none")
+USUAL_GATINGS = ("shrinkage", "affine", "paper", "paper_open", "none")  # of those that do not mark their first layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ architectures: Table[Architecture] = Table(
         Architecture(
             name="mrvae_linear",
             build="mrvae_zoo.models.architectures.linear:build",
-            gatings=("linear", "affine", "paper", "none"),
+            gatings=("linear", "affine", "paper", "paper_open", "none"),
         ),
         Architecture(name="mrvae_mlp", build="mrvae_zoo.models.architectures.mlp:build", gatings=ALL_GATINGS),
         Architecture(name="mrvae_conv", build="mrvae_zoo.models.architectures.conv:build", gatings=ALL_GATINGS),
@@ -70,7 +70,7 @@ architectures: Table[Architecture] = Table(
         Architecture(
             name="mrvae_timm",
             build="mrvae_zoo.models.architectures.timm_encoder:build",
-            gatings=("affine", "paper", "none"),
+            gatings=("affine", "paper", "paper_open", "none"),
         ),
     ),
     plugins=Architecture,

@@ -38,6 +38,9 @@ class ModelConfig:
         gating: The name of the gating: how β reaches the network (see `mrvae_zoo.gating.kinds`).
         gating_degree: The degree of the polynomial of log β for the gating "affine", or the number of shrinkages for
             "shrinkage".
+        gating_moves: What moves with β at the latents under the gating "shrinkage": "latents", a matrix as large as the
+            latents are many, which mixes them; or "weights", the whole weight of the layers that write and read the
+            latents, which takes more parameters and operations.
         arguments: The architecture's own arguments, by name.
         beta: The β whose gates were folded into the weights (`model.at(beta)`); None for a Multi-Rate VAE.
     """
@@ -51,6 +54,7 @@ class ModelConfig:
     data_range: tuple[float, float] | None = (0.0, 1.0)
     gating: str = "affine"
     gating_degree: int = 3
+    gating_moves: Literal["latents", "weights"] = "latents"
     arguments: dict[str, Any] = field(default_factory=dict)
     beta: float | None = None
 

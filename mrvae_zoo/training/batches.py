@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.noise import Noise, Purpose, to_uniform
-from mrvae_zoo.gating.beta import beta_at
+from mrvae_zoo.gating.beta import beta_at, min_share_at
 from mrvae_zoo.training.recipe import ObjectiveRecipe, TrainingRecipe
 
 
@@ -38,8 +38,10 @@ def order(examples: int, seed: Tensor, epoch: int) -> Tensor:
     return (high << 31 ^ low).argsort()
 
 
-def draw_beta(noise: Noise, objective: ObjectiveRecipe, beta_range: tuple[float, float], batch: int) -> Tensor:
-    """Draw the β of the examples of `noise`, a part of a whole batch of B: (b,).
+def draw_beta(
+    noise: Noise, objective: ObjectiveRecipe, beta_range: tuple[float, float], batch: int, progress: Tensor
+) -> Tensor:
+    """Draw the β of the examples of `noise`, a part of a whole batch of B, when `progress` () is done: (b,).
 
     With "stratified", the β of a whole batch are one in each of B equal parts of the distribution, in random order.
     """
@@ -51,4 +53,5 @@ def draw_beta(noise: Noise, objective: ObjectiveRecipe, beta_range: tuple[float,
         words = whole.words(Purpose.BETA, 2)
         stratum = words[:, 1].argsort()
         position = ((stratum + to_uniform(words[:, 0])) / batch).index_select(0, places)
-    return beta_at(position, beta_range, at_ends=objective.beta_at_ends, skew=objective.beta_skew)
+    at_min = min_share_at(progress, objective.beta_min_share, objective.beta_min_fall)
+    return beta_at(position, beta_range, at_min=at_min, at_max=objective.beta_max_share, skew=objective.beta_skew)

@@ -53,6 +53,7 @@ class Training:
         state: The state to continue from; None starts afresh.
         glance: The looks at some training images, in a training without validation.
         error: The reason why the training ended before its last step, if it did.
+        from_checkpoint: Whether the model began with the weights of a checkpoint (--init).
     """
 
     recipe: Recipe
@@ -62,6 +63,7 @@ class Training:
     state: TrainingState | None = None
     glance: Glance | None = None
     error: FloatingPointError | None = None
+    from_checkpoint: bool = False
 
 
 class Loop:
@@ -84,7 +86,8 @@ class Loop:
         self.trainings, self.data, self.accelerator, self.settings = trainings, data, accelerator, settings
         recipes = [one.recipe for one in trainings]
         self.training = recipes[0].training
-        self.step = Step([one.model for one in trainings], recipes, data, accelerator, settings)
+        models, from_checkpoint = [one.model for one in trainings], trainings[0].from_checkpoint
+        self.step = Step(models, recipes, data, accelerator, settings, from_checkpoint=from_checkpoint)
         self.steps, self.done, self.seconds_before = self.step.steps, 0, 0.0
         for number, one in enumerate(trainings):
             if one.validation is None:
@@ -277,7 +280,7 @@ class Loop:
                 steps=self.steps,
                 epoch=(end - 1) // step.steps_an_epoch,
                 **means,
-                learning_rate=one.recipe.training.learning_rate * step.schedule[end - 1],
+                learning_rate=step.learning_rates[number][end - 1],
                 num_processes=self.accelerator.num_processes,
                 seconds=round(self.seconds(), 2),
                 **(looks if end == self.done else {}),  # type: ignore[arg-type]

@@ -49,6 +49,7 @@ class LossesOf:
         context: What the objective may know of the batch.
         batch: The number of examples B of the whole batch.
         settings: How to compute.
+        steps: The number of steps of the training, in which the draws of β change; None draws as at the end.
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class LossesOf:
         context: GlobalBatch,
         batch: int,
         settings: Settings,
+        steps: int | None,
     ) -> None:
         self.model, self.recipe, self.data = model, recipe, data
-        self.context, self.batch, self.settings = context, batch, settings
+        self.context, self.batch, self.settings, self.steps = context, batch, settings, steps
         self.objective = objectives[recipe.objective.name]
 
     def __call__(
@@ -109,7 +111,11 @@ class LossesOf:
         x = config.to_data_range(self.data.prepare(raw, noise))
         if self.settings.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        drawn = draw_beta(noise, objective, config.beta_range, self.batch) if beta is None else beta.expand(len(raw))
+        if beta is None:
+            progress = torch.ones_like(step).float() if self.steps is None else step / self.steps
+            drawn = draw_beta(noise, objective, config.beta_range, self.batch, progress)
+        else:
+            drawn = beta.expand(len(raw))
         epsilon = noise.normal(Purpose.LATENTS, *self.model.latent_shape((x.shape[2], x.shape[3])))
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             output = model(x, drawn, noise=epsilon)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mrvae_zoo.common.schema import check_at_least, fault, from_mapping, to_plain
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.errors import MissingExtraError, UnknownNameError, nearest
-from mrvae_zoo.gating.beta import BetaSampling, check_density
+from mrvae_zoo.gating.beta import MIN_SHARE, BetaFall, BetaSampling, check_density
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.factory import ANY_SIZE, config_from_options
 
@@ -27,10 +27,13 @@ class ObjectiveRecipe:
             `mrvae_zoo.training.objectives`).
         beta_sampling: The way β is drawn, log-uniformly: "stratified" draws one β per example, "batch" draws one β for
             the whole batch.
-        beta_at_ends: The share of the examples that get the lowest β of the range, and the share that get the highest.
-            The ends need more examples because they learn from one side only.
-        beta_skew: The skew of the values of β between the ends (see `sample_beta`). 1 is log-uniform; a smaller value
-            gives more high β.
+        beta_min_share: The share of the examples that get the lowest β of the range, at the start and at the end of the
+            training. What the lowest β learns serves all others, and it learns slowly; so a training starts with
+            nearly all examples there. A training that starts from --init has the share of the end throughout.
+        beta_min_fall: The way from the share at the start to that at the end: "linear", or "cosine" (half a period).
+        beta_max_share: The share of the examples that get the highest β.
+        beta_skew: The skew of the other values of β (see `sample_beta`). 1 is log-uniform; a smaller value gives more
+            high β.
         beta_weighting: The exponent w of the weight β^-w that multiplies the loss of an example.
         beta: A single β to train at. With `model.gating = "none"` this is a dedicated β-VAE. No β is drawn, so the keys
             above that concern β are not used, and the curve is measured at this β only.
@@ -38,13 +41,15 @@ class ObjectiveRecipe:
 
     name: str = "beta_vae"
     beta_sampling: BetaSampling = "stratified"
-    beta_at_ends: tuple[float, float] = (0.0, 0.0)
+    beta_min_share: tuple[float, float] = MIN_SHARE
+    beta_min_fall: BetaFall = "linear"
+    beta_max_share: float = 0.0
     beta_skew: float = 1.0
-    beta_weighting: float = 0.25
+    beta_weighting: float = 0.1
     beta: float | None = None
 
     def __post_init__(self) -> None:
-        check_density(self.beta_at_ends, self.beta_skew)
+        check_density(self.beta_min_share, self.beta_max_share, self.beta_skew)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +64,10 @@ class TrainingRecipe:
             is the same.
         optimizer: The optimiser: "adam" or "adamw".
         weight_decay: The weight decay of the optimiser.
+        adam_beta2: The decay of Adam's average of squared gradients.
         learning_rate: The highest learning rate of the schedule.
-        schedule: The schedule of the learning rate: "cosine" (down to zero) or "constant".
+        final_learning_rate: The learning rate at the end of the schedule.
+        schedule: The schedule of the learning rate: "linear" or "cosine" (down to the final one), or "constant".
         warmup_steps: The number of steps at the start in which the learning rate rises linearly.
         clip_norm: The largest norm of the gradients; larger ones are scaled down to it. Leave it out for no limit.
         ema: The decay of the moving average of the weights, which becomes the model. 0 keeps the last weights instead.
@@ -89,8 +96,10 @@ class TrainingRecipe:
     accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adam"
     weight_decay: float = 0.0
-    learning_rate: float = 1e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
+    adam_beta2: float = 0.99
+    learning_rate: float = 4e-3
+    final_learning_rate: float = 0.0
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup_steps: int = 0
     clip_norm: float | None = None
     ema: float = 0.999
@@ -124,6 +133,12 @@ class TrainingRecipe:
             raise ValueError(f"seed={self.seed} should be below 2^31")
         if not 0 < self.learning_rate <= 1:
             raise ValueError(f"learning_rate={self.learning_rate} should be above 0 and at most 1")
+        if not 0 <= self.final_learning_rate <= self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate={self.final_learning_rate} should be at least 0 and at most learning_rate"
+            )
+        if not 0 <= self.adam_beta2 < 1:
+            raise ValueError(f"adam_beta2={self.adam_beta2} should be at least 0 and below 1")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm={self.clip_norm} should be above 0")
         if self.patience and not self.validate_every:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], training: TrainingRecipe)
         opt=training.optimizer,
         lr=training.learning_rate,
         weight_decay=training.weight_decay,
+        betas=(0.9, training.adam_beta2),
         filter_bias_and_bn=False,
         fused=kind in ("cpu", "cuda"),
         capturable=kind == "cuda",
@@ -29,16 +31,19 @@ def make_optimizer(parameters: Iterable[nn.Parameter], training: TrainingRecipe)
 
 
 def schedule(training: TrainingRecipe, steps: int) -> list[float]:
-    """Return the learning rate of each step, as a share of that of the recipe, from timm's schedule."""
+    """Return the learning rate of each step, as a share of the way from the final one to the highest."""
     from timm.scheduler.cosine_lr import CosineLRScheduler
+    from timm.scheduler.poly_lr import PolyLRScheduler
 
     if training.warmup_steps >= steps:
         highest = training.learning_rate * steps / training.warmup_steps
         text = "training.warmup_steps=%d: the training ends within it, after %d steps and at a learning rate of %.2g"
         logger.warning(text, training.warmup_steps, steps, highest)
-        logging.getLogger("timm.scheduler.cosine_lr").setLevel(logging.ERROR)  # it warns of a cosine of one step
+        for name in ("cosine_lr", "poly_lr"):  # they warn of a schedule of one step
+            logging.getLogger(f"timm.scheduler.{name}").setLevel(logging.ERROR)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=1.0)
-    scheduler = CosineLRScheduler(
+    make = partial(PolyLRScheduler, power=1.0) if training.schedule == "linear" else CosineLRScheduler
+    scheduler = make(
         optimizer,
         t_initial=max(1, steps - training.warmup_steps),
         lr_min=1.0 if training.schedule == "constant" else 0.0,  # a cosine from it to itself

@@ -221,7 +221,15 @@ def _begin(job: Job, origin: Origin, splits: _Splits, options: Options) -> tuple
     if state is not None:
         origin = check_origin(job.run, origin)
     validation = None if splits.valid is None else Validation(job.recipe, splits.valid)
-    return Training(recipe=job.recipe, model=model, run=job.run, state=state, validation=validation), origin
+    training = Training(
+        recipe=job.recipe,
+        model=model,
+        run=job.run,
+        state=state,
+        validation=validation,
+        from_checkpoint=origin.init is not None,
+    )
+    return training, origin
 
 
 def _prepare(run: Path, recipe: Recipe, state: TrainingState | None, origin: Origin) -> None:

@@ -8,7 +8,7 @@ from mrvae_zoo.models.vae import MultiRateVAE
 
 # What makes other functions of the same tensors; where there are gates, the features of β as well.
 MEANING = ("architecture", "gating", "likelihood", "data_range", "arguments")
-MEANING_OF_GATES = ("beta_range", "gating_degree")
+MEANING_OF_GATES = ("beta_range", "gating_degree", "gating_moves")
 
 
 def start_from(model: MultiRateVAE, source: Path) -> str:

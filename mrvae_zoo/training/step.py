@@ -45,9 +45,11 @@ class Step:
         data: The training data, on the device.
         accelerator: The Accelerator, which knows the device and the processes.
         settings: How the step computes.
+        from_checkpoint: Whether the weights are those of a trained model. Then β is drawn as at the end of a training.
 
     Attributes:
         steps: The number of steps of the whole training.
+        learning_rates: The learning rate of each model at each step.
         done: The number of steps done, () int64.
         history: The sums of FIGURES over the steps of each line of the log, (M, L, 3).
         lines: The last step of each line of the log, rising.
@@ -65,6 +67,8 @@ class Step:
         data: ImageData,
         accelerator: "Accelerator",
         settings: Settings,
+        *,
+        from_checkpoint: bool = False,
     ) -> None:
         self.recipe, self.data, self.accelerator, self.settings = recipes[0], data, accelerator, settings
         self.training, device = self.recipe.training, accelerator.device
@@ -83,10 +87,12 @@ class Step:
             for model, row in zip(self.averages, self.average, strict=True):
                 self.weights.attach(model, row)
             self.newest = torch.tensor(average_weights(self.training.ema, self.steps), device=device)
-        self.schedule = schedule(self.training, self.steps)
-        shares = torch.tensor(self.schedule, dtype=torch.float64, device="cpu")
+        shares = torch.tensor(schedule(self.training, self.steps), dtype=torch.float64, device="cpu")
         highest = torch.tensor([recipe.training.learning_rate for recipe in recipes], dtype=torch.float64, device="cpu")
-        self.rates = torch.outer(highest, shares).float().to(device)
+        final = self.training.final_learning_rate
+        rates = final + torch.outer(highest - final, shares)
+        self.learning_rates: list[list[float]] = rates.tolist()
+        self.rates = rates.float().to(device)
         self.rate = self.rates[:, 0].clone()
         self.optimizer = make_optimizer(self.weights.rows, self.training)
         for group, rate in zip(self.optimizer.param_groups, self.rate, strict=True):
@@ -108,7 +114,8 @@ class Step:
         self.history = torch.zeros(len(models), len(self.lines), len(FIGURES), dtype=dtype, device=device)
         self.faults = torch.zeros(len(models), 2, dtype=dtype, device=device)
         self.raw: Tensor | None = None  # the images of a streamed set
-        self._eager = LossesOf(self.models[0], self.recipe, data, self.context, self.batch, settings)
+        steps = None if from_checkpoint else self.steps
+        self._eager = LossesOf(self.models[0], self.recipe, data, self.context, self.batch, settings, steps)
         self._losses_of = torch.compile(self._eager, dynamic=False) if settings.compile else self._eager
 
     def run_eagerly(self) -> None:

@@ -14,6 +14,8 @@ HIDDEN, HEAD, FIRST = Place(4, "encoder"), Place(4, "decoder", head=True), Place
 GATES = {
     "none": (None, None, None),
     "paper": (SigmoidGate, None, RootGate),
+    "paper_open": (SigmoidGate, None, RootGate),
+    "paper_2022": (SigmoidGate, None, RootGate),
     "affine": (AffineGate, AffineGate, AffineGate),
     "shrinkage": (AffineGate, AffineGate, AffineGate),
     "concat": (None, None, ChannelGate),

@@ -20,13 +20,16 @@ from mrvae_zoo.gating.layers import (
 
 BETA_RANGE = (0.01, 10.0)
 BETAS = torch.tensor([0.01, 0.05, 0.3, 1.0, 4.0, 10.0], dtype=torch.float64)
-KINDS = ("paper", "affine", "shrinkage", "concat")
+KINDS = ("paper", "paper_open", "paper_2022", "affine", "shrinkage", "concat")
 LAYERS = {
     "linear": (lambda g: g.linear(7, 5, side="decoder", first=True), (6, 7)),
     "linear on sequences": (lambda g: g.linear(7, 5, side="encoder", first=True), (6, 3, 7)),
     "conv2d": (lambda g: g.conv2d(3, 5, (3, 2), side="encoder", first=True, stride=2, padding=1), (6, 3, 8, 9)),
     "grouped conv2d": (lambda g: g.conv2d(4, 6, 3, side="decoder", first=True, groups=2), (6, 4, 8, 9)),
-    "conv_transpose2d": (lambda g: g.conv_transpose2d(3, 5, (4, 3), side="decoder", stride=2, padding=1), (6, 3, 8, 9)),
+    "conv_transpose2d": (
+        lambda g: g.conv_transpose2d(3, 5, (4, 3), side="decoder", stride=2, padding=1, output_padding=(0, 1)),
+        (6, 3, 8, 9),
+    ),
     "batch norm": (lambda g: g.batch_norm(4, side="encoder", first=True), (6, 4, 5, 3)),
     "group norm": (lambda g: g.group_norm(2, 4, side="decoder", first=True), (6, 4, 5, 3)),
 }
@@ -165,9 +168,9 @@ def test_affine_gates_are_the_identity_at_initialisation(kind):
 
 
 @pytest.mark.parametrize("gate", [SigmoidGate, RootGate])
-def test_paper_gates_are_the_published_form_and_open_at_initialisation(gate):
+def test_paper_gates_are_the_published_form_and_can_be_open_at_initialisation(gate):
     features = make_gating("paper", BETA_RANGE).features(BETAS)
-    module = gate(4).double()
+    module = gate(4, opened=True).double()
     scale, shift = module(features)
     assert shift is None
     assert scale.min() > 0.5
@@ -181,10 +184,51 @@ def test_paper_gates_are_the_published_form_and_open_at_initialisation(gate):
         assert gate is SigmoidGate or (published == 0).any()  # the relu is exercised
 
 
-def test_only_hidden_layers_take_paper_gates():
+@pytest.mark.parametrize("gate", [SigmoidGate, RootGate])
+def test_paper_gates_start_as_a_linear_layer_of_one_input_does(gate):
+    torch.manual_seed(3)
+    module = gate(5)
+    torch.manual_seed(3)
+    linear = nn.Linear(1, 5)
+    assert torch.equal(module.weight, linear.weight[:, 0])
+    assert torch.equal(module.bias, linear.bias)
+
+
+def test_half_of_the_decoder_gates_of_the_paper_start_closed_and_without_a_gradient():
+    torch.manual_seed(0)
     gating = make_gating("paper", BETA_RANGE)
-    assert isinstance(gating.linear(2, 2, side="encoder"), GatedLayer)
-    assert type(gating.linear(2, 2, side="encoder", head=True)) is nn.Linear
+    gate = gating.gate(Place(10_000, "decoder"))
+    for beta in BETAS.float():
+        gate.zero_grad()
+        scale, _ = gate(gating.features(beta))
+        scale.sum().backward()
+        closed = scale == 0
+        assert closed.float().mean().item() == pytest.approx(0.5, abs=0.02)
+        assert torch.equal(gate.bias.grad == 0, closed)
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_a_gate_behind_a_relu_is_one_on_the_pre_activation(side):
+    """So the gates of 2022 can be on the pre-activations, and fold; in the encoder they are twice those of "paper"."""
+    gating = make_gating("paper_2022", BETA_RANGE)
+    torch.manual_seed(0)
+    gated = gating.linear(7, 64, side=side).double()
+    x, features = torch.randn(6, 7, dtype=torch.float64), gating.features(BETAS)
+    exponent = features * gated.gate.weight + gated.gate.bias
+    published = 2 * torch.sigmoid(exponent) if side == "encoder" else torch.sqrt(torch.relu(1 - torch.exp(exponent)))
+    behind = published * torch.relu(nn.functional.linear(x, gated.weight, gated.bias))
+    assert off_by(torch.relu(gated(x, features)), behind) < 1e-12
+
+
+def test_only_hidden_layers_take_paper_gates():
+    for kind in ("paper", "paper_open", "paper_2022"):
+        gating = make_gating(kind, BETA_RANGE)
+        assert isinstance(gating.linear(2, 2, side="encoder"), GatedLayer)
+        assert isinstance(gating.conv2d(2, 2, 3, side="encoder", first=True), GatedLayer)
+        assert type(gating.linear(2, 2, side="encoder", head=True)) is nn.Linear
+        assert type(gating.latent_projection(2, 2)) is nn.Linear
+        assert isinstance(gating.latent_reader(2, 2), GatedLayer) == (kind != "paper_2022")
+        assert isinstance(gating.latent_reader2d(2, 2, 3), GatedLayer) == (kind != "paper_2022")
     for kind in ("affine", "shrinkage"):
         assert isinstance(make_gating(kind, BETA_RANGE).linear(2, 2, side="encoder", head=True), GatedLayer)
 

@@ -44,7 +44,7 @@ def test_a_model_is_built_again_from_its_config(kind):
         ({"beta_range": (0, 1)}, "0 < low < high"),
         ({"beta_range": (1, 1)}, "0 < low < high"),
         ({"beta_range": (0.1, math.nan)}, "0 < low < high"),
-        ({"gating": "linear"}, "gating='linear' is not one of shrinkage, affine, paper, concat, none"),
+        ({"gating": "linear"}, "is not one of shrinkage, affine, paper, paper_open, paper_2022, concat, none"),
         ({"gating": "afine"}, "gating='afine' is not one of"),
         ({"gating_degree": 0}, "gating_degree=0 should be between 1 and 16"),
         ({"gating_degree": 10**9}, "should be between 1 and 16"),

@@ -30,7 +30,9 @@ def test_a_minimal_recipe_has_the_defaults(path):
     recipe = read_recipe(path)
     assert recipe.model.arguments == {"widths": (16,), "activation": "silu"}
     assert recipe.model.gating == "shrinkage"
-    assert (recipe.objective.beta_at_ends, recipe.objective.beta_skew) == ((0.0, 0.0), 1.0)
+    objective, training = recipe.objective, recipe.training
+    assert (objective.beta_min_share, objective.beta_min_fall, objective.beta_max_share) == ((0.95, 0.1), "linear", 0.0)
+    assert (objective.beta_skew, training.schedule, training.adam_beta2) == (1.0, "linear", 0.99)
     assert (recipe.data.binarize, recipe.training.batch_size, recipe.objective.name) == ("none", 128, "beta_vae")
 
 
@@ -64,7 +66,7 @@ def test_a_gaussian_without_a_sigma_measures_squared_errors(path):
         ("training.learning_rate=nan", "learning_rate=nan should be above 0"),
         ("training.ema=1", "ema=1.0 should be at least 0 and below 1"),
         ("training.clip_norm=0", "clip_norm=0.0 should be above 0"),
-        ("training.schedule=linear", "training.schedule='linear' is not one of"),
+        ("training.schedule=step", "training.schedule='step' is not one of 'linear', 'cosine', 'constant'"),
         ("data.binarize=sometimes", "data.binarize='sometimes' is not one of"),
         ("data.limit=0", "limit=0 should be at least 1"),
         ("data.held_out=-1", "held_out=-1 should be at least 0"),
@@ -78,13 +80,18 @@ def test_a_gaussian_without_a_sigma_measures_squared_errors(path):
         ("objective.name=3", "objective.name=3 should be a string"),
         ("objective.beta_sampling=all", "objective.beta_sampling='all' is not one of 'stratified', 'batch'"),
         (
-            "objective.beta_at_ends=[0.5, 0.5]",
-            re.escape("objective.beta_at_ends=[0.5, 0.5] should be two shares, each at least 0, below 1 together"),
+            "objective.beta_min_share=[0.5, 1.5]",
+            re.escape("objective.beta_min_share=[0.5, 1.5] should be two shares between 0 and 1, at the start and at"),
         ),
-        ("objective.beta_at_ends=[-0.1, 0]", re.escape("objective.beta_at_ends=[-0.1, 0.0] should be two shares")),
-        ("objective.beta_at_ends=[0, nan]", re.escape("objective.beta_at_ends=[0.0, nan] should be two shares")),
-        ("objective.beta_at_ends=0.1", r"objective.beta_at_ends=0.1 should be a list of 2"),
-        ("objective.beta_at_ends=[0.1]", r"objective.beta_at_ends=\[0.1\] should be a list of 2"),
+        ("objective.beta_min_share=[-0.1, 0]", re.escape("objective.beta_min_share=[-0.1, 0.0] should be two shares")),
+        ("objective.beta_min_share=[0, nan]", re.escape("objective.beta_min_share=[0.0, nan] should be two shares")),
+        ("objective.beta_min_share=0.1", r"objective.beta_min_share=0.1 should be a list of 2"),
+        ("objective.beta_min_share=[0.1]", r"objective.beta_min_share=\[0.1\] should be a list of 2"),
+        ("objective.beta_max_share=0.1", "objective.beta_max_share=0.1 should be at least 0, and with beta_min_share"),
+        ("objective.beta_max_share=nan", "objective.beta_max_share=nan should be at least 0"),
+        ("objective.beta_min_fall=slow", "objective.beta_min_fall='slow' is not one of 'linear', 'cosine'"),
+        ("training.final_learning_rate=0.1", "final_learning_rate=0.1 should be at least 0 and at most learning_rate"),
+        ("training.adam_beta2=1", "training.adam_beta2=1.0 should be at least 0 and below 1"),
         ("objective.beta_skew=0", "objective.beta_skew=0.0 should be a number above 0"),
         ("objective.beta=20", re.escape("objective.beta=20.0 should be within model.beta_range=[0.01, 10.0]")),
         ("objective.beta=nan", "objective.beta=nan should be within"),
@@ -189,8 +196,8 @@ def test_a_missing_or_binary_file(tmp_path):
 
 def test_a_recipe_is_written_whole_and_read_again(path):
     sets = ["training.max_steps=5", "data.size=[28, 20]", "data.flip=true", "objective.beta=0.5"]
-    recipe = read_recipe(path, [*sets, "objective.beta_at_ends=[0.1, 0]", "objective.beta_skew=0.7"])
-    assert (recipe.objective.beta_at_ends, recipe.objective.beta_skew) == ((0.1, 0.0), 0.7)
+    recipe = read_recipe(path, [*sets, "objective.beta_min_share=[0.7, 0.2]", "objective.beta_min_fall=cosine"])
+    assert (recipe.objective.beta_min_share, recipe.objective.beta_min_fall) == ((0.7, 0.2), "cosine")
     trained = TrainedRecord(seconds=2.5, hardware="1 CPU thread", version="0.1.0", date="2026-01-31")
     for one in (recipe, replace(recipe, trained=trained)):
         text = to_toml(one)

@@ -1,5 +1,6 @@
 import itertools
 import json
+import math
 import re
 import shutil
 import sys
@@ -123,27 +124,58 @@ def test_an_objective_learns_of_the_batch_and_the_set(root, recipe, tmp_path, mo
     one_beta = replace(one_step, objective=replace(recipe.objective, beta_sampling="batch"))
     train(one_step, root, tmp_path / "a")
     train(one_beta, root, tmp_path / "b")
-    assert given == [(32, 32, 640, 0, True), (32, 1, 640, 0, True)]
+    few = 32 - round(0.95 * 32) + 1  # nearly all begin at the lowest β
+    assert given == [(32, few, 640, 0, True), (32, 1, 640, 0, True)]
 
 
-@pytest.mark.parametrize(("at_ends", "expected"), [((0.0, 0.0), (0, 0)), ((0.25, 0.125), (8, 4))])
-def test_a_run_draws_as_many_at_the_ends_as_its_recipe_says(root, recipe, tmp_path, monkeypatch, at_ends, expected):
-    drawn = []
+@pytest.mark.parametrize(
+    ("min_share", "max_share", "expected"),
+    [((0.0, 0.0), 0.0, [(0, 0)] * 4), ((0.25, 0.25), 0.125, [(8, 4)] * 4), ((0.875, 0.375), 0.0, [28, 24, 20, 16])],
+)
+def test_a_run_draws_as_many_at_the_ends_as_its_recipe_says(
+    root, recipe, tmp_path, monkeypatch, min_share, max_share, expected
+):
+    """The share at β_min falls from step to step: of 32 examples 28 at first, and 12 after the last of 4 steps."""
+    drawn, distinct = [], []
 
     def loss(output, beta, batch):
-        drawn.append(((beta == torch.tensor(0.01)).sum().item(), (beta == 10).sum().item(), beta.unique().numel()))
+        drawn.append(((beta == torch.tensor(0.01)).sum().item(), (beta == 10).sum().item()))
+        distinct.append(beta.unique().numel())
         return beta_vae.loss(output, beta, batch)
 
     monkeypatch.setattr("mrvae_zoo.training.losses.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
     short = replace(
         recipe,
-        objective=replace(recipe.objective, beta_at_ends=at_ends),
-        training=replace(recipe.training, max_steps=3),
+        objective=replace(recipe.objective, beta_min_share=min_share, beta_max_share=max_share),
+        training=replace(recipe.training, max_steps=4),
     )
     train(short, root, tmp_path / "run")
-    distinct = 32 if at_ends == (0.0, 0.0) else 32 - 8 - 4 + 2
-    assert drawn == [(*expected, distinct)] * 3
-    assert read_recipe(tmp_path / "run" / "recipe.toml").objective.beta_at_ends == at_ends
+    assert drawn == [each if isinstance(each, tuple) else (each, 0) for each in expected]
+    assert distinct == [32 - low - high + (low > 0) + (high > 0) for low, high in drawn]
+    assert read_recipe(tmp_path / "run" / "recipe.toml").objective.beta_min_share == min_share
+
+
+def test_a_training_that_starts_from_a_checkpoint_draws_as_at_the_end(root, recipe, tmp_path, monkeypatch):
+    """Also when it is resumed without being told the checkpoint again."""
+    short = replace(
+        recipe,
+        objective=replace(recipe.objective, beta_min_share=(0.875, 0.375)),
+        training=replace(recipe.training, max_steps=4, checkpoint_every=2),
+    )
+    train(short, root, tmp_path / "first")
+    at_min = []
+
+    def loss(output, beta, batch):
+        at_min.append((beta == torch.tensor(0.01)).sum().item())
+        if len(at_min) == 3:
+            raise KeyboardInterrupt
+        return beta_vae.loss(output, beta, batch)
+
+    monkeypatch.setattr("mrvae_zoo.training.losses.objectives", {"beta_vae": replace(beta_vae, loss=loss)})
+    with pytest.raises(KeyboardInterrupt):
+        train(short, root, tmp_path / "second", init=tmp_path / "first")
+    train(short, root, tmp_path / "second", resume=True)
+    assert at_min == [12] * 5
 
 
 @pytest.mark.parametrize("gating", ["none", "affine", "shrinkage"])
@@ -215,7 +247,13 @@ def test_the_curve_is_measured_at_the_betas_asked_for(root, recipe, tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-@pytest.mark.parametrize("change", [{"schedule": "constant"}, {"ema": 0.0}, {"clip_norm": 0.1}, {"precision": "bf16"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"schedule": "constant"}, {"schedule": "cosine"}, {"final_learning_rate": 1e-3}, {"adam_beta2": 0.999}),
+        *({"ema": 0.0}, {"clip_norm": 0.1}, {"precision": "bf16"}),
+    ],
+)
 def test_each_key_of_the_training_has_an_effect(root, recipe, tmp_path, change):
     base = replace(recipe.training, max_steps=10)
     models = [
@@ -227,17 +265,23 @@ def test_each_key_of_the_training_has_an_effect(root, recipe, tmp_path, change):
     assert all(tensor.isfinite().all() for tensor in states[1].values())
 
 
-def test_the_learning_rate_follows_the_schedule(root, recipe, tmp_path):
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.parametrize("final", [0.0, 1e-3])
+def test_the_learning_rate_follows_the_schedule(root, recipe, tmp_path, schedule, final):
     reports = []
-    training = replace(recipe.training, max_steps=100, warmup_steps=20, log_every=1)
+    given = {"schedule": schedule, "final_learning_rate": final, "warmup_steps": 20}
+    training = replace(recipe.training, max_steps=100, log_every=1, **given)
     train(replace(recipe, training=training), root, tmp_path / "run", report=reports.append)
     rates = [report.learning_rate for report in reports]
-    assert rates[0] == pytest.approx(5e-3 / 20)  # the first step counts too
-    assert rates[10] == pytest.approx(5e-3 * (1 / 20 + 19 / 20 * 10 / 20))
+    shares = [(rate - final) / (5e-3 - final) for rate in rates]
+    assert shares[0] == pytest.approx(1 / 20, rel=1e-4)  # the first step counts too
+    assert shares[10] == pytest.approx(1 / 20 + 19 / 20 * 10 / 20)
     assert rates[:21] == sorted(rates[:21])
     assert rates[21:] == sorted(rates[21:], reverse=True)
-    assert rates[60] == pytest.approx(5e-3 / 2)  # halfway through the cosine that follows the warm-up
-    assert 0 < rates[-1] < 1e-5
+    left = [1 - step / 80 for step in range(80)]
+    if schedule == "cosine":
+        left = [(1 + math.cos(math.pi * step / 80)) / 2 for step in range(80)]
+    assert shares[20:] == pytest.approx(left, abs=1e-6)
 
 
 def test_a_training_that_ends_within_its_warm_up_says_so(root, recipe, tmp_path, caplog):
@@ -330,7 +374,7 @@ def test_accumulation_gives_the_same_weights(root, recipe, tmp_path):
 
 def test_the_optimiser_steps_as_it_is_known_to(recipe):
     defaults = make_optimizer(torch.nn.Linear(2, 2).parameters(), recipe.training).defaults
-    assert (defaults["betas"], defaults["eps"], defaults["lr"]) == ((0.9, 0.999), 1e-8, 5e-3)
+    assert (defaults["betas"], defaults["eps"], defaults["lr"]) == ((0.9, 0.99), 1e-8, 5e-3)
 
 
 @pytest.mark.parametrize("change", [{"optimizer": "adamw", "weight_decay": 0.1}, {"weight_decay": 0.1}])

@@ -7,7 +7,7 @@ Letters: B batch, C channels, H, W image, h, w the same at the coarsest resoluti
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -39,17 +39,31 @@ class ConvBlocks:
 
     def down(self, inputs: int, outputs: int, size: tuple[int, int], *, first: bool = False) -> list[nn.Module]:
         """Make a convolution that halves `size`, rounding up."""
-        layers = self._convolution(inputs, outputs, halving_kernel(size), stride=2, padding=1, first=first)
-        return [*layers, self.activation()]
+        return self.shrink(inputs, outputs, halving_kernel(size), 2, first=first)
 
     def up(self, inputs: int, outputs: int, size: tuple[int, int]) -> list[nn.Module]:
         """Make a convolution that doubles the image to `size`; the inverse of `down` in shape."""
-        layers = self._convolution(inputs, outputs, halving_kernel(size), stride=2, padding=1, transposed=True)
+        return self.grow(inputs, outputs, halving_kernel(size))
+
+    def shrink(
+        self, inputs: int, outputs: int, kernel_size: Size, stride: int, *, first: bool = False
+    ) -> list[nn.Module]:
+        """Make a convolution of this kernel and stride, with padding 1."""
+        layers = self._convolution(inputs, outputs, kernel_size, stride=stride, padding=1, first=first)
         return [*layers, self.activation()]
+
+    def grow(self, inputs: int, outputs: int, kernel_size: Size, output_padding: int = 0) -> list[nn.Module]:
+        """Make a transposed convolution of this kernel, with stride 2 and padding 1."""
+        return [*self._transposed(inputs, outputs, kernel_size, output_padding), self.activation()]
 
     def residual(self, channels: int, bottleneck: int) -> "ResidualBlock":
         """Make a residual block that is narrow in the middle."""
         body = [*self.conv(channels, bottleneck, 3), *self.conv(bottleneck, channels, 1, active=False)]
+        return ResidualBlock(GatedSequential(*body), self.activation())
+
+    def basic(self, channels: int) -> "ResidualBlock":
+        """Make a residual block of two 3×3 convolutions."""
+        body = [*self.conv(channels, channels, 3), *self.conv(channels, channels, 3, active=False)]
         return ResidualBlock(GatedSequential(*body), self.activation())
 
     def _convolution(
@@ -60,18 +74,19 @@ class ConvBlocks:
         *,
         stride: int,
         padding: int,
-        transposed: bool = False,
         first: bool = False,
     ) -> list[nn.Module]:
         if self.norm == "none":
-            if transposed:
-                gated = self.gating.conv_transpose2d
-                return [gated(inputs, outputs, kernel, side=self.side, stride=stride, padding=padding)]
             conv2d = self.gating.conv2d
             return [conv2d(inputs, outputs, kernel, side=self.side, first=first, stride=stride, padding=padding)]
-        plain = nn.ConvTranspose2d if transposed else nn.Conv2d
-        conv = plain(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
+        conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
         return [conv, self._norm(outputs, first=first)]
+
+    def _transposed(self, inputs: int, outputs: int, kernel: Size, output_padding: int) -> list[nn.Module]:
+        options: dict[str, Any] = {"stride": 2, "padding": 1, "output_padding": output_padding}
+        if self.norm == "none":
+            return [self.gating.conv_transpose2d(inputs, outputs, kernel, side=self.side, **options)]
+        return [nn.ConvTranspose2d(inputs, outputs, kernel, bias=False, **options), self._norm(outputs, first=False)]
 
     def _norm(self, channels: int, *, first: bool) -> nn.Module:
         if self.norm == "batch":

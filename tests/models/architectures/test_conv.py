@@ -69,7 +69,7 @@ def test_every_pre_activation_is_gated_once(architecture, norm):
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "group"])
-@pytest.mark.parametrize("gating", ["shrinkage", "affine", "paper", "concat"])
+@pytest.mark.parametrize("gating", ["shrinkage", "affine", "paper", "paper_2022", "concat"])
 @pytest.mark.parametrize("architecture", SMALL)
 def test_folded_is_gated_for_every_norm(architecture, gating, norm):
     """With gates away from the identity and statistics of a trained batch norm."""

@@ -73,7 +73,7 @@ def test_the_latents_in_use_are_those_that_theory_says(trained, gaussian):
         assert used_by_decoder.sum() == used_by_encoder.sum() == informative.sum() == count, beta
 
 
-@pytest.mark.parametrize("gating", ["linear", "affine", "paper"])
+@pytest.mark.parametrize("gating", ["linear", "affine", "paper", "paper_open"])
 @torch.no_grad()
 def test_the_exact_loss_is_what_sampling_approaches(gaussian, gating):
     mean, covariance, _ = gaussian
@@ -124,7 +124,7 @@ def test_the_exact_response_is_open_at_every_beta_at_initialisation():
         assert model.encoder.log_var(features).max() < 0
 
 
-@pytest.mark.parametrize("gating", ["linear", "affine", "paper"])
+@pytest.mark.parametrize("gating", ["linear", "affine", "paper", "paper_open"])
 def test_the_log_variance_depends_on_beta_alone(gating):
     model = make_model("mrvae_linear", gating)
     log_var = model.encode(make_images(model, 3), 0.3).log_var

@@ -38,7 +38,7 @@ def test_padding_repeats_the_border_and_is_cut_off():
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
-@pytest.mark.parametrize("gating", ["shrinkage", "affine", "paper", "concat"])
+@pytest.mark.parametrize("gating", ["shrinkage", "affine", "paper", "paper_2022", "concat"])
 def test_folded_is_gated_for_every_norm(gating, norm):
     """With gates away from the identity and statistics of a trained batch norm; the layers are those without gates."""
     make = functools.partial(

@@ -1,7 +1,11 @@
-"""The layers that write and read the latents: their weights against a formula, latents that are closed, gradients.
+"""The layers that write and read the latents, with a mixing that moves with β and with weights that move.
+
+Their weights against a formula, latents that are closed, gradients.
 
 That whole models fold, compile and are exported with them is in the tests over every architecture and gating.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +17,9 @@ import mrvae_zoo
 from mrvae_zoo import Posterior
 from mrvae_zoo.gating.blended import BlendedConv2d, BlendedLinear
 from mrvae_zoo.gating.gates import ThresholdGate
+from mrvae_zoo.gating.mixing import MixedReader, MixedReader2d, MixedWriter, MixedWriter2d
+
+LatentLayer = BlendedLinear | BlendedConv2d | MixedReader | MixedReader2d | MixedWriter | MixedWriter2d
 
 BETA_RANGE = (0.02, 6.0)
 GATING = make_gating("shrinkage", BETA_RANGE, degree=2)
@@ -27,14 +34,32 @@ LAYERS = {
     "writer2d": (lambda gating: gating.latent_writer2d(7, 4), (6, 7, 5, 3)),
     "reader2d": (lambda gating: gating.latent_reader2d(4, 5, 3), (6, 4, 5, 3)),
 }
+BLENDED = {
+    "writer with moving weights": (lambda gating: replace(gating, moves="weights").latent_writer(7, 4), (6, 7)),
+    "reader with moving weights": (lambda gating: replace(gating, moves="weights").latent_reader(4, 5), (6, 4)),
+    "reader of sequences with moving weights": (
+        lambda gating: replace(gating, moves="weights").latent_reader(4, 5),
+        (6, 3, 4),
+    ),
+    "writer with moving weights, 2d": (
+        lambda gating: replace(gating, moves="weights").latent_writer2d(7, 4),
+        (6, 7, 5, 3),
+    ),
+    "reader with moving weights, 2d": (
+        lambda gating: replace(gating, moves="weights").latent_reader2d(4, 5, 3),
+        (6, 4, 5, 3),
+    ),
+}
+ALL_LAYERS = LAYERS | BLENDED
 WITH_LATENTS = ("mrvae_mlp", "mrvae_conv", "mrvae_resnet", "mrvae_resnet_spatial")
 
 
-def make(name: str, dtype: torch.dtype = torch.float64) -> tuple[BlendedLinear | BlendedConv2d, torch.Tensor]:
+def make(name: str, dtype: torch.dtype = torch.float64) -> tuple[LatentLayer, torch.Tensor]:
     """A layer whose every parameter is away from its initial value, its thresholds at CLOSING, and an input."""
     torch.manual_seed(0)
-    build, shape = LAYERS[name]
+    build, shape = ALL_LAYERS[name]
     layer = build(GATING)
+    assert isinstance(layer, BlendedLinear | BlendedConv2d) == (name in BLENDED)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -51,7 +76,7 @@ def close(module: nn.Module, closing: torch.Tensor) -> None:
                 part.offset.copy_(-closing.log())
 
 
-def by_formula(layer: BlendedLinear | BlendedConv2d, name: str, beta: float) -> tuple[np.ndarray, np.ndarray]:
+def by_formula(layer: LatentLayer, name: str, beta: float) -> tuple[np.ndarray, np.ndarray]:
     """The weight and bias at one β, in numpy: shrinkages of strengths √(β_min β_max) and β_max."""
     low, high = BETA_RANGE
     shrunk = [(beta - low) / (beta + strength) for strength in ((low * high) ** 0.5, high)]
@@ -63,26 +88,38 @@ def by_formula(layer: BlendedLinear | BlendedConv2d, name: str, beta: float) -> 
     shift = shrunk[0] * shifts[0] + shrunk[1] * shifts[1]
     if writes:
         scale, shift = scale * np.tile(opening, 2), shift * np.tile(opening, 2)
-    blends = layer.blends.detach().numpy()
-    weight = layer.weight.detach().numpy() + shrunk[0] * blends[0] + shrunk[1] * blends[1]
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    moving = (layer.blends if name in BLENDED else layer.mixing.parts).detach().numpy()
+    moved = shrunk[0] * moving[0] + shrunk[1] * moving[1]
+    if name in BLENDED:
+        weight = weight + moved
+    else:
+        matrix = np.eye(len(moved)) + moved
+        weight = (
+            np.einsum("ij,jk...->ik...", matrix, weight) if writes else np.einsum("ok...,kj->oj...", weight, matrix)
+        )
+        bias = matrix @ bias if writes else bias
     trailing = (1,) * (weight.ndim - 2)
     if not writes:
         weight = weight * opening.reshape(1, -1, *trailing)
-    return weight * scale.reshape(-1, 1, *trailing), layer.bias.detach().numpy() * scale + shift
+    return weight * scale.reshape(-1, 1, *trailing), bias * scale + shift
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ALL_LAYERS)
 def test_a_layer_at_one_beta_is_the_plain_one_of_the_formula(name):
     layer, _ = make(name)
     for beta in BETAS:
         plain = layer.folded(GATING.features(beta))
         assert type(plain) is (nn.Conv2d if name.endswith("2d") else nn.Linear)
+        for tensor in (plain.weight, plain.bias):  # as files want them
+            assert tensor.is_contiguous()
+            assert tensor.untyped_storage().nbytes() == tensor.nbytes
         for ours, theirs in zip((plain.weight, plain.bias), by_formula(layer, name, beta.item()), strict=True):
             assert off_by(ours, torch.from_numpy(theirs)) < 1e-12
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ALL_LAYERS)
 def test_one_beta_for_the_batch_one_an_example_and_folded_are_equal(name, dtype, tolerance):
     layer, x = make(name, dtype)
     together = layer(x, GATING.features(BETAS.to(dtype)))
@@ -94,7 +131,7 @@ def test_one_beta_for_the_batch_one_an_example_and_folded_are_equal(name, dtype,
         assert off_by(together[i], batch[i]) <= tolerance
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ALL_LAYERS)
 def test_at_the_lowest_beta_only_thresholds_are_left(name):
     layer, _ = make(name)
     plain = layer.folded(GATING.features(BETAS[0]))
@@ -122,7 +159,7 @@ def test_other_gatings_have_the_layers_of_before(kind):
 
 
 @pytest.mark.parametrize("at_lowest", [0, 2, 6])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", BLENDED)
 def test_leaving_out_examples_at_the_lowest_beta_changes_nothing(name, at_lowest, monkeypatch):
     """Neither outputs nor gradients; at_lowest of six examples are there."""
     beta = BETAS.clone()
@@ -144,9 +181,10 @@ def test_leaving_out_examples_at_the_lowest_beta_changes_nothing(name, at_lowest
 
 def test_thresholds_are_spread_at_initialisation():
     """The j-th latent is open below 4 β_max / j: three at β_max, more the lower β is."""
-    layers = [build(GATING) for build, _ in (LAYERS["writer"], LAYERS["reader"], LAYERS["writer2d"])]
+    layers = {name: build(GATING) for name, (build, _) in ALL_LAYERS.items()}
+    gates = [layer.gate.threshold if name.startswith("writer") else layer.input_gate for name, layer in layers.items()]
     many = GATING.latent_writer(3, 40).gate.threshold
-    for gate in (layers[0].gate.threshold, layers[1].input_gate, layers[2].gate.threshold, many):
+    for gate in (*gates, many):
         j = np.arange(1, len(gate.offset) + 1)
         for beta in BETAS:
             opening, shift = gate.double()(GATING.features(beta))
@@ -214,7 +252,7 @@ def test_a_new_model_opens_more_latents_the_lower_beta_is():
 # Gradients
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ALL_LAYERS)
 def test_the_gradient_of_every_beta_reaches_every_parameter(name):
     """But at β_min, where the shrinkages are 0; and of a threshold only where its latent is open."""
     layer, x = make(name)
@@ -232,7 +270,7 @@ def test_the_gradient_of_every_beta_reaches_every_parameter(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ALL_LAYERS)
 def test_gradients_are_finite_at_and_around_a_threshold(name, dtype):
     layer, x = make(name, dtype)
     near = [1.5 * (1 + step) for step in (-1e-2, -1e-5, -1e-7, 0.0, 1e-7, 1e-2)]
@@ -249,12 +287,12 @@ def test_gradients_are_finite_at_and_around_a_threshold(name, dtype):
 # Precision
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ALL_LAYERS)
 def test_gates_are_float32_in_half_precision_and_under_autocast(name):
     layer, x = make(name, torch.bfloat16)
     layer.float()  # what bfloat16 rounded them to
     features = GATING.features(BETAS.float())
-    gates = {"gate": layer.gate} | ({} if layer.input_gate is None else {"input gate": layer.input_gate})
+    gates = {"gate": layer.gate} | ({"input gate": layer.input_gate} if name.startswith("reader") else {})
     expected = {key: gate(features) for key, gate in gates.items()}
     reference = layer(x.float(), features)
     for half in (True, False):
