@@ -37,7 +37,7 @@ class Comparison:
         seeds: The number of trainings of either kind.
         seed: The seed of the model, if it is one of these; None if `losses` are averaged over the seeds.
         budget: The compute of a training of the model, in trainings of one β-VAE; None if the file does not say.
-        regime: The regime, "short", "converged" or "not converged"; None if the file does not say.
+        regime: The regime, "short", "converged", "not converged" or "overfits"; None if the file does not say.
         draws: The number of draws of z per image; None if the file does not say.
     """
 

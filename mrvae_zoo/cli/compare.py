@@ -31,6 +31,7 @@ class RegimeOption(StrEnum):
     """The values of --regime."""
 
     short = "short"
+    long = "long"
     converged = "converged"
 
 
@@ -51,12 +52,18 @@ def compare(
     regime: Annotated[
         RegimeOption,
         typer.Option(
-            "--regime", help="The regime: converged also checks that twice the epochs gain the β-VAEs less than 0.5%."
+            "--regime",
+            help="The regime: long keeps the best weights of every training on validation data. converged also checks "
+            "that twice the epochs change no β-VAE by 0.5%.",
         ),
     ] = RegimeOption.short,
     arm: Annotated[
         list[str] | None,
-        typer.Option("--arm", metavar="GATING", help="Also train this gating, such as paper. May be repeated."),
+        typer.Option(
+            "--arm",
+            metavar="GATING",
+            help="Also train this gating, such as paper, with draws of β tuned for it. May be repeated.",
+        ),
     ] = None,
     seeds: Annotated[
         int, typer.Option("--seeds", metavar="N", help="The number of seeds, from the seed of the recipe on.", min=1)
@@ -66,7 +73,16 @@ def compare(
         typer.Option(
             "--learning-rate",
             metavar="RATE",
-            help="A learning rate to try. May be repeated. Default: 1/2, 1 and 2 times that of the recipe.",
+            help="A learning rate to try first. May be repeated. Default: five around that of the recipe.",
+        ),
+    ] = None,
+    tune_at: Annotated[
+        int | None,
+        typer.Option(
+            "--tune-at",
+            metavar="N",
+            help="Choose the learning rate of the β-VAEs at N of the β, and interpolate between. Default: at each.",
+            min=2,
         ),
     ] = None,
     draws: Annotated[int, typer.Option("--draws", metavar="N", help="Draws of z per test image and β.", min=1)] = 32,
@@ -79,6 +95,15 @@ def compare(
             "--output", "-o", metavar="DIR", help="The folder for the JSON file and the plot. Default: the current one."
         ),
     ] = Path(),
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            help="The number of processes that train at once, one thread each on a CPU.",
+            min=1,
+        ),
+    ] = 1,
     overrides: Overrides = None,
     device: Device = DeviceOption.auto,
     force: Force = False,
@@ -91,6 +116,7 @@ def compare(
     from mrvae_zoo.common.devices import find_device
     from mrvae_zoo.common.files import check_output, write_atomically
     from mrvae_zoo.comparison.compare import compare as run_comparison
+    from mrvae_zoo.comparison.interval import check_scipy
     from mrvae_zoo.comparison.plan import Plan, with_validation
     from mrvae_zoo.comparison.plot import draw_comparison
     from mrvae_zoo.comparison.runs import Runs
@@ -100,12 +126,14 @@ def compare(
     from mrvae_zoo.training.recipe import read_recipe
 
     if process_count() > 1:
-        raise typer.BadParameter("compare runs in one process; start it without torchrun or accelerate launch.")
+        raise typer.BadParameter("start compare without torchrun or accelerate launch; see --processes.")
     called = _short_name(name)
     file = output / f"compare_{called}_{regime.value}.json"
     for path in (file, file.with_suffix(".png")):
         check_output(path, force=force)
     check_matplotlib()
+    if seeds > 1:
+        check_scipy()
     find_device(device.value)
     recipe = read_recipe(Path(name) if name.endswith(".toml") else locate_recipe(name), overrides or ())
     recipe = with_validation(recipe, data_root)
@@ -120,6 +148,8 @@ def compare(
         learning_rates=tuple(learning_rate or ()),
         examples=len(train_data),
         shape=train_data.shape,
+        tune_at=tune_at,
+        device=device.value,
     )
     folder = Path("runs") / called if runs is None else runs
     if runs is not None:
@@ -132,6 +162,7 @@ def compare(
         shape=recipe.model.input_shape,
         total=plan.total,
         device=device.value,
+        processes=processes,
         bar=training_bar,
         measuring_bar=measuring,
     )
@@ -162,14 +193,17 @@ def _short_name(name: str) -> str:
 
 
 def _print_record(record: "ComparisonRecord") -> None:
-    """Print a table with one line per β, a table with one line per budget if there are several, and a summary line."""
+    """Print a table with one line per β, a table with one line per budget if there are several, and a summary."""
+    intervals = record.mrvae.gap_interval
     header = ["beta", "L dedicated", "L MR-VAE", "gap", "95% interval"]
     columns = [
         [f"{beta:g}" for beta in record.betas],
         [f"{loss:.2f}" for loss in record.dedicated.L],
         [f"{loss:.2f}" for loss in record.mrvae.L],
         [f"{gap:+.2%}" for gap in record.mrvae.gap],
-        [f"{low:+.2%} to {high:+.2%}" for low, high in record.mrvae.gap_interval],
+        ["one training each"] * len(record.betas)
+        if intervals is None
+        else [f"{low:+.2%} to {high:+.2%}" for low, high in intervals],
     ]
     other = "" if record.arms_budget == record.budget else f" (budget {record.arms_budget:g})"
     for name, arm in record.arms.items():
@@ -179,13 +213,29 @@ def _print_record(record: "ComparisonRecord") -> None:
     if record.budgets is not None:
         _print_budgets(record, record.budgets)
     worst = max(zip(record.mrvae.gap, record.betas, strict=True))
-    ours, theirs = record.cost.mrvae, record.cost.dedicated
     which = "" if record.budgets is None else f"budget {record.budget:g}: "
-    typer.echo(
-        f"{which}mean gap {record.mrvae.mean_gap:+.2%}, worst {worst[0]:+.2%} at beta {worst[1]:g}; cost "
-        f"{ours.flops / theirs.flops:.3f} of the FLOPs of the {len(record.betas)} dedicated trainings, "
-        f"{ours.seconds:,.0f} seconds to their {theirs.seconds:,.0f}"
+    typer.echo(f"{which}mean gap {record.mrvae.mean_gap:+.2%}, worst {worst[0]:+.2%} at beta {worst[1]:g}")
+    if record.doubling is not None and record.mrvae_doubling is not None:
+        gains = ", ".join(f"{each.improvement:+.2%} at beta {each.beta:g}" for each in record.doubling)
+        twice = record.mrvae_doubling
+        typer.echo(
+            f"{record.reached}: twice the epochs improve the β-VAEs by {gains}, and the Multi-Rate VAE by "
+            f"{twice.mean:+.2%} on average and {twice.worst:+.2%} at most"
+        )
+    _print_cost(record)
+
+
+def _print_cost(record: "ComparisonRecord") -> None:
+    """Print a line on the cost of both sides."""
+    cost, number = record.cost, len(record.betas)
+    ours, theirs = cost.mrvae, cost.dedicated
+    text = (
+        f"cost {ours.flops / theirs.flops:.3f} of the FLOPs of the {number} dedicated trainings, "
+        f"{ours.seconds:,.0f} seconds to their {theirs.seconds:,.0f} on {cost.device}"
     )
+    if ours.step is not None and theirs.step is not None and None not in (ours.step.operations, theirs.step.operations):
+        text += f"; {ours.step.operations:,.0f} operations per step to {theirs.step.operations:,.0f}"
+    typer.echo(text)
 
 
 def _print_budgets(record: "ComparisonRecord", budgets: "Sequence[AtBudget]") -> None:

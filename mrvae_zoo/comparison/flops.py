@@ -1,7 +1,9 @@
-"""The cost of a training, counted in floating-point operations.
+"""The cost of a training, counted in floating-point operations (FLOPs).
 
 Letters: B batch, C, H, W image.
 """
+
+import statistics
 
 import torch
 from torch import Tensor
@@ -10,6 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.factory import build_model
 from mrvae_zoo.models.vae import MultiRateVAE
+from mrvae_zoo.training.recipe import ObjectiveRecipe, Recipe
+from mrvae_zoo.training.settings import choose_settings
+from mrvae_zoo.training.stacks import can_be_stacked, worth_stacking
 
 
 def training_flops(config: ModelConfig, shape: tuple[int, int, int], beta: Tensor) -> float:
@@ -17,8 +22,7 @@ def training_flops(config: ModelConfig, shape: tuple[int, int, int], beta: Tenso
 
     Only matrix products and convolutions are counted, two operations per multiplication and addition, as torch's
     counter does. Elementwise work (activations, the gates' scale and shift, the optimiser) is not counted. The figure
-    is for a CPU in eager mode. Compiled, or on a GPU, the gating "shrinkage" takes a few per cent more (see
-    `mrvae_zoo.gating.blended.add_moved`).
+    is for a CPU in eager mode; see `leaves_out_lowest`.
 
     Args:
         config: The config of the model, without a folded β.
@@ -36,3 +40,29 @@ def training_flops(config: ModelConfig, shape: tuple[int, int, int], beta: Tenso
         output = model(x, beta)
         (output.distortion + beta * output.rate).mean().backward()
     return float(counter.get_total_flops()) / len(beta)
+
+
+def flops_by_beta(config: ModelConfig, shape: tuple[int, int, int], batch: int) -> tuple[float, float]:
+    """Count the FLOPs per example of a step with no example at β_min, and of one with all examples there."""
+    low, high = config.beta_range
+    elsewhere, at_lowest = (training_flops(config, shape, torch.full((batch,), beta)) for beta in (high, low))
+    return elsewhere, at_lowest
+
+
+def mean_min_share(objective: ObjectiveRecipe) -> float:
+    """Return the mean over a training of the share of the examples at β_min; both ways to fall have this one."""
+    return statistics.fmean(objective.beta_min_share)
+
+
+def leaves_out_lowest(recipe: Recipe, device: torch.device, steps: int) -> bool:
+    """Whether a training computes the moving weights only for examples above β_min, which saves FLOPs.
+
+    Only a step on a CPU that is not compiled does so; see `mrvae_zoo.gating.blended.add_moved`. Small networks, which
+    may be trained side by side as one network, do not.
+    """
+    if device.type != "cpu":
+        return False
+    with torch.device("meta"):
+        network = build_model(recipe.model)
+    settings = choose_settings(recipe.training, network, device, steps=steps, processes=1)
+    return not settings.compile and not (can_be_stacked([recipe]) and worth_stacking(recipe, device))

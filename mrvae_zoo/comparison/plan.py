@@ -2,32 +2,44 @@
 
 A budget is measured in examples × β drawn per example × FLOPs; a budget of 1 is the compute of one dedicated run. With
 one β per example, the Multi-Rate VAE gets the budget times the steps of a dedicated run, times the ratio of FLOPs per
-example in the plain and in the gated network. It is trained at each budget of the plan. Arms are trained at the largest
-budget, and its learning rate is chosen there.
+example in the plain and in the gated network, as they are really computed. It is trained at each budget of the plan.
+Arms are trained at the smallest budget, and learning rates are chosen there.
 """
 
+import itertools
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from mrvae_zoo.comparison.flops import training_flops
+from mrvae_zoo.common.devices import find_device
+from mrvae_zoo.comparison.flops import flops_by_beta, leaves_out_lowest, mean_min_share
 from mrvae_zoo.comparison.record import Regime
 from mrvae_zoo.comparison.runs import Run
 from mrvae_zoo.data.sets import has_validation, load_data
-from mrvae_zoo.gating.beta import log_spaced, sample_beta
+from mrvae_zoo.gating.beta import log_spaced
 from mrvae_zoo.models.architecture_table import architectures
 from mrvae_zoo.training.batches import count_steps
 from mrvae_zoo.training.objectives import objectives
 from mrvae_zoo.training.recipe import ObjectiveRecipe, Recipe, TrainingRecipe
 
-GRID = (0.5, 1.0, 2.0)  # learning rates, times that of the recipe
+GRID = (0.5, 2**-0.5, 1.0, 2**0.5, 2.0)  # learning rates, times that of the recipe
+DIGITS = 3  # digits of a learning rate that is computed
 MRVAE = "mrvae"
 HELD_OUT_SHARE = 10  # one in so many training images validates, where nothing else is said
-DIGITS = 3  # digits of a learning rate between those at the ends
+MOST_VALIDATIONS = 20  # in a training that keeps its best weights
+OWN_DRAWS = "recipe"
+_UNIFORM: dict[str, Any] = {"beta_min_share": (0.0, 0.0), "beta_max_share": 0.0, "beta_skew": 1.0}
+# The ways to draw and weight β that are tried for an arm, as keys of [objective] that replace those of the recipe.
+DRAWS: Mapping[str, Mapping[str, Any]] = {
+    OWN_DRAWS: {},
+    "log-uniform": {**_UNIFORM, "beta_weighting": 0.0},  # as the method was published
+    "log-uniform, weighted": {**_UNIFORM, "beta_weighting": 0.25},
+}
+IN_A_NAME = {OWN_DRAWS: "", "log-uniform": "-uniform", "log-uniform, weighted": "-uniform-weighted"}
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +47,8 @@ logger = logging.getLogger(__name__)
 def with_validation(recipe: Recipe, data_root: Path) -> Recipe:
     """Return the recipe, with a tenth of the training images held out if there is no validation split.
 
-    No more is held out if the recipe already does so, or the data set has a validation split. Nothing is validated
-    or stopped early during the trainings: all runs of one side get the same number of steps.
+    No more is held out if the recipe already does so, or the data set has a validation split. What the recipe says of
+    validations during a training is left out: the plan decides that for all trainings.
     """
     if recipe.training.validate_every:
         recipe = replace(recipe, training=replace(recipe.training, validate_every=0, patience=0))
@@ -57,12 +69,16 @@ class Plan:
         recipe: The recipe of the Multi-Rate VAE. Its epochs are those of one dedicated run.
         beta_count: The number of β, log-spaced over the range of the model.
         budgets: The budgets of the Multi-Rate VAE, in dedicated runs, in rising order.
-        regime: The regime: "short", or "converged", which also trains some of the dedicated runs for twice the epochs.
+        regime: The regime: "short"; "long", in which trainings validate and keep the weights of the lowest validation
+            loss; or "converged", which does so too, and also trains some of the dedicated runs for twice the epochs.
         arms: The gatings to train besides the recipe's.
         seed_count: The number of seeds, starting from the recipe's.
-        learning_rates: The learning rates to try; empty for ½, 1 and 2 times the recipe's.
+        learning_rates: The learning rates to try first; empty for the recipe's times ½, 1/√2, 1, √2 and 2.
         examples: The number of examples in the training split.
         shape: The shape (C, H, W) of an image.
+        tune_at: The number of β at which the rate of the dedicated runs is chosen, evenly from the first to the last;
+            None chooses it at every β.
+        device: The device of the trainings; see `find_device`.
     """
 
     recipe: Recipe
@@ -74,10 +90,17 @@ class Plan:
     learning_rates: tuple[float, ...]
     examples: int
     shape: tuple[int, int, int]
+    tune_at: int | None = None
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.beta_count < 2:
             raise ValueError(f"betas={self.beta_count} should be at least 2, the ends of the range")
+        if self.tune_at is not None and not 2 <= self.tune_at <= len(self.betas):
+            raise ValueError(
+                f"tune_at={self.tune_at} should be at least 2, the ends of the range, and at most {len(self.betas)}, "
+                "the number of β"
+            )
         if self.seed_count < 1:
             raise ValueError(f"seeds={self.seed_count} should be at least 1")
         for rate in self.learning_rates:
@@ -100,7 +123,8 @@ class Plan:
         if not self.budgets or list(self.budgets) != sorted({*self.budgets}):
             listed = ", ".join(f"{budget:g}" for budget in self.budgets)
             raise ValueError(f"budgets=({listed}) should be one or several, rising")
-        if min(self._budget_steps(label, self.budgets[0]) for label in self.all_arms) < 1:
+        pairs = [(label, draws) for label in self.all_arms for draws in self.draws(label)]
+        if min(self._budget_steps(label, draws, self.budgets[0]) for label, draws in pairs) < 1:
             raise ValueError(f"budget={self.budgets[0]} is less than a step of training; give more")
 
     def _check_arms(self) -> None:
@@ -121,17 +145,27 @@ class Plan:
         return tuple(log_spaced(self.recipe.model.beta_range, self.beta_count))
 
     @property
-    def ends(self) -> tuple[float, float]:
-        """The values of β at which dedicated runs are tuned: the ends of the range."""
-        return self.recipe.model.beta_range
+    def anchors(self) -> tuple[float, ...]:
+        """The values of β at which the learning rate of the dedicated runs is chosen."""
+        if self.tune_at is None:
+            return self.betas
+        parts, last = self.tune_at - 1, len(self.betas) - 1
+        return tuple(self.betas[round(i * last / parts)] for i in range(self.tune_at))
 
     @property
     def doubled_betas(self) -> tuple[float, ...]:
         """The β at which convergence of the dedicated runs is checked: the ends, and the one nearest to β = 1."""
-        if self.regime == "short":
+        if self.regime != "converged":
             return ()
         middle = min(self.betas, key=lambda beta: abs(math.log(beta)))
-        return tuple(sorted({*self.ends, middle}))
+        return tuple(sorted({self.betas[0], middle, self.betas[-1]}))
+
+    @property
+    def validations(self) -> int | None:
+        """The largest number of validations in each training; None for none. It is at most one per epoch."""
+        if self.regime == "short":
+            return None
+        return min(MOST_VALIDATIONS, math.ceil(self.steps(self.recipe.training) / self.steps_an_epoch))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -143,19 +177,42 @@ class Plan:
         """The arms, each compared with the dedicated runs: "mrvae", that of the recipe, and the further ones."""
         return (MRVAE, *self.arms)
 
+    def draws(self, label: str) -> tuple[str, ...]:
+        """Return the ways to draw and weight β that are tried for an arm; those of the recipe are kept as they are."""
+        if label == MRVAE:
+            return (OWN_DRAWS,)
+        own = self.recipe.objective
+        return tuple(name for name, keys in DRAWS.items() if name == OWN_DRAWS or replace(own, **keys) != own)
+
     @property
     def grid(self) -> tuple[float, ...]:
-        """The learning rates to try, in rising order."""
-        usual = (min(1.0, factor * self.recipe.training.learning_rate) for factor in GRID)
-        return tuple(sorted({*(self.learning_rates or usual)}))
+        """The learning rates to try first, in rising order."""
+        own, lowest = self.recipe.training.learning_rate, self.recipe.training.final_learning_rate
+        usual = (own if factor == 1 else _rounded(factor * own) for factor in GRID)
+        return tuple(sorted({*(self.learning_rates or (min(1.0, max(lowest, rate)) for rate in usual))}))
+
+    def beyond(self, rate: float) -> float | None:
+        """Return the rate one step of the grid beyond an end of what was tried; None if there is none.
+
+        Args:
+            rate: The lowest or the highest rate that was tried.
+        """
+        grid = self.grid
+        if len(grid) == 1:
+            return None
+        step = (grid[-1] / grid[0]) ** (1 / (len(grid) - 1))
+        found = _rounded(rate * step if rate >= grid[-1] else rate / step)
+        return found if self.recipe.training.final_learning_rate <= found <= 1 else None
 
     @property
     def total(self) -> int:
-        """The number of trainings that the plan takes."""
-        tuning = (len(self.ends) + len(self.all_arms)) * len(self.grid)
+        """The number of trainings that the plan takes if no grid is extended."""
+        candidates = sum(len(self.draws(label)) for label in self.all_arms)
+        tuning = (len(self.anchors) + candidates) * len(self.grid)
         smaller = len(self.budgets) - 1
         one_seed = len(self.betas) + len(self.all_arms) + smaller
-        untuned = len(self.betas) - len(self.ends) + smaller + len(self.doubled_betas)
+        doubled = len(self.doubled_betas) + (1 if self.doubled_betas else 0)
+        untuned = len(self.betas) - len(self.anchors) + smaller + doubled
         return tuning + untuned + (len(self.seeds) - 1) * one_seed
 
     def dedicated(self, beta: float, learning_rate: float, seed: int, *, doubled: bool = False) -> Run:
@@ -168,34 +225,59 @@ class Plan:
             self.recipe,
             model=replace(self.recipe.model, gating="none"),
             objective=ObjectiveRecipe(name=self.recipe.objective.name, beta_weighting=0.0, beta=beta),
-            training=training,
+            training=self._validated(training),
             trained=None,
         )
         length = f"e{training.epochs}" if training.max_steps is None else f"n{self.steps(training)}"
-        name = f"dedicated-b{beta:.12g}-lr{learning_rate:g}-s{seed}-{length}"
+        name = f"dedicated-b{beta:.12g}-lr{learning_rate:g}-s{seed}-{length}{self._validations_in_name}"
         return Run(name=name, recipe=recipe, betas=(beta,))
 
-    def arm(self, label: str, learning_rate: float, seed: int, *, budget: float | None = None) -> Run:
-        """Return the training of an arm, at the largest budget unless one is given."""
-        steps = self._budget_steps(label, self.budgets[-1] if budget is None else budget)
+    def arm(
+        self,
+        label: str,
+        learning_rate: float,
+        seed: int,
+        *,
+        budget: float | None = None,
+        draws: str = OWN_DRAWS,
+        doubled: bool = False,
+    ) -> Run:
+        """Return the training of an arm, at the smallest budget unless one is given.
+
+        Args:
+            label: The name of the arm.
+            learning_rate: The learning rate.
+            seed: The seed.
+            budget: The budget.
+            draws: The way β is drawn and weighted, one of DRAWS.
+            doubled: Whether the training has twice the steps of the budget.
+        """
+        steps = self._budget_steps(label, draws, self.budgets[0] if budget is None else budget)
+        steps *= 2 if doubled else 1
+        one = self._arm_recipe(label, draws)
         training = replace(
-            self.recipe.training,
+            one.training,
             learning_rate=learning_rate,
             seed=seed,
             epochs=math.ceil(steps / self.steps_an_epoch),
             max_steps=steps,
         )
-        model = replace(self.recipe.model, gating=self._gating(label))
-        recipe = replace(self.recipe, model=model, training=training, trained=None)
-        return Run(name=f"{label}-lr{learning_rate:g}-s{seed}-n{steps}", recipe=recipe, betas=self.betas)
+        recipe = replace(one, training=self._validated(training))
+        length = f"n{steps}{self._validations_in_name}"
+        return Run(
+            name=f"{label}{IN_A_NAME[draws]}-lr{learning_rate:g}-s{seed}-{length}", recipe=recipe, betas=self.betas
+        )
 
-    def between(self, beta: float, low: float, high: float) -> float:
-        """Return the learning rate at β, from those at the ends of the range: log-linear in log β."""
-        first, last = self.ends
-        if beta in self.ends:
-            return low if beta == first else high
-        share = math.log(beta / first) / math.log(last / first)
-        return float(f"{low * (high / low) ** share:.{DIGITS}g}")
+    def rates(self, at_anchors: Sequence[float]) -> tuple[float, ...]:
+        """Return the learning rate at each β, from those at the anchors: log-linear in log β between two of them."""
+        points = list(zip(self.anchors, at_anchors, strict=True))
+        found = dict(points)
+        for (low, first), (high, last) in itertools.pairwise(points):
+            for beta in self.betas:
+                if low < beta < high:
+                    share = math.log(beta / low) / math.log(high / low)
+                    found[beta] = _rounded(first * (last / first) ** share)
+        return tuple(found[beta] for beta in self.betas)
 
     @property
     def steps_an_epoch(self) -> int:
@@ -208,30 +290,59 @@ class Plan:
 
     def flops(self, run: Run) -> float:
         """Return the FLOPs of a whole training."""
-        training = run.recipe.training
-        batch = min(training.batch_size, self.examples)
-        return self.steps(training) * batch * self._flops_by_gating[run.recipe.model.gating]
+        steps = self.steps(run.recipe.training)
+        return steps * self._batch * self._flops_per_example(run.recipe, steps)
 
-    def _budget_steps(self, label: str, budget: float) -> int:
-        one = self._flops_by_gating["none"] / self._flops_by_gating[self._gating(label)]
-        return math.floor(self.steps(self.recipe.training) * budget * one)
+    @property
+    def _batch(self) -> int:
+        return min(self.recipe.training.batch_size, self.examples)
 
-    def _gating(self, label: str) -> str:
-        return label if label in self.arms else self.recipe.model.gating
+    def _budget_steps(self, label: str, draws: str, budget: float) -> int:
+        """Return the steps that a budget buys."""
+        plain, _ = self._flops_by_beta["none"]
+        bought = self.steps(self.recipe.training) * budget * plain
+        recipe = self._arm_recipe(label, draws)
+        steps = math.floor(bought / self._flops_per_example(recipe, steps=1))
+        return math.floor(bought / self._flops_per_example(recipe, steps))  # so many steps may be compiled
+
+    def _flops_per_example(self, recipe: Recipe, steps: int) -> float:
+        """Return the FLOPs per example in a training of so many steps, as a mean over them."""
+        elsewhere, at_lowest = self._flops_by_beta[recipe.model.gating]
+        if elsewhere == at_lowest or not leaves_out_lowest(recipe, find_device(self.device), steps):
+            return elsewhere
+        share = mean_min_share(recipe.objective)
+        return (1 - share) * elsewhere + share * at_lowest
 
     @cached_property
-    def _flops_by_gating(self) -> dict[str, float]:
-        """The FLOPs per example of a training step, at β as they are drawn, by gating."""
-        batch = min(self.recipe.training.batch_size, self.examples)
-        objective, generator = self.recipe.objective, torch.Generator().manual_seed(0)
-        beta = sample_beta(
-            batch,
-            self.recipe.model.beta_range,
-            generator,
-            at_ends=objective.beta_at_ends,
-            skew=objective.beta_skew,
-        )
+    def _flops_by_beta(self) -> dict[str, tuple[float, float]]:
+        """The FLOPs per example by gating, with no example at β_min and with all there."""
         gatings: tuple[str, ...] = ("none", self.recipe.model.gating, *self.arms)
-        return {
-            gating: training_flops(replace(self.recipe.model, gating=gating), self.shape, beta) for gating in gatings
-        }
+        return {one: flops_by_beta(replace(self.recipe.model, gating=one), self.shape, self._batch) for one in gatings}
+
+    def _arm_recipe(self, label: str, draws: str) -> Recipe:
+        """Return the recipe of an arm but for its learning rate, seed and length."""
+        return replace(
+            self.recipe,
+            model=replace(self.recipe.model, gating=label if label in self.arms else self.recipe.model.gating),
+            objective=replace(self.recipe.objective, **DRAWS[draws]),
+            training=self._validated(self.recipe.training),
+            trained=None,
+        )
+
+    def _validated(self, training: TrainingRecipe) -> TrainingRecipe:
+        """Return a training with the validations of the plan, which keeps the weights of the best one.
+
+        The patience outlasts the training, so that it runs to its end.
+        """
+        if self.validations is None:
+            return training
+        every = math.ceil(self.steps(training) / self.validations)
+        return replace(training, validate_every=every, patience=self.validations)
+
+    @property
+    def _validations_in_name(self) -> str:
+        return "" if self.validations is None else f"-v{self.validations}"
+
+
+def _rounded(rate: float) -> float:
+    return float(f"{rate:.{DIGITS}g}")

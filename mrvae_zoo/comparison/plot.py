@@ -56,10 +56,9 @@ def _draw_gaps(axes: "Axes", record: ComparisonRecord) -> None:
         axes.plot(record.betas, [100 * gap for gap in arm.gap], "-", color=colour, linewidth=1.0)
     ours = record.mrvae
     axes.plot(record.betas, [100 * gap for gap in ours.gap], "o-", color=LINE, linewidth=2.2, markersize=5)
-    low, high = zip(*ours.gap_interval, strict=True)
-    axes.fill_between(
-        record.betas, [100 * end for end in low], [100 * end for end in high], color=LINE, alpha=0.25, linewidth=0
-    )
+    if ours.gap_interval is not None:
+        low, high = ([100 * end for end in ends] for ends in zip(*ours.gap_interval, strict=True))
+        axes.fill_between(record.betas, low, high, color=LINE, alpha=0.25, linewidth=0)
     axes.set(ylabel="gap to β-VAEs (%)")
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mrvae_zoo.common.schema import from_mapping, to_plain
+from mrvae_zoo.comparison.spent import Cost
 
-Regime = Literal["short", "converged"]
-CONVERGED_BELOW = 0.005  # the share of L that twice the epochs may still gain
+Regime = Literal["short", "long", "converged"]
+CONVERGED_BELOW = 0.005  # the share of L that twice the epochs may still gain, or lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +27,17 @@ class Trial:
         validation: The figure on the validation split. It is L of a dedicated β-VAE, or the mean over β of L divided by
             that of the dedicated β-VAEs; None if the training diverged.
         beta: The β of the dedicated β-VAE; None for an arm.
+        draws: The way an arm drew and weighted β, as in `Arm`; None for a dedicated β-VAE.
+        losses: The loss L of an arm at each β on the validation split; None if the training diverged, and for a
+            dedicated β-VAE, whose only loss is `validation`.
     """
 
     learning_rate: float
     diverged: bool
     validation: float | None = None
     beta: float | None = None
+    draws: str | None = None
+    losses: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.diverged != (self.validation is None):
@@ -47,8 +53,11 @@ class Dedicated:
         rate: The rate R, averaged in the same way.
         distortion: The distortion D, averaged in the same way.
         learning_rate: The learning rate at each β.
-        learning_rates_tried: The learning rates that were tried at both ends of the range.
-        best_at_grid_end: Whether a chosen rate lies at an end of the grid, so that one beyond it may be better.
+        learning_rates_tried: The learning rates that were tried at each β of `tuned_at`, with their figures.
+        best_at_grid_end: Whether a chosen rate lies at an end of those that were tried, so that one beyond it may be
+            better.
+        tuned_at: The values of β at which a rate was chosen; between them it is interpolated. None means both ends of
+            the range.
     """
 
     L: tuple[float, ...]
@@ -57,6 +66,7 @@ class Dedicated:
     learning_rate: tuple[float, ...]
     learning_rates_tried: tuple[Trial, ...]
     best_at_grid_end: bool
+    tuned_at: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,54 +78,31 @@ class Arm:
         rate: The rate R, averaged in the same way.
         distortion: The distortion D, averaged in the same way.
         gap: The gap (L − L of the dedicated β-VAE) / L of the dedicated β-VAE; negative is better.
-        gap_interval: The 95% interval (low, high) of the gap, with images as the sampling unit.
+        gap_interval: The 95% interval (low, high) of the gap, over images and trainings (see
+            `mrvae_zoo.comparison.interval`); None for one seed.
         gap_spread: The standard deviation of the gap over seeds; None for one seed.
-        learning_rate: The learning rate that was chosen at the largest budget.
+        learning_rate: The learning rate that was chosen, at the budget of the arms.
         learning_rates_tried: The learning rates that were tried, with their figures.
-        best_at_grid_end: Whether the chosen rate lies at an end of the grid.
+        best_at_grid_end: Whether the chosen rate lies at an end of those that were tried.
+        draws: The way β is drawn and weighted: "recipe" for that of the recipe, or one of those in
+            `mrvae_zoo.comparison.plan.DRAWS`. None in a file that does not say.
     """
 
     L: tuple[float, ...]
     rate: tuple[float, ...]
     distortion: tuple[float, ...]
     gap: tuple[float, ...]
-    gap_interval: tuple[tuple[float, float], ...]
+    gap_interval: tuple[tuple[float, float], ...] | None = None
     gap_spread: tuple[float, ...] | None = None
     learning_rate: float
     learning_rates_tried: tuple[Trial, ...]
     best_at_grid_end: bool
+    draws: str | None = None
 
     @property
     def mean_gap(self) -> float:
         """The mean gap over β."""
         return statistics.fmean(self.gap)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """The cost of one training, without the search for learning rates: floating-point operations, and seconds."""
-
-    flops: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpentByBeta:
-    """The cost of the trainings of the dedicated β-VAEs: all of them together, and each."""
-
-    flops: float
-    seconds: float
-    flops_per_beta: tuple[float, ...]
-    seconds_per_beta: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """The cost of each side, averaged over seeds; `arms` by name."""
-
-    mrvae: Spent
-    dedicated: SpentByBeta
-    arms: dict[str, Spent]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +146,7 @@ class Doubling:
 
     Attributes:
         beta: The β of the dedicated β-VAE.
-        improvement: The improvement of L on the validation split, as a fraction of L.
+        improvement: The improvement of L on the validation split, as a fraction of L; negative if L got worse.
         epochs: The number of epochs of the longer training.
     """
 
@@ -169,28 +156,55 @@ class Doubling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MultiRateDoubling:
+    """The gain of the Multi-Rate VAE from twice the steps, at the budget of the comparison.
+
+    Attributes:
+        improvement: The improvement of L on the validation split at each β, as a fraction of L.
+        steps: The number of steps of the longer training.
+    """
+
+    improvement: tuple[float, ...]
+    steps: int
+
+    @property
+    def mean(self) -> float:
+        """The mean improvement over β."""
+        return statistics.fmean(self.improvement)
+
+    @property
+    def worst(self) -> float:
+        """The improvement that is farthest from 0."""
+        return max(self.improvement, key=abs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AtBudget:
-    """The Multi-Rate VAE at one of several budgets, with the learning rate that was chosen at the largest.
+    """The Multi-Rate VAE at one of several budgets, with the learning rate that was chosen at that of the arms.
 
     Attributes:
         budget: The budget, in trainings of one dedicated β-VAE.
         L: The loss L on the test split, averaged over images and seeds.
         gap: The gap, as in `Arm`.
-        gap_interval: The 95% interval (low, high) of the gap.
+        gap_interval: The 95% interval (low, high) of the gap, as in `Arm`; None for one seed.
         gap_spread: The standard deviation of the gap over seeds; None for one seed.
         validation_gap: The gap on the validation split, for the first seed.
         flops: The FLOPs of one training.
-        seconds: The seconds of one training, averaged over seeds.
+        seconds: The seconds of one training, as in `mrvae_zoo.comparison.spent.Spent`.
+        wall_seconds: The seconds that one training took, averaged over seeds.
+        steps: The number of steps of one training.
     """
 
     budget: float
     L: tuple[float, ...]
     gap: tuple[float, ...]
-    gap_interval: tuple[tuple[float, float], ...]
+    gap_interval: tuple[tuple[float, float], ...] | None = None
     gap_spread: tuple[float, ...] | None = None
     validation_gap: tuple[float, ...]
     flops: float
     seconds: float
+    wall_seconds: float | None = None
+    steps: int | None = None
 
     @property
     def mean_gap(self) -> float:
@@ -204,13 +218,14 @@ class ComparisonRecord:
 
     Attributes:
         name: The name of the recipe.
-        regime: The regime: "short", or "converged" with `doubling` and `converged`.
+        regime: The regime: "short"; "long", in which trainings keep their best weights; or "converged", which also has
+            `doubling` and `converged`.
         budget: The budget of `mrvae`, in trainings of one dedicated β-VAE of equal operations. Of several budgets it is
             the smallest one without a gap above 0 on the validation split, or else the largest.
         betas: The values of β, in rising order.
         mrvae: The model of the recipe.
         dedicated: The β-VAEs that it is compared with.
-        arms: The further arms at the largest budget, by their gating.
+        arms: The further arms, by their gating, at the smallest budget.
         cost: The cost of the chosen trainings.
         seeds: The seeds of the trainings.
         per_seed: The figures of each seed.
@@ -221,8 +236,15 @@ class ComparisonRecord:
         hardware: The hardware of the trainings.
         version: The version of mrvae_zoo.
         doubling: The gain from twice the epochs, at both ends of the range and nearest to β = 1.
-        converged: Whether that gain is below 0.5% everywhere.
+        converged: Whether that gain is less than 0.5% everywhere, and no loss of 0.5% either.
+        overfits: Whether it is nowhere a gain of 0.5% or more, but somewhere such a loss. None in a file that does not
+            say.
+        mrvae_doubling: The gain of the Multi-Rate VAE from twice the steps.
+        validations: The largest number of validations in a training, which keeps the weights of the best one; None if
+            trainings keep the weights of their last step.
         budgets: The model of the recipe at each of several budgets, in rising order; None for one budget.
+        arms_at: The budget of the arms, at which learning rates were chosen. None in a file of an older protocol, which
+            had it at the largest.
     """
 
     name: str
@@ -243,7 +265,11 @@ class ComparisonRecord:
     version: str
     doubling: tuple[Doubling, ...] | None = None
     converged: bool | None = None
+    overfits: bool | None = None
+    mrvae_doubling: MultiRateDoubling | None = None
+    validations: int | None = None
     budgets: tuple[AtBudget, ...] | None = None
+    arms_at: float | None = None
 
     def __post_init__(self) -> None:
         sides: dict[str, Dedicated | Arm] = {"dedicated": self.dedicated, **self.all_arms}
@@ -252,16 +278,19 @@ class ComparisonRecord:
             if isinstance(side, Dedicated):
                 lists |= {"learning_rate": side.learning_rate}
             else:
-                lists |= {"gap": side.gap, "gap_interval": side.gap_interval}
-                lists |= {} if side.gap_spread is None else {"gap_spread": side.gap_spread}
+                lists |= {"gap": side.gap} | _of_several_seeds(side)
             check_lengths(label, self.betas, lists)
         if (self.regime == "converged") == (self.doubling is None or self.converged is None):
             raise ValueError("doubling and converged belong to the regime 'converged', and to no other")
+        if self.mrvae_doubling is not None:
+            check_lengths("mrvae_doubling", self.betas, {"improvement": self.mrvae_doubling.improvement})
         self._check_budgets()
 
     @property
     def reached(self) -> str:
-        """The regime in words: "short", "converged", or "not converged" if it should have been."""
+        """The regime in words: that of the record, or what "converged" is instead: "not converged" or "overfits"."""
+        if self.overfits:
+            return "overfits"
         return "not converged" if self.converged is False else self.regime
 
     def _check_budgets(self) -> None:
@@ -271,14 +300,14 @@ class ComparisonRecord:
         if of_each != sorted({*of_each}) or self.budget not in of_each:
             raise ValueError(f"budgets should rise, and one of them be budget={self.budget:g}")
         for each in self.budgets:
-            lists: dict[str, Sequence[Any]] = {"L": each.L, "gap": each.gap, "gap_interval": each.gap_interval}
-            lists |= {"validation_gap": each.validation_gap}
-            lists |= {} if each.gap_spread is None else {"gap_spread": each.gap_spread}
-            check_lengths(f"budget {each.budget:g}", self.betas, lists)
+            lists: dict[str, Sequence[Any]] = {"L": each.L, "gap": each.gap, "validation_gap": each.validation_gap}
+            check_lengths(f"budget {each.budget:g}", self.betas, lists | _of_several_seeds(each))
 
     @property
     def arms_budget(self) -> float:
-        """The budget of the arms: the largest."""
+        """The budget of the arms."""
+        if self.arms_at is not None:
+            return self.arms_at
         return self.budget if self.budgets is None else self.budgets[-1].budget
 
     @property
@@ -329,6 +358,12 @@ def check_lengths(label: str, betas: Sequence[float], lists: Mapping[str, Sequen
     for name, values in lists.items():
         if len(values) != len(betas):
             raise ValueError(f"{label} should hold as many values of {name} as there are betas, {len(betas)}")
+
+
+def _of_several_seeds(side: Arm | AtBudget) -> dict[str, Sequence[Any]]:
+    """Return the lists that a record of one seed lacks."""
+    lists = {"gap_interval": side.gap_interval, "gap_spread": side.gap_spread}
+    return {name: values for name, values in lists.items() if values is not None}
 
 
 def _without_none(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The trainings of a comparison: each in its own folder, trained once, measured once.
+"""The trainings of a comparison: each in its own folder, trained once, measured once, several at once if wanted.
 
 Earlier work is found again: a training that was killed continues from its newest state, one that finished or diverged
 is not repeated, and the losses on the test split are stored in its folder.
@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -25,6 +26,9 @@ from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.images import Shape
 from mrvae_zoo.common.layout import CURVE, METRICS, RECIPE
 from mrvae_zoo.common.progress import Bar, no_bar
+from mrvae_zoo.comparison.cost import device_name, measure_steps
+from mrvae_zoo.comparison.spent import StepCost
+from mrvae_zoo.comparison.workers import Faults, Workers, train_group
 from mrvae_zoo.data.fingerprint import fingerprint
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import ImageData, load_data
@@ -33,11 +37,13 @@ from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.training.provenance import format_seconds
 from mrvae_zoo.training.recipe import Recipe, TrainedRecord, read_recipe
 from mrvae_zoo.training.run_folder import Progress, check_same_recipe, is_finished
-from mrvae_zoo.training.side_by_side import Options, train_side_by_side
+from mrvae_zoo.training.side_by_side import Options
+from mrvae_zoo.training.signals import stop_requests
 from mrvae_zoo.training.stacks import Job, stacks
 
 DIVERGED = "diverged.json"
 TEST_SEED = 0  # seed of the draws of z on the test split, the same for every model
+POLL_SECONDS = 0.5  # between two looks for Ctrl-C, with several processes
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +76,9 @@ class Runs:
         shape: The input_shape of the models.
         total: The number of trainings, to say which one is running.
         device: The device for all of them; see `find_device`.
-        bar: A function that makes the progress bar of a training.
+        processes: The number of processes that train at once, each with one thread on a CPU; 1 is this process alone.
+            Several are started anew, so a script that uses them needs `if __name__ == "__main__"`.
+        bar: A function that makes the progress bar of a training; not used with several processes.
         measuring_bar: A function that makes the progress bar of a measurement.
         validated: The loss L on the validation split of each finished training, at its betas; None if it diverged.
     """
@@ -81,9 +89,12 @@ class Runs:
     shape: Shape
     total: int
     device: str = "auto"
+    processes: int = 1
     bar: TrainingBar = lambda: nullcontext(lambda _: None)
     measuring_bar: Bar = no_bar
     validated: dict[str, tuple[float, ...] | None] = field(default_factory=dict)
+    _queue: list[list[Run]] = field(default_factory=list, init=False, repr=False)  # groups that wait
+    _begun: list[list[Run]] = field(default_factory=list, init=False, repr=False)  # groups that other processes train
 
     def validation(self, run: Run) -> tuple[float, ...] | None:
         """Return L on the validation split at each β of the run, with one draw of z per image; None if it diverged.
@@ -164,16 +175,99 @@ class Runs:
             done = line.step
         return [statistics.fmean(each) for each in epochs]
 
-    def train(self, runs: Sequence[Run]) -> None:
+    def train(self, runs: Sequence[Run], meanwhile: Sequence[Run] = ()) -> None:
         """Train those of the runs that are not finished, side by side where that is faster, and validate them all.
 
-        Errors are those of `validation`.
+        Args:
+            runs: The runs.
+            meanwhile: Further runs that will be needed later. With several processes, those that would be idle begin
+                them; they need not be finished in the end.
+
+        Raises:
+            RuntimeError: A process that trains ended before its time. Other errors are those of `validation`.
         """
-        waiting = [run for run in runs if run.name not in self.validated and not self._is_found(run)]
-        by_folder = {self.folder / run.name: run for run in waiting}
-        jobs = [Job(recipe=run.recipe, run=folder, betas=run.betas) for folder, run in by_folder.items()]
-        for group in stacks(jobs, find_device(self.device)):
-            self._train([by_folder[job.run] for job in group], group)
+        self._put_into_queue(runs)
+        self._put_into_queue(meanwhile)
+        needed = {run.name for run in runs}
+        self._queue.sort(key=lambda group: not _holds(group, needed))
+        if self.processes > 1:
+            self._train_in_processes(needed)
+            return
+        while self._queue and _holds(self._queue[0], needed):
+            group = self._queue.pop(0)
+            logger.info(self._number(group))
+            self._note(group, self._train_here(group))
+
+    def close(self) -> None:
+        """End the processes that train; what they had begun continues from its states another time."""
+        if "_workers" in self.__dict__:
+            self._workers.stop()
+            del self.__dict__["_workers"]
+            self._begun.clear()
+
+    def step_costs(self, runs: Sequence[Run]) -> tuple[dict[str, StepCost], str]:
+        """Measure one step of each run, in turn, with the threads that the trainings have.
+
+        Returns:
+            The cost of a step for each run, by its name, and the name of the device.
+        """
+        device, recipes = find_device(self.device), {run.name: run.recipe for run in runs}
+        data = load_data(self.data, "train", self.data_root, self.shape)
+        costs = measure_steps(recipes, data, device, threads=self._threads)
+        return costs, device_name(device, threads=self._threads)
+
+    @property
+    def _threads(self) -> int | None:
+        """The threads of a process that trains; None is what torch has here."""
+        return 1 if self.processes > 1 and find_device(self.device).type == "cpu" else None
+
+    def _put_into_queue(self, runs: Sequence[Run]) -> None:
+        """Divide runs that are neither finished nor waiting into groups, to be trained later."""
+        known = {run.name for group in (*self._queue, *self._begun) for run in group}
+        waiting = {run.name: run for run in runs if run.name not in self.validated.keys() | known}
+        by_folder = {self.folder / name: run for name, run in waiting.items() if not self._is_found(run)}
+        jobs = [self._job(run) for run in by_folder.values()]
+        self._queue += [[by_folder[job.run] for job in group] for group in stacks(jobs, find_device(self.device))]
+
+    def _job(self, run: Run) -> Job:
+        return Job(recipe=run.recipe, run=self.folder / run.name, betas=run.betas)
+
+    def _options(self) -> dict[str, Any]:
+        """Return what all trainings share."""
+        return {"data_root": self.data_root, "resume": True, "split": "valid", "draws": 1, "device": self.device}
+
+    @cached_property
+    def _workers(self) -> Workers:
+        return Workers(self.processes, self._threads, self._options())
+
+    def _train_in_processes(self, needed: set[str]) -> None:
+        """Train in other processes until what is needed is finished; they begin what waits, in its order."""
+        with stop_requests() as stop:
+            while needed - self.validated.keys():
+                while self._queue and not self._workers.are_all_busy:
+                    group = self._queue.pop(0)
+                    self._begun.append(group)
+                    self._workers.start(self._jobs(group))
+                for jobs, faults in self._workers.finished(POLL_SECONDS):
+                    names = [job.run.name for job in jobs]
+                    group = next(each for each in self._begun if [run.name for run in each] == names)
+                    self._begun.remove(group)
+                    self._note(group, faults)
+                if stop.received:
+                    logger.info("stopping; %d trainings save their states", len(self._begun))
+                    self.close()
+                    raise KeyboardInterrupt
+
+    def _train_here(self, group: Sequence[Run]) -> Faults:
+        with self.bar() as report:
+            return train_group(self._jobs(group), Options(**self._options(), report=report))
+
+    def _jobs(self, group: Sequence[Run]) -> list[Job]:
+        """Return the trainings of a group, whose folders are made."""
+        jobs = [self._job(run) for run in group]
+        for job in jobs:
+            job.run.mkdir(exist_ok=True)
+        return jobs
 
     def _is_found(self, run: Run) -> bool:
         """Whether earlier work is found, which is then noted in `validated`."""
@@ -195,26 +289,21 @@ class Runs:
             return f"run {first} of {self.total}: {runs[0].name}"
         return f"runs {first} to {last} of {self.total}, side by side: {', '.join(run.name for run in runs)}"
 
-    def _train(self, runs: Sequence[Run], jobs: Sequence[Job]) -> None:
-        logger.info(self._number(runs))
-        for job in jobs:
-            job.run.mkdir(exist_ok=True)
-        with self.bar() as report:
-            options = Options(
-                data_root=self.data_root, resume=True, split="valid", draws=1, device=self.device, report=report
-            )
-            results = train_side_by_side(jobs, options)
-        for run, result in zip(runs, results, strict=True):
-            if isinstance(result, FloatingPointError):
-                diverged = {"error": str(result), "of": self._made_of}
+    def _note(self, group: Sequence[Run], faults: Faults) -> None:
+        """Keep the figures of trainings that are finished, and what diverged."""
+        for run, fault in zip(group, faults, strict=True):
+            named = self._number([run]) if self.processes > 1 else run.name
+            if fault is not None:
+                diverged = {"error": fault, "of": self._made_of}
                 write_atomically(self.folder / run.name / DIVERGED, json.dumps(diverged) + "\n")
-                logger.info("%s diverged: %s", run.name, result)
+                logger.info("%s diverged: %s", named, fault)
                 self.validated[run.name] = None
                 continue
-            losses = self.validated[run.name] = self._on_validation(run)
+            losses = self._on_validation(run)
             time = format_seconds(self.trained(run).seconds)
             figures = ", ".join(f"{loss:.2f}" for loss in losses)
-            logger.info("%s: %s nats on the validation split, %s", run.name, figures, time)
+            logger.info("%s: %s nats on the validation split, %s", named, figures, time)
+            self.validated[run.name] = losses
 
     def _on_validation(self, run: Run) -> tuple[float, ...]:
         """Return L from the curve of a finished run; it is measured again for β that are not on the curve."""
@@ -226,6 +315,10 @@ class Runs:
                 load_checkpoint(folder, device=find_device(self.device)), data, run.betas, seed=run.recipe.training.seed
             )
         return tuple(curve.at(beta).loss for beta in run.betas)
+
+
+def _holds(group: Sequence[Run], names: set[str]) -> bool:
+    return any(run.name in names for run in group)
 
 
 def _read_losses(path: Path, made_from: dict[str, str]) -> Losses | None:

@@ -28,47 +28,51 @@ def test_it_leaves_a_record_a_plot_and_a_table(mrvae, recipe, own_root, tmp_path
     record = read_record(tmp_path / "compare_tiny_short.json")
     assert record.recipe["training"]["epochs"] == 1
     assert (record.name, record.regime, record.draws, record.budget) == ("tiny", "short", 2, 1.0)
-    *rows, last = done.stdout.splitlines()
+    *rows, gaps, spent = done.stdout.splitlines()
     header = re.split("  +", rows[0])
     assert header == ["beta", "L dedicated", "L MR-VAE", "gap", "95% interval", "L paper", "gap paper"]
     for row, i in zip(rows[1:], range(3), strict=True):
-        low, high = record.mrvae.gap_interval[i]
         paper = record.arms["paper"]
         assert re.split("  +", row) == [
             f"{record.betas[i]:g}",
             f"{record.dedicated.L[i]:.2f}",
             f"{record.mrvae.L[i]:.2f}",
             f"{100 * record.mrvae.gap[i]:+.2f}%",
-            f"{100 * low:+.2f}% to {100 * high:+.2f}%",
+            "one training each",
             f"{paper.L[i]:.2f}",
             f"{100 * paper.gap[i]:+.2f}%",
         ]
     worst = max(range(3), key=record.mrvae.gap.__getitem__)
     cost = record.cost
-    assert last == (
+    assert gaps == (
         f"mean gap {100 * sum(record.mrvae.gap) / 3:+.2f}%, worst {100 * record.mrvae.gap[worst]:+.2f}% at beta "
-        f"{record.betas[worst]:g}; cost {cost.mrvae.flops / cost.dedicated.flops:.3f} of the FLOPs "
-        f"of the 3 dedicated trainings, {cost.mrvae.seconds:,.0f} seconds to their {cost.dedicated.seconds:,.0f}"
+        f"{record.betas[worst]:g}"
+    )
+    assert spent == (
+        f"cost {cost.mrvae.flops / cost.dedicated.flops:.3f} of the FLOPs of the 3 dedicated trainings, "
+        f"{cost.mrvae.seconds:,.0f} seconds to their {cost.dedicated.seconds:,.0f} on {cost.device}; "
+        f"{cost.mrvae.step.operations:,} operations per step to {cost.dedicated.step.operations:,}"
     )
     with Image.open(tmp_path / "compare_tiny_short.png") as image:
         assert min(image.size) > 400
-    assert sorted(path.name.partition("-")[0] for path in (tmp_path / "runs" / "tiny").iterdir()) == [
-        *["dedicated"] * 3,
-        "mrvae",
-        "paper",
+    assert sorted(path.name.partition("-lr")[0] for path in (tmp_path / "runs" / "tiny").iterdir()) == [
+        *["dedicated-b0.01", "dedicated-b0.3162", "dedicated-b10"],
+        *["mrvae", "paper", "paper-uniform", "paper-uniform-weighted"],
     ]
-    assert "run 5 of 5: paper-lr0.01-s0-n" in done.stderr
+    assert "run 7 of 7: paper-uniform-weighted-lr0.01-s0-n" in done.stderr
     assert "wrote compare_tiny_short.json and compare_tiny_short.png" in done.stderr
     again = mrvae(*command, "--set", "training.epochs=1")
     assert again.returncode == 1
     assert "compare_tiny_short.json exists; pass --force" in again.stderr
     (tmp_path / "compare_tiny_short.json").unlink()
     forced = mrvae(*command, "--set", "training.epochs=1", "--json", "--force")
-    assert json.loads(forced.stdout) == record.to_plain()
-    assert forced.stderr.count("is there already") == 5
+    again = json.loads(forced.stdout)
+    for part in ("mrvae", "dedicated", "arms", "per_seed", "recipe", "data"):
+        assert again[part] == record.to_plain()[part]
+    assert forced.stderr.count("is there already") == 7
     other = mrvae(*command, "--set", "training.epochs=1", "--set", "objective.beta_weighting=0.5", "--force")
     assert other.returncode == 1
-    assert "cannot be resumed with another recipe: objective.beta_weighting = 0.25 there, 0.5 now" in other.stderr
+    assert re.search(r"with another recipe: objective.beta_weighting = \S+ there, 0.5 now", other.stderr)
 
 
 def test_budgets_are_trained_and_shown_rising(mrvae, recipe, own_root, tmp_path):
@@ -77,9 +81,9 @@ def test_budgets_are_trained_and_shown_rising(mrvae, recipe, own_root, tmp_path)
     assert done.returncode == 0, done.stderr
     record = read_record(tmp_path / "compare_tiny_short.json")
     assert [each.budget for each in record.budgets] == [0.5, 2.0]
-    assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 5
-    other = "" if record.budget == 2 else " (budget 2)"
-    first, _, _, header, *rows, last = done.stdout.splitlines()
+    assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 7
+    other = "" if record.budget == 0.5 else " (budget 0.5)"
+    first, _, _, header, *rows, last, _ = done.stdout.splitlines()
     assert re.split("  +", first)[-2:] == [f"L paper{other}", f"gap paper{other}"]
     assert re.split("  +", header) == ["budget", "mean gap", "worst gap", "at beta", "worst validation gap"]
     for row, each in zip(rows, record.budgets, strict=True):
@@ -95,18 +99,28 @@ def test_budgets_are_trained_and_shown_rising(mrvae, recipe, own_root, tmp_path)
 
 
 def test_what_has_not_converged_is_said(mrvae, recipe, own_root, tmp_path):
+    """With two seeds, and two processes, which give one line for each training."""
     (tmp_path / "mine").mkdir()
-    arguments = ("--betas", 2, "--regime", "converged", "--runs", "mine/runs", *QUICK)
-    done = mrvae("compare", recipe, "--data-root", own_root, "-o", "mine", *arguments)
+    options = ("--betas", 2, "--tune-at", 2, "--regime", "converged", "--seeds", 2, "--processes", 2)
+    done = mrvae("compare", recipe, "--data-root", own_root, "-o", "mine", *options, "--runs", "mine/runs", *QUICK)
     assert done.returncode == 0, done.stderr
     record = read_record(tmp_path / "mine" / "compare_tiny_converged.json")
-    assert record.converged is False
-    assert (
-        f"twice the epochs improve the dedicated β-VAE of beta 10 by {record.doubling[1].improvement:.2%}"
-        in done.stderr
-    )
+    assert record.reached == "not converged"
+    assert (record.validations, record.dedicated.tuned_at) == (2, (0.01, 10.0))
+    gains = [each.improvement for each in record.doubling]
+    assert f"twice the epochs improve the dedicated β-VAE of beta 10 by {gains[1]:.2%}" in done.stderr
     assert "NOT CONVERGED" in done.stderr
-    assert len(list((tmp_path / "mine" / "runs").iterdir())) == 5
+    assert len(list((tmp_path / "mine" / "runs").iterdir())) == 9
+    finished = re.findall(r"^run (\d+) of 9: \S+: [\d., ]+ nats on the validation split", done.stderr, re.MULTILINE)
+    assert finished == [f"{number}" for number in range(1, 10)]
+    *rows, _, twice, _ = done.stdout.splitlines()
+    low, high = record.mrvae.gap_interval[1]
+    assert f"{low:+.2%} to {high:+.2%}" in rows[2]
+    ours = record.mrvae_doubling
+    assert twice == (
+        f"not converged: twice the epochs improve the β-VAEs by {gains[0]:+.2%} at beta 0.01, {gains[1]:+.2%} at beta "
+        f"10, and the Multi-Rate VAE by {ours.mean:+.2%} on average and {ours.worst:+.2%} at most"
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,6 +135,9 @@ def test_what_has_not_converged_is_said(mrvae, recipe, own_root, tmp_path):
         (("--set", "data.name=yours"), "unknown data set 'yours'", 1),
         (("--arm", "none"), "arm='none' should be a gating other than the recipe's", 1),
         (("--betas", 1), "--betas 1: should be at least 2", 2),
+        (("--tune-at", 1), "--tune-at 1: should be at least 2", 2),
+        (("--tune-at", 3), "tune_at=3 should be at least 2, the ends of the range, and at most 2", 1),
+        (("--processes", 0), "--processes 0: should be at least 1", 2),
     ],
 )
 def test_errors_are_one_line_and_come_before_the_work(mrvae, recipe, own_root, tmp_path, arguments, message, status):

@@ -85,7 +85,7 @@ def test_what_needs_no_weights(mrvae, tmp_path):
         )
         assert {**whole, "name": None} == {**without, "name": None}
     done = ok(mrvae("info", "mrvae_resnet.paper_cifar10"))
-    assert "parameters       6,751,363" in done.stdout
+    assert "parameters       7,899,779" in done.stdout
     assert done.stderr.startswith("no published curve")
     failed(mrvae("curve", "mrvae_resnet.paper_cifar10"), "has no published curve")
 

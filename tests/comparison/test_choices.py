@@ -4,17 +4,19 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from helpers import make_plan, make_runs
 
 from mrvae_zoo.comparison import compare
 from mrvae_zoo.comparison.runs import DIVERGED, Run
 from mrvae_zoo.comparison.tuning import Choice
+from mrvae_zoo.training.objectives import beta_vae
 from mrvae_zoo.training.side_by_side import train_side_by_side
 
 
 @pytest.fixture
 def plan():
-    return make_plan(regime="converged")
+    return make_plan()
 
 
 @pytest.fixture
@@ -41,12 +43,31 @@ def test_each_dedicated_run_has_the_rate_and_the_beta_that_were_chosen_for_it(pl
     assert len({run.name for run in runs}) == 3
 
 
-@pytest.mark.parametrize(("longer", "improvement"), [(9.0, 0.1), (11.0, -0.1), (10.0, 0.0)])
-def test_what_doubling_gains_has_a_sign(plan, choice, caplog, longer, improvement):
+@pytest.mark.parametrize(
+    ("longer", "improvement", "said"),
+    [
+        (9.0, 0.1, "NOT CONVERGED: twice the epochs improve the dedicated β-VAE of beta 0.3162 by 10.00%"),
+        (11.0, -0.1, "OVERFITS: twice the epochs worsen the dedicated β-VAE of beta 0.3162 by 10.00%"),
+        (10.0, 0.0, ""),
+        (9.96, 0.004, ""),
+        (10.04, -0.004, ""),
+    ],
+)
+def test_what_doubling_changes_has_a_sign(plan, choice, caplog, longer, improvement, said):
     run = plan.dedicated(plan.betas[1], 0.02, plan.seeds[0], doubled=True)
     found = compare._double(plan, Losses({run.name: (longer,)}), choice, (5.0, 10.0, 20.0), plan.betas[1])
     assert found.improvement == pytest.approx(improvement)
-    assert ("NOT CONVERGED" in caplog.text) == (improvement > 0)
+    assert said in caplog.text
+    assert bool(said) == bool(caplog.text)
+
+
+def test_what_doubling_gains_the_multi_rate_vae_is_a_list_a_mean_and_a_worst(plan):
+    once, twice = (plan.arm("mrvae", 0.01, 0, doubled=doubled) for doubled in (False, True))
+    losses = {once.name: (10.0, 20.0, 50.0), twice.name: (9.0, 20.0, 60.0)}
+    found = compare._double_mrvae(Losses(losses), once, twice)
+    assert found.improvement == pytest.approx((0.1, 0.0, -0.2))
+    assert (found.mean, found.worst) == pytest.approx((-0.1 / 3, -0.2))
+    assert found.steps == plan.steps(twice.recipe.training) == 2 * plan.steps(once.recipe.training)
 
 
 def test_a_narrow_range_gives_runs_of_their_own(plan, choice):
@@ -75,11 +96,45 @@ def test_one_that_diverged_is_tried_again_where_something_changed(plan, own_root
     def diverge(jobs, _):
         return [FloatingPointError("the loss is not finite") for _ in jobs]
 
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", diverge)
+    monkeypatch.setattr("mrvae_zoo.comparison.workers.train_side_by_side", diverge)
     (tmp_path / "runs" / run.name).mkdir()
     assert runs.validation(run) is None
-    monkeypatch.setattr("mrvae_zoo.comparison.runs.train_side_by_side", train_side_by_side)
+    monkeypatch.setattr("mrvae_zoo.comparison.workers.train_side_by_side", train_side_by_side)
     assert make_runs(plan, own_root, tmp_path / "runs").validation(run) is None
     path = tmp_path / "runs" / run.name / DIVERGED
     path.write_text(json.dumps({"error": "as of old"}), encoding="utf-8")
     assert make_runs(plan, own_root, tmp_path / "runs").validation(run) is not None
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_training_that_really_diverges_is_noted_alone_and_side_by_side(
+    plan, own_root, tmp_path, monkeypatch, together
+):
+    def broken(output, beta, batch):
+        return torch.where(beta > 1, torch.nan, beta_vae.loss(output, beta, batch))
+
+    monkeypatch.setattr("mrvae_zoo.training.losses.objectives", {"beta_vae": replace(beta_vae, loss=broken)})
+    runs, (low, middle, high) = (
+        make_runs(plan, own_root, tmp_path / "runs"),
+        (plan.dedicated(b, 0.01, 0) for b in plan.betas),
+    )
+    runs.train([low, middle, high] if together else [high])
+    assert runs.validated[high.name] is None
+    error = json.loads((tmp_path / "runs" / high.name / DIVERGED).read_text(encoding="utf-8"))["error"]
+    assert "the loss is not finite at step 1, β=10" in error
+    assert len(runs.validated) == (3 if together else 1)
+    assert [*runs.validated.values()].count(None) == 1
+
+
+def test_what_is_needed_later_waits_unless_there_are_several_processes(plan, own_root, tmp_path):
+    """But it is put into the groups in which it will be trained, however many processes there are."""
+    runs, (one, two, three) = (
+        make_runs(plan, own_root, tmp_path / "runs"),
+        (plan.dedicated(b, 0.01, 0) for b in plan.betas),
+    )
+    runs.train([one], meanwhile=[two, three, one])
+    assert [*runs.validated] == [one.name]
+    assert [[run.name for run in group] for group in runs._queue] == [[two.name, three.name]]
+    runs.train([three])
+    assert {*runs.validated} == {one.name, two.name, three.name}
+    assert runs._queue == []

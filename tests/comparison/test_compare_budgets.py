@@ -1,6 +1,6 @@
 """Comparisons at several budgets: which is the headline, and what an earlier comparison left for them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from helpers import make_plan, make_runs
 
 from mrvae_zoo.comparison.compare import compare
 from mrvae_zoo.comparison.runs import Runs
+from mrvae_zoo.comparison.spent import StepCost
 from mrvae_zoo.comparison.tuning import choose_budget
 from mrvae_zoo.evaluation.rate_distortion import Losses, example_losses
 from mrvae_zoo.training.recipe import TrainedRecord
@@ -41,7 +42,7 @@ class MadeUp(Runs):
         training = run.recipe.training
         return [DEDICATED * (1 + gap) for gap in self.gaps[split][training.max_steps, training.seed]]
 
-    def train(self, runs):
+    def train(self, runs, meanwhile=()):
         assert "test" not in self.asked
         for run in runs:
             self.validated[run.name] = tuple(self.losses(run, "valid"))
@@ -55,6 +56,12 @@ class MadeUp(Runs):
 
     def training_losses(self, run, *, steps_an_epoch):
         return [DEDICATED]
+
+    def step_costs(self, runs):
+        """A step of the β-VAEs takes a second, and one of the Multi-Rate VAE two, whatever its budget."""
+        cost = StepCost(seconds=1.0, operations=100, parameters=10, settings="fp32")
+        longer = replace(cost, seconds=2.0)
+        return {run.name: cost if run.name.startswith("dedicated") else longer for run in runs}, "none"
 
 
 def compare_made_up(valid, test, **changes):
@@ -112,11 +119,15 @@ def test_the_figures_of_a_budget_are_means_and_spreads_over_its_seeds():
     assert [each.gap_spread for each in record.budgets] == [pytest.approx(s, abs=1e-9) for s in spreads]
     for each in record.budgets:
         assert [loss / DEDICATED - 1 for loss in each.L] == pytest.approx(each.gap, abs=1e-12)
+        half = 4.3026527 * sum(spread**2 for spread in each.gap_spread) ** 0.5 / 2  # √(1/2) twice; images are alike
         ends = [end for interval in each.gap_interval for end in interval]
-        assert ends == pytest.approx([gap for gap in each.gap for _ in range(2)], abs=1e-9)  # images are alike
+        assert ends == pytest.approx([gap + sign * half for gap in each.gap for sign in (-1, 1)], abs=1e-6)
         run = plan.arm("mrvae", 0.01, 0, budget=each.budget)
-        assert (each.flops, each.seconds) == (plan.flops(run), run.recipe.training.max_steps)
+        steps = run.recipe.training.max_steps
+        assert (each.flops, each.seconds) == (plan.flops(run), 2 * steps)
+        assert (each.steps, each.wall_seconds) == (steps, steps)
     assert record.mrvae.gap_spread == record.budgets[2].gap_spread
+    assert record.cost.dedicated.seconds == 2 * 20
 
 
 def test_one_budget_is_the_headline_and_no_list():
@@ -126,10 +137,12 @@ def test_one_budget_is_the_headline_and_no_list():
     runs = MadeUp(folder=None, data_root=None, data=plan.recipe.data, shape=(1, 8, 8), total=plan.total, gaps=gaps)
     record = compare(plan, runs, name="tiny", draws=2)
     assert (record.budget, record.budgets) == (2.0, None)
+    assert record.mrvae.gap_interval is record.mrvae.gap_spread is None  # one seed
     assert "budgets" not in record.to_plain()
 
 
 def test_what_a_comparison_at_one_budget_trained_and_measured_serves_one_at_two(own_root, tmp_path, monkeypatch):
+    monkeypatch.setattr("mrvae_zoo.comparison.plan.DRAWS", {"recipe": {}})
     settings = {"beta_count": 2, "learning_rates": (0.01,), "seed_count": 2, "arms": ("paper",)}
     one, two = make_plan(**settings), make_plan(**settings, budgets=(1.0, 2.0))
     folder = tmp_path / "runs"
@@ -137,7 +150,7 @@ def test_what_a_comparison_at_one_budget_trained_and_measured_serves_one_at_two(
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
     trained, measured = [], []
     monkeypatch.setattr(
-        "mrvae_zoo.comparison.runs.train_side_by_side",
+        "mrvae_zoo.comparison.workers.train_side_by_side",
         lambda jobs, options: trained.extend(job.run.name for job in jobs) or train_side_by_side(jobs, options),
     )
     monkeypatch.setattr(
@@ -146,9 +159,9 @@ def test_what_a_comparison_at_one_budget_trained_and_measured_serves_one_at_two(
     )
     runs = make_runs(two, own_root, folder)
     second = compare(two, runs, name="tiny", draws=2)
-    new = [two.arm(label, 0.01, seed).name for seed in two.seeds for label in ("mrvae", "paper")]
+    new = [two.arm("mrvae", 0.01, seed, budget=2.0).name for seed in two.seeds]  # arms stay at the smallest budget
     assert sorted(trained) == sorted(new)
-    assert measured == [*two.betas] * 4
+    assert measured == [*two.betas] * 2
     assert len(runs.validated) == two.total == one.total + 2
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before} == before
 
@@ -156,8 +169,38 @@ def test_what_a_comparison_at_one_budget_trained_and_measured_serves_one_at_two(
     smaller, larger = second.budgets
     for name in ("L", "gap", "gap_interval", "gap_spread"):
         assert getattr(smaller, name) == getattr(first.mrvae, name)
-    assert (smaller.flops, smaller.seconds) == (first.cost.mrvae.flops, first.cost.mrvae.seconds)
+    cost = first.cost.mrvae
+    assert (smaller.flops, smaller.steps, smaller.wall_seconds) == (cost.flops, cost.steps, cost.wall_seconds)
     assert larger.L != smaller.L
     assert second.mrvae.L == (smaller if second.budget == 1.0 else larger).L
-    assert second.arms["paper"].L != first.arms["paper"].L
-    assert second.cost.arms["paper"].flops > first.cost.arms["paper"].flops
+    assert second.arms["paper"].L == first.arms["paper"].L
+    assert second.cost.arms["paper"].flops == first.cost.arms["paper"].flops
+    assert (first.arms_budget, second.arms_budget) == (1.0, 1.0)
+
+
+GAINS = {"converged": (0.004, -0.004), "not converged": (0.006, -0.3), "overfits": (0.0, -0.006)}
+
+
+@pytest.mark.parametrize(("reached", "gains"), GAINS.items())
+def test_what_twice_the_epochs_change_decides_what_was_reached(reached, gains):
+    """Either way: a gain of 0.5% is too much, and so is such a loss."""
+    plan = make_plan(beta_count=2, budgets=(1.0,), learning_rates=(0.01,), regime="converged")
+    once, twice = (plan.arm("mrvae", 0.01, 0, doubled=doubled) for doubled in (False, True))
+
+    class Doubled(MadeUp):
+        def losses(self, run, split):
+            self.asked.append(split)
+            if run.name == twice.name:
+                return [40.0, 60.0]
+            gain = gains[plan.betas.index(run.betas[0])] if "-e4-" in run.name else 0.0
+            return [DEDICATED * (1 - gain)] * len(run.betas)
+
+    data = plan.recipe.data
+    runs = Doubled(folder=None, data_root=None, data=data, shape=(1, 8, 8), total=plan.total, gaps={})
+    record = compare(plan, runs, name="tiny", draws=2)
+    assert [each.improvement for each in record.doubling] == pytest.approx(gains)
+    assert record.reached == reached
+    assert (record.converged, record.overfits) == (reached == "converged", reached == "overfits")
+    assert record.mrvae_doubling.improvement == pytest.approx((0.2, -0.2))
+    assert {once.name, twice.name} <= runs.validated.keys()
+    assert len(runs.validated) == plan.total

@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import OPTIONS, SHAPES
 
-from mrvae_zoo.comparison.flops import training_flops
+from mrvae_zoo.comparison.flops import flops_by_beta, training_flops
 from mrvae_zoo.models.factory import config_from_options
 
 SIZES, LATENTS, DEGREE = (64, 24, 16), 5, 3
@@ -12,7 +12,8 @@ SIZES, LATENTS, DEGREE = (64, 24, 16), 5, 3
 
 def make_config(gating):
     options = {"architecture": "mrvae_mlp", "input_shape": (1, 8, 8), "latent_dim": LATENTS, "widths": SIZES[1:]}
-    return config_from_options({**options, "gating": gating, "gating_degree": DEGREE}, where="test")
+    keys = {"gating": gating, "gating_degree": DEGREE, "gating_moves": "weights"}
+    return config_from_options({**options, **keys}, where="test")
 
 
 def products():
@@ -45,6 +46,9 @@ def test_weights_that_move_cost_an_example_above_the_lowest_beta_only():
     beta[:8] = 0.01
     by_hand = DEGREE * 3 * 2 * (SIZES[-1] * 2 * LATENTS + LATENTS * SIZES[-1])
     assert above - training_flops(make_config("shrinkage"), (1, 8, 8), beta) == by_hand * 8 / 32
+    assert flops_by_beta(make_config("shrinkage"), (1, 8, 8), 32) == (above, above - by_hand)
+    elsewhere, at_lowest = flops_by_beta(make_config("affine"), (1, 8, 8), 32)
+    assert elsewhere == at_lowest
 
 
 @pytest.mark.parametrize("architecture", ["mrvae_conv", "mrvae_resnet_spatial"])

@@ -3,17 +3,40 @@ import tomllib
 from dataclasses import replace
 
 import pytest
-from helpers import BUDGETS, DEFAULT_MODEL, RECORD
+from helpers import BUDGETS, CHECKOUT, DEFAULT_MODEL, RECORD
 from matplotlib.figure import Figure
 
 from mrvae_zoo.cards.subject import read_comparison, read_subject
 from mrvae_zoo.checkpoints.registry import model_folder
 from mrvae_zoo.comparison.plot import draw_comparison
-from mrvae_zoo.comparison.record import read_record
+from mrvae_zoo.comparison.record import MultiRateDoubling, Trial, read_record
+from mrvae_zoo.comparison.spent import StepCost
 from mrvae_zoo.training.recipe import read_recipe, to_toml
 
 SHORT = replace(RECORD, regime="short", doubling=None, converged=None)
 SEVERAL = replace(RECORD, budgets=BUDGETS)
+ONE_SEED = replace(SHORT, seeds=(0,), mrvae=replace(SHORT.mrvae, gap_spread=None, gap_interval=None))
+STEP = StepCost(seconds=0.5, operations=300, parameters=1000, settings="fp32")
+FULL = replace(  # with everything that files of before lack
+    RECORD,
+    mrvae=replace(
+        RECORD.mrvae,
+        draws="recipe",
+        learning_rates_tried=(
+            Trial(learning_rate=0.01, diverged=False, validation=1.01, draws="recipe", losses=(48.0, 180.0)),
+        ),
+    ),
+    dedicated=replace(RECORD.dedicated, tuned_at=(0.1, 10.0)),
+    cost=replace(
+        RECORD.cost,
+        mrvae=replace(RECORD.cost.mrvae, wall_seconds=3.0, steps=4, step=STEP),
+        dedicated=replace(RECORD.cost.dedicated, wall_seconds_per_beta=(2.5, 2.5), steps=4, step=STEP),
+        device="a CPU, 1 thread",
+    ),
+    overfits=False,
+    mrvae_doubling=MultiRateDoubling(improvement=(0.01, -0.02), steps=8),
+    validations=20,
+)
 
 
 def write(record, path):
@@ -21,17 +44,39 @@ def write(record, path):
     return path
 
 
-@pytest.mark.parametrize("record", [RECORD, SHORT, replace(SHORT, mrvae=replace(SHORT.mrvae, gap_spread=None))])
+@pytest.mark.parametrize("record", [RECORD, SHORT, ONE_SEED, FULL])
 def test_it_is_read_as_it_was_written(record, tmp_path):
     path = write(record, tmp_path / "record.json")
     assert read_record(path) == record
     plain = json.loads(path.read_text(encoding="utf-8"))
-    assert (
-        {"doubling", "converged"} <= plain.keys() if record is RECORD else not {"doubling", "converged"} & plain.keys()
-    )
-    assert ("gap_spread" in plain["mrvae"]) == (record.mrvae.gap_spread is not None)
-    assert plain["mrvae"]["gap_interval"] == [[-0.02, 0.0], [0.01, 0.03]]
+    of_converged = {"doubling", "converged"}
+    assert of_converged & plain.keys() == (of_converged if record.regime == "converged" else set())
+    of_several = {"gap_spread", "gap_interval"}
+    assert of_several & plain["mrvae"].keys() == (set() if record is ONE_SEED else of_several)
     assert "budgets" not in plain
+
+
+@pytest.mark.parametrize(
+    "path", sorted((CHECKOUT / "benchmarks" / "results").glob("compare_*.json")), ids=lambda p: p.stem
+)
+def test_files_of_before_are_read(path):
+    record = read_record(path)
+    assert record.name in path.stem
+    assert len(record.mrvae.gap) == len(record.betas)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"converged": True}, "converged"),
+        ({"converged": False}, "not converged"),
+        ({"converged": False, "overfits": False}, "not converged"),
+        ({"converged": False, "overfits": True}, "overfits"),
+        ({"regime": "short", "doubling": None, "converged": None}, "short"),
+    ],
+)
+def test_the_regime_in_words(change, words):
+    assert replace(RECORD, **change).reached == words
 
 
 @pytest.mark.parametrize("budgets", [BUDGETS, tuple(replace(each, gap_spread=None) for each in BUDGETS)])
@@ -43,7 +88,7 @@ def test_so_is_one_of_several_budgets(budgets, tmp_path):
     one = json.loads(path.read_text(encoding="utf-8"))["budgets"][1]
     assert list(one) == [key for key in keys if key != "gap_spread" or budgets is BUDGETS]
     assert (one["budget"], one["L"], one["validation_gap"]) == (1.0, [48.0, 180.0], [-0.02, 0.0])
-    assert (record.arms_budget, RECORD.arms_budget) == (3.0, 1.0)
+    assert (record.arms_budget, RECORD.arms_budget, replace(record, arms_at=0.5).arms_budget) == (3.0, 1.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +117,18 @@ def test_what_is_wrong_with_budgets_is_named(change, message, tmp_path):
     ("change", "message"),
     [
         (lambda data: data.pop("budget"), "budget is missing"),
-        (lambda data: data.update(regime="long"), "regime='long' is not one of 'short', 'converged'"),
+        (lambda data: data.update(regime="brief"), "regime='brief' is not one of 'short', 'long', 'converged'"),
+        (lambda data: data.update(regime="long"), "belong to the regime 'converged', and to no other"),
         (lambda data: data.update(regime="short"), "doubling and converged belong to the regime 'converged'"),
         (lambda data: data.pop("converged"), "doubling and converged belong to the regime 'converged'"),
         (lambda data: data["mrvae"].pop("rate"), "mrvae.rate is missing"),
         (lambda data: data["mrvae"].update(gap=[0.1]), "mrvae should hold as many values of gap as there are betas, 2"),
         (lambda data: data["mrvae"].update(gap_spread=[0.1]), "mrvae should hold as many values of gap_spread"),
+        (lambda data: data["mrvae"]["gap_interval"].pop(), "mrvae should hold as many values of gap_interval"),
+        (
+            lambda data: data.update(mrvae_doubling={"improvement": [0.1], "steps": 8}),
+            "mrvae_doubling should hold as many values of improvement",
+        ),
         (lambda data: data["dedicated"]["L"].pop(), "dedicated should hold as many values of L as there are betas, 2"),
         (
             lambda data: data["dedicated"]["learning_rate"].pop(),
@@ -177,6 +228,11 @@ def test_the_plot_shows_losses_and_gaps(figures):
     assert corners == {(0.1, -2.0), (0.1, 0.0), (10.0, 1.0), (10.0, 3.0)}
     assert all(axes.get_xscale() == "log" for axes in (left, right))
     assert figures[0].get_suptitle() == "tiny\n(mine, test; converged, budget 1, 2 seeds)"
+
+
+def test_the_plot_of_one_seed_has_no_interval(figures):
+    assert draw_comparison(ONE_SEED).startswith(b"\x89PNG")
+    assert list(figures[0].axes[1].collections) == []
 
 
 def test_the_plot_of_several_budgets_says_that_arms_have_the_largest(figures):
