@@ -27,18 +27,29 @@ RESULT, TABLE = HERE / "results" / "ablations.json", HERE.parent / "docs/results
 BEGIN, END = "<!-- ablations: begin -->", "<!-- ablations: end -->"
 
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "the recipe": (),
+    "the default": (),
+    "share at β_min constant, 25%": ("objective.beta_min_share=[0.25, 0.25]",),
+    "no share, β log-uniform": ("objective.beta_min_share=[0, 0]",),
+    "share from 100 to 10%": ("objective.beta_min_share=[1.0, 0.1]",),
+    "from 95 to 30%": ("objective.beta_min_share=[0.95, 0.3]",),
+    "from 95 to 0%": ("objective.beta_min_share=[0.95, 0.0]",),
+    "from 80 to 5%": ("objective.beta_min_share=[0.8, 0.05]",),
+    "from 60 to 0%": ("objective.beta_min_share=[0.6, 0.0]",),
+    "from 95 to 10%, a cosine": ("objective.beta_min_fall=cosine",),
+    "from 85 to 10%, and a tenth at β_max": ("objective.beta_min_share=[0.85, 0.1]", "objective.beta_max_share=0.1"),
+    "more high β in between (`beta_skew = 0.7`)": ("objective.beta_skew=0.7",),
+    "no weighting of β": ("objective.beta_weighting=0.0",),
+    "weighted by β^-0.25": ("objective.beta_weighting=0.25",),
+    "cosine schedule": ("training.schedule=cosine",),
+    "Adam with β₂ = 0.999": ("training.adam_beta2=0.999",),
+    "no average of weights (`ema = 0`)": ("training.ema=0.0",),
+    'whole weights move (`gating_moves = "weights"`)': ("model.gating_moves=weights",),
     'gates polynomials of log β (`gating = "affine"`)': ("model.gating=affine",),
-    "polynomials, β log-uniform": ("model.gating=affine", "objective.beta_at_ends=[0, 0]", "objective.beta_skew=1.0"),
     'published gates (`gating = "paper"`)': ("model.gating=paper",),
+    'published gates, open at initialisation (`gating = "paper_open"`)': ("model.gating=paper_open",),
     'log β as an input (`gating = "concat"`)': ("model.gating=concat",),
     "one shrinkage (`gating_degree = 1`)": ("model.gating_degree=1",),
     "five shrinkages": ("model.gating_degree=5",),
-    "β log-uniform": ("objective.beta_at_ends=[0, 0]", "objective.beta_skew=1.0"),
-    "no skew between the ends": ("objective.beta_skew=1.0",),
-    "no weighting of β": ("objective.beta_weighting=0.0",),
-    "weighted by β^-0.25": ("objective.beta_weighting=0.25",),
-    "average of weights (`ema = 0.999`)": ("training.ema=0.999",),
 }
 
 

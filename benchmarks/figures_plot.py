@@ -111,8 +111,9 @@ def _draw_gaps(axes: "Axes", record: ComparisonRecord, dashes: dict[str, Dash], 
     axes.axhline(0, color=OTHER, linewidth=1.2)
     for name, arm in record.arms.items():
         axes.plot(record.betas, [100 * gap for gap in arm.gap], color=FAINT, linestyle=dashes[name], linewidth=1.0)
-    low, high = ([100 * end for end in ends] for ends in zip(*ours.gap_interval, strict=True))
-    axes.vlines(record.betas, low, high, color=LINE, linewidth=4.0, alpha=0.4)
+    if ours.gap_interval is not None:
+        low, high = ([100 * end for end in ends] for ends in zip(*ours.gap_interval, strict=True))
+        axes.vlines(record.betas, low, high, color=LINE, linewidth=4.0, alpha=0.4)
     axes.plot(record.betas, [100 * gap for gap in ours.gap], "o-", color=LINE, linewidth=1.4, markersize=2.8)
     axes.set(xscale="log")
     axes.set_xlabel("β", color=INK, fontsize=USUAL)
@@ -142,7 +143,10 @@ def _is_power_of_ten(beta: float) -> bool:
 
 def _gap_range(records: Sequence[ComparisonRecord]) -> tuple[float, float]:
     """In %, for all panels, so that they compare: the intervals of the Multi-Rate VAEs, and 0, with some room."""
-    ends = [100 * end for record in records for interval in record.mrvae.gap_interval for end in interval]
+    sides = [record.mrvae for record in records]
+    ends = [
+        100 * end for side in sides for interval in side.gap_interval or zip(side.gap, strict=True) for end in interval
+    ]
     low, high = min(-LEAST, *ends), max(LEAST, *ends)
     room = 0.1 * (high - low)
     return low - room, high + room

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=1e-2)
-    parser.add_argument("--gatings", nargs="+", default=["linear", "affine", "paper"])
+    parser.add_argument("--gatings", nargs="+", default=["linear", "affine", "paper_open"])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 

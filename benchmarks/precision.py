@@ -72,7 +72,7 @@ def recipe(model: dict[str, Any], precision: str, seed: int, given: argparse.Nam
             "clip_norm": 150.0,
             "log_every": 50,
         },
-        "objective": {"beta_at_ends": [0.25, 0.1]},
+        "objective": {},
     }
     one = recipe_from_table(table, where="benchmark")
     training = replace(one.training, precision=precision, seed=seed)

@@ -49,7 +49,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "architecture": "mrvae_resnet",
         "widths": [64, 128, 128],
         "depth": 2,
-        "bottleneck": 128,
+        "block": "basic",
+        "layout": "published",
         "activation": "relu",
     },
 }

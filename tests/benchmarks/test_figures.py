@@ -3,19 +3,22 @@
 import importlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from helpers import CHECKOUT, RECORD
+from helpers import BUDGETS, CHECKOUT, RECORD
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mrvae_zoo.comparison.record import PerSeed, SeedGap, SeedLoss, read_record
+from mrvae_zoo.comparison.record import PerSeed, SeedGap, SeedLoss, Trial, read_record
+from mrvae_zoo.comparison.spent import StepCost
 
 pytestmark = pytest.mark.slow
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
 RECORD = replace(
     RECORD,
+    dedicated=replace(RECORD.dedicated, tuned_at=RECORD.betas),
     per_seed=tuple(
         PerSeed(
             seed=seed,
@@ -87,11 +90,17 @@ def test_the_readme_shows_the_results_there_are(figures):
     results = figures.read_results(RESULTS)
     for page, text in figures.pages(CHECKOUT, results.records).items():
         assert page.read_text(encoding="utf-8") == text, f"{page} does not show the results; run `make figures`"
-    path = CHECKOUT / figures.PLOT
-    assert path.exists() == bool(results.records)
-    if results.records:
-        with Image.open(path) as image:
-            assert image.text["Records"] == results.digest, f"{path} shows other results; run `make figures`"
+    shown = {
+        figures.PLOT: bool(results.records),
+        figures.COSTS: any(map(figures.is_costed, results.records)),
+        figures.TUNING: any(map(figures.is_tuned_everywhere, results.records)),
+    }
+    for name, is_shown in shown.items():
+        path = CHECKOUT / name
+        assert path.exists() == is_shown
+        if is_shown:
+            with Image.open(path) as image:
+                assert image.text["Records"] == results.digest, f"{path} shows other results; run `make figures`"
 
 
 def test_it_writes_both_and_leaves_the_rest_alone(figures, checkout):
@@ -122,7 +131,7 @@ def test_the_plot_tells_its_files_by_their_bytes(figures, checkout):
 
 def test_the_table_is_of_the_records(figures):
     part = figures.figures_part((SHORT, RECORD))
-    header, _, short, converged, paper = rows(part)
+    header, _, short, converged, paper = rows(part)[:5]
     assert short == [
         *("`mine`", "`mrvae_mlp` 12, Z = 3", "short, 2 epochs", "2 × 1", "1"),
         *("-1.50", "+0.00 (-0.10, +0.10) at 10", "0.90 of 2", "2 of 4"),
@@ -146,14 +155,14 @@ def test_published_figures_stand_beside_their_repetition(figures):
     losses = (48.0, 50.0, 100.0, 180.0)
     repeated = replace(
         four,
-        name="mrvae_resnet.paper_binarized_mnist",
+        name="mrvae_resnet.smaller_binarized_mnist",
         dedicated=replace(four.dedicated, L=losses),
         mrvae=replace(four.mrvae, L=tuple(0.99 * loss for loss in losses)),
         arms={"paper": replace(four.mrvae, L=tuple(1.02 * loss for loss in losses))},
     )
     part = importlib.import_module("figures_published").published_part
     published = part((SHORT, repeated))
-    header, _, *table = rows(published)
+    header, _, *table = rows(published.partition("The table that the authors")[2])
     assert header == [
         *("β", "Published: β-VAE", "published MR-VAE", "Here: β-VAE", "`shrinkage` gates", "`paper` gates"),
     ]
@@ -163,9 +172,88 @@ def test_published_figures_stand_beside_their_repetition(figures):
         ["1", "94.3", "95.5 (+1.3%)", "100.0", "99.0 (-1.0%)", "102.0 (+2.0%)"],
         ["10", "183.4", "188.6 (+2.8%)", "180.0", "178.2 (-1.0%)", "183.6 (+2.0%)"],
     ]
-    assert part((SHORT,)) == part((four,)) == part((replace(SHORT, name=repeated.name),)) == ""
+    without = part((SHORT,))
+    assert without == part((four,)) == part((replace(SHORT, name=repeated.name),)) == part(())
+    assert published.startswith(without)
     alone = replace(repeated, arms={})
     assert part((alone,)) in figures.figures_part((SHORT, alone))
+
+
+def test_long_comparisons_stand_beside_the_plots_of_the_paper(figures):
+    """Of Omniglot: the mean of nine gaps, and the worst of them."""
+    part = importlib.import_module("figures_published").published_part
+    long = replace(RECORD, regime="long", doubling=None, converged=None, budget=2.0)
+    _, _, omniglot, *_, ours = rows(part((SHORT, long)))
+    assert omniglot == ["published", "Omniglot", "ResNet of the authors, 200 epochs", "9", "-1.3", "+0.7 at 4.64"]
+    assert ours == ["here, budget 2", "`mine`", "`mrvae_mlp` 12, 2 epochs", "2", "+0.5", "+2.0 at 10"]
+    assert len(rows(part((SHORT, long)))) == len(rows(part((SHORT,)))) + 1
+
+
+def test_a_comparison_of_the_older_protocol_is_marked(figures):
+    older = replace(RECORD, dedicated=replace(RECORD.dedicated, tuned_at=None))
+    assert [row[0] for row in rows(figures.figures_part((older, RECORD)))[2:6]] == ["`mine` *", "", "`mine`", ""]
+    assert figures.OLDER in figures.figures_part((older,))
+    assert figures.OLDER not in figures.figures_part((RECORD,))
+
+
+# The plots of cost and tuning
+
+STEP = StepCost(seconds=0.01, operations=10, parameters=5, settings="fp32")
+TRIALS = tuple(
+    Trial(learning_rate=rate, diverged=False, validation=loss, beta=beta)
+    for beta, losses in ((0.1, (50.0, 49.0, 98.0)), (10.0, (200.0, 220.0, 240.0)))
+    for rate, loss in zip((0.01, 0.02, 0.04), losses, strict=True)
+)
+OURS = tuple(
+    Trial(learning_rate=rate, diverged=False, validation=1.0, losses=losses)
+    for rate, losses in ((0.01, (49.0, 220.0)), (0.02, (50.96, 200.0)))
+)
+TUNED = replace(
+    RECORD,
+    budgets=BUDGETS,
+    cost=replace(RECORD.cost, dedicated=replace(RECORD.cost.dedicated, step=STEP)),
+    dedicated=replace(RECORD.dedicated, learning_rates_tried=TRIALS),
+    mrvae=replace(RECORD.mrvae, learning_rates_tried=OURS),
+)
+
+
+def test_the_plot_of_costs_shows_every_budget_and_arm(figures, drawn):
+    figures.draw_costs((RECORD, TUNED), digest="")
+    (axes,) = drawn[0].axes  # the other one has not measured its steps
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines["2 β-VAEs"] == [[2, 0]]
+    assert lines["Multi-Rate VAE"] == [pytest.approx(each) for each in ([0.45, 3.5], [0.9, 0.5], [2.7, -2.5])]
+    assert lines["gating paper"] == [pytest.approx([1.04, 9.0])]
+    worst = [bar.get_paths()[0].vertices[-1].tolist() for bar in axes.collections]
+    assert worst[0] == pytest.approx([1.04, 10.0])
+
+
+def test_the_plot_of_tuning_shows_what_one_rate_for_all_costs(figures, drawn):
+    """Of the losses 50, 49, 98 at one β and 200, 220, 240 at the other, 49 and 200 are the best."""
+    figures.draw_tuning((RECORD, TUNED), digest="")
+    (axes,) = drawn[0].axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    shared = [[0.01, 100 * (50 / 49 - 1) / 2], [0.02, 10 / 2], [0.04, (100 + 20) / 2]]
+    assert lines["2 β-VAEs that share a rate"] == [pytest.approx(each) for each in shared]
+    assert lines["Multi-Rate VAE, one training"] == [pytest.approx(each) for each in ([0.01, 5.0], [0.02, 2.0])]
+    diverged = replace(TRIALS[2], diverged=True, validation=None)
+    without = replace(
+        TUNED, dedicated=replace(TUNED.dedicated, learning_rates_tried=(*TRIALS[:2], diverged, *TRIALS[3:]))
+    )
+    assert not figures.is_tuned_everywhere(without)
+    assert not figures.is_tuned_everywhere(replace(TUNED, dedicated=replace(TUNED.dedicated, tuned_at=(0.1,))))
+
+
+def test_plots_of_cost_and_tuning_are_written_where_there_are_figures(figures, checkout):
+    figures.write_figures(checkout)
+    assert not (checkout / figures.COSTS).exists()
+    (checkout / "benchmarks/results/compare_b_converged.json").write_text(TUNED.to_json(), encoding="utf-8")
+    figures.write_figures(checkout)
+    text = (checkout / figures.PAGE).read_text(encoding="utf-8")
+    for name in (figures.COSTS, figures.TUNING):
+        with Image.open(checkout / name) as image:
+            assert image.text["Records"] == figures.read_results(checkout / figures.RESULTS).digest
+        assert f"]({Path(name).name})" in text
 
 
 def test_the_table_says_what_it_is_told(figures):

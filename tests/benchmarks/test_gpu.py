@@ -63,7 +63,7 @@ def test_the_whole_of_it(luggage, tmp_path):
     with tarfile.open(tmp_path / "out" / "trainings.tar") as tar:
         assert "trained-mrvae_mlp.mnist/model.safetensors" in tar.getnames()
     with tarfile.open(tmp_path / "out" / "results.tar") as tar:
-        assert {"compare_mrvae_resnet.paper_binarized_mnist_short.json", "precision.json"} <= set(tar.getnames())
+        assert {"compare_mrvae_resnet.paper_omniglot_long.json", "precision.json"} <= set(tar.getnames())
     files = [*(tmp_path / "out").iterdir()]
     assert {path.name for path in files} == {"gpu.json", "log.txt", "results.tar", "trainings.tar"}
     assert max(path.stat().st_size for path in files) < 16e6
