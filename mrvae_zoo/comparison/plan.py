@@ -224,7 +224,7 @@ class Plan:
         recipe = replace(
             self.recipe,
             model=replace(self.recipe.model, gating="none"),
-            objective=ObjectiveRecipe(name=self.recipe.objective.name, beta_weighting=0.0, beta=beta),
+            objective=ObjectiveRecipe(name=self.recipe.objective.name, beta_weighting=0.0, beta=beta, **_UNIFORM),
             training=self._validated(training),
             trained=None,
         )
