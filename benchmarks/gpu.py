@@ -1,6 +1,6 @@
 """Everything that a machine with a GPU should do for this project, in one call: checks, figures, trainings.
 
-    python benchmarks/gpu.py --data-root DIR --pack FILE
+    python benchmarks/gpu.py --data-root DIR --pack FILE [--earlier COMPARISONS]
     python benchmarks/gpu.py --data-root FILE -o OUT [--minutes 8] [--only checks figures trainings]
     make gpu DATA_ROOT=FILE OUT=OUT
 
@@ -14,9 +14,11 @@ Three parts, in this order, until the minutes are used:
   folder OUT.work beside OUT is there, in which everything happens.
 
 Every part is a command of its own with a time limit, so that one that fails or hangs costs no other its result. OUT
-then holds four files: gpu.json, log.txt, results.tar with what the benchmarks and comparisons wrote, and trainings.tar
-with the finished models. A table is printed last. The first form packs what the machine may lack, the data sets and a
-small package, into one file of about 23 MB, which the second form takes; a folder of data sets will do as well. With
+then holds five files: gpu.json, log.txt, results.tar with what the benchmarks and comparisons wrote, trainings.tar with
+the finished models, and comparisons.tar.gz with the finished runs of comparisons, but for their weights. A table is
+printed last. The first form packs what the machine may lack, the data sets and a small package, into one file of about
+23 MB, which the second form takes; a folder of data sets will do as well. With --earlier the runs of comparisons travel
+too, so that another machine goes on from there: it trains again only what it has to measure on test images. With
 --tiny everything runs with small sizes, also on a CPU, to try the script itself.
 """
 
@@ -40,7 +42,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("checks", "figures", "trainings")
 LEAST = 20.0  # seconds that a command should have
 STOP = 25.0  # seconds that a training has to save its state
-PACKAGES = "packages"
+PACKAGES, EARLIER = "packages", "comparisons.tar.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--pack", type=Path, metavar="FILE", help="write the data and packages to take along, and stop")
+    parser.add_argument("--earlier", type=Path, metavar="FILE", help="comparisons.tar.gz of another machine to pack")
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS])
@@ -75,7 +78,7 @@ def main() -> None:
     if not given.data_root.exists():
         parser.error(f"{given.data_root}: no such file or folder")
     if given.pack is not None:
-        pack_luggage(given.data_root, given.pack)
+        pack_luggage(given.data_root, given.pack, given.earlier)
         return
     if given.output is None:
         parser.error("say with -o where the results go")
@@ -89,18 +92,39 @@ def main() -> None:
             with tarfile.open(given.data_root) as tar:
                 tar.extractall(folder, filter="data")
             given.data_root = Path(folder)
+            if (given.data_root / EARLIER).is_file():
+                unpack_runs(given.data_root / EARLIER, given.work / "runs")
         sys.exit(any(each["status"] == "failed" for each in run_all(given, deadline)))
 
 
-def pack_luggage(data_root: Path, file: Path) -> None:
-    """Pack the data sets that the tasks need, and a package that writes recipes, which few machines have."""
+def pack_luggage(data_root: Path, file: Path, earlier: Path | None) -> None:
+    """Pack the data sets that the tasks need, a package that writes recipes, which few machines have, and old runs."""
     import tomli_w
 
     with tarfile.open(file, "w:gz") as tar:
         for name in ("MNIST", "BinarizedMNIST", "Omniglot"):
             tar.add(data_root / name, arcname=name)
         tar.add(Path(tomli_w.__file__).parent, arcname=f"{PACKAGES}/tomli_w")
+        if earlier is not None:
+            tar.add(earlier, arcname=EARLIER)
     print(f"wrote {file}, {file.stat().st_size / 1e6:.1f} MB")
+
+
+def pack_runs(runs: Path, file: Path) -> None:
+    """Pack the finished runs of comparisons, but for the weights and the plots of each."""
+    with tarfile.open(file, "w:gz") as tar:
+        for run in sorted(path.parent for path in runs.glob("*/*/config.json")):
+            for path in sorted(run.iterdir()):
+                if path.suffix in (".json", ".jsonl", ".toml") or path.name.startswith("test-"):
+                    tar.add(path, arcname=str(path.relative_to(runs)))
+
+
+def unpack_runs(file: Path, runs: Path) -> None:
+    """Put runs of another machine beside those that are here, which are kept."""
+    with tarfile.open(file) as tar:
+        for member in tar.getmembers():
+            if not (runs / member.name).exists():
+                tar.extract(member, runs, filter="data")
 
 
 def run_all(given: argparse.Namespace, deadline: float) -> list[dict[str, Any]]:
@@ -332,6 +356,7 @@ def deliver(given: argparse.Namespace, results: list[dict[str, Any]]) -> None:
             with tarfile.open(given.output / name, "w") as tar:
                 for path in paths:
                     tar.add(path, arcname=path.name)
+    pack_runs(given.work / "runs", given.output / EARLIER)
 
 
 def write(path: Path, results: list[dict[str, Any]]) -> None:

@@ -24,7 +24,7 @@ from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
 from mrvae_zoo.common.devices import find_device
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.images import Shape
-from mrvae_zoo.common.layout import CURVE, METRICS, RECIPE
+from mrvae_zoo.common.layout import CONFIG, CURVE, METRICS, RECIPE, WEIGHTS
 from mrvae_zoo.common.progress import Bar, no_bar
 from mrvae_zoo.comparison.cost import device_name, measure_steps
 from mrvae_zoo.comparison.spent import StepCost
@@ -112,7 +112,8 @@ class Runs:
     def test_losses(self, run: Run, beta: float, *, draws: int) -> Losses:
         """Return rate and distortion of each image of the test split, (N,) nats, from the file in the run's folder.
 
-        The file is created if it is missing, or if it was made from other weights or images.
+        The file is created if it is missing, or if it was made from other weights or images. A run whose weights were
+        removed or left behind, which validation does not need, is then trained again.
         """
         path = self.folder / run.name / f"test-b{beta:.12g}-draws{draws}.safetensors"
         made_from = {
@@ -123,6 +124,12 @@ class Runs:
         found = _read_losses(path, made_from)
         if found is not None:
             return found
+        if not (path.parent / WEIGHTS).is_file():
+            logger.info("%s has no weights any more: it is trained again", run.name)
+            (path.parent / CONFIG).unlink()
+            self.validated.pop(run.name, None)
+            self.train([run])
+            return self.test_losses(run, beta, draws=draws)
         logger.info("measuring %s at beta %g on the test split", run.name, beta)
         model = load_checkpoint(path.parent, device=find_device(self.device))
         with self.measuring_bar() as progress:

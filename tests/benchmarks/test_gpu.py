@@ -65,8 +65,28 @@ def test_the_whole_of_it(luggage, tmp_path):
     with tarfile.open(tmp_path / "out" / "results.tar") as tar:
         assert {"compare_mrvae_resnet.paper_omniglot_long.json", "precision.json"} <= set(tar.getnames())
     files = [*(tmp_path / "out").iterdir()]
-    assert {path.name for path in files} == {"gpu.json", "log.txt", "results.tar", "trainings.tar"}
+    packed = {"results.tar", "trainings.tar", "comparisons.tar.gz"}
+    assert {path.name for path in files} == {"gpu.json", "log.txt", *packed}
     assert max(path.stat().st_size for path in files) < 16e6
+
+
+def test_runs_of_comparisons_travel_without_their_weights(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(CHECKOUT / "benchmarks")
+    import gpu
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    finished = ("config.json", "recipe.toml", "rd_curve.json", "metrics.jsonl", "test-b1-draws32.safetensors")
+    for name in (*finished, "model.safetensors", "curve.png"):
+        (here / "one" / "run").mkdir(parents=True, exist_ok=True)
+        (here / "one" / "run" / name).write_text("here")
+    (here / "one" / "begun").mkdir()
+    (here / "one" / "begun" / "recipe.toml").write_text("here")
+    gpu.pack_runs(here, tmp_path / "runs.tar.gz")
+    (there / "one" / "run").mkdir(parents=True)
+    (there / "one" / "run" / "config.json").write_text("there")
+    gpu.unpack_runs(tmp_path / "runs.tar.gz", there)
+    found = {str(path.relative_to(there)): path.read_text() for path in there.rglob("*") if path.is_file()}
+    assert found == {f"one/run/{name}": "there" if name == "config.json" else "here" for name in finished}
 
 
 @pytest.mark.slow

@@ -184,6 +184,26 @@ def test_losses_of_other_weights_or_damaged_ones_are_measured_again(small, own_r
     assert not torch.equal(runs.test_losses(other, 10.0, draws=DRAWS).rate, losses.rate)
 
 
+def test_runs_without_weights_are_trained_again_if_they_are_to_be_measured(small, own_root, tmp_path, monkeypatch):
+    """A candidate that was not chosen is not needed again, nor is one that was measured."""
+    folder = tmp_path / "runs"
+    first = run(small, own_root, folder)
+    for path in folder.glob("*/model.safetensors"):
+        path.unlink()
+    chosen = small.dedicated(small.betas[0], first.dedicated.learning_rate[0], 0).name
+    for path in (folder / chosen).glob("test-*.safetensors"):
+        path.unlink()
+    trained = []
+    monkeypatch.setattr(
+        "mrvae_zoo.comparison.workers.train_side_by_side",
+        lambda jobs, options: trained.extend(job.run.name for job in jobs) or train_side_by_side(jobs, options),
+    )
+    second = run(small, own_root, folder)
+    assert trained == [chosen]
+    assert second.dedicated.L == pytest.approx(first.dedicated.L, rel=1e-5)  # first side by side, then alone
+    assert second.mrvae.L == first.mrvae.L
+
+
 def test_a_rate_that_diverges_is_the_worst_and_is_not_tried_again(small, own_root, tmp_path, monkeypatch, caplog):
     diverging = diverging_where(lambda each: each.learning_rate == 0.02)
     monkeypatch.setattr("mrvae_zoo.comparison.workers.train_side_by_side", diverging)
