@@ -45,6 +45,7 @@ SHARES = {  # of the examples at β_min, at the start and at the end of the trai
     "constant": (0.25, 0.25),
     "log-uniform": (0.0, 0.0),
 }
+MAX_SHARES = {"falling": 0.1, "constant": 0.0, "log-uniform": 0.0}  # of the other examples at β_max
 DEDICATED = "dedicated"
 BETA_RANGE = (0.01, 10.0)
 BETAS = (0.01, 0.1, 1.0, 10.0)  # that L is measured at
@@ -96,7 +97,8 @@ class Training:
         """The β of a batch when a part of the training is done: (count,)."""
         if self.beta is not None:
             return torch.full((count,), self.beta)
-        return mrvae_zoo.sample_beta(count, BETA_RANGE, generator, progress=progress, min_share=SHARES[self.arm])
+        shares = {"min_share": SHARES[self.arm], "max_share": MAX_SHARES[self.arm]}
+        return mrvae_zoo.sample_beta(count, BETA_RANGE, generator, progress=progress, **shares)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,7 @@ def plain(settings: Settings, examples: int) -> dict[str, Any]:
     """Everything that the results depend on, as JSON gives it back."""
     constants = {
         "shares": SHARES,
+        "max_shares": MAX_SHARES,
         "beta_range": BETA_RANGE,
         "betas": BETAS,
         "weighting": WEIGHTING,

@@ -22,6 +22,7 @@ BetaSampling = Literal["stratified", "batch"]
 BetaFall = Literal["linear", "cosine"]
 
 MIN_SHARE = (0.95, 0.1)  # of the examples at β_min, at the start and at the end of a training
+MAX_SHARE = 0.1  # of the other examples, at β_max
 TOLERANCE = 1e-6  # relative tolerance at the ends of a range, since float32 rounds them
 
 
@@ -113,23 +114,24 @@ def sample_beta(
     progress: float | None = None,
     min_share: tuple[float, float] = MIN_SHARE,
     min_fall: BetaFall = "linear",
-    max_share: float = 0.0,
+    max_share: float = MAX_SHARE,
     skew: float = 1.0,
 ) -> Tensor:
     """Draw `n` values of β, log-uniform and stratified: one in each of n equal parts of log β, in random order.
 
     A training learns the whole range better if it starts at β_min. With `progress`, a share of the draws is exactly
-    β_min, and this share falls during the training; the others are log-uniform.
+    β_min, and this share falls during the training. Of the others, a share is exactly β_max, which has neighbours on
+    one side only, and the rest is log-uniform.
 
     Args:
         n: The number of values, at least 1.
         beta_range: The range of β, (β_min, β_max).
         generator: A torch generator on `device` that makes the draw repeatable.
         device: The device of the result.
-        progress: The part of the training that is done, from 0 to 1. Without it no draws are set aside for β_min.
+        progress: The part of the training that is done, from 0 to 1. Without it no draws are set aside for the ends.
         min_share: The share of the draws that are exactly β_min, at the start and at the end of the training.
         min_fall: The way from the one to the other: "linear", or "cosine" (half a period).
-        max_share: The share of the draws that are exactly β_max.
+        max_share: The share of the other draws that are exactly β_max.
         skew: The skew of the other values. Their position on the scale of log β is u^skew with u uniform: 1 is
             log-uniform, and a smaller value gives more high β.
 
@@ -147,12 +149,13 @@ def sample_beta(
     check_density(min_share, max_share, skew)
     if progress is not None and not 0 <= progress <= 1:
         raise ValueError(f"progress={progress} should be between 0 and 1, the part of the training that is done")
-    at_min = torch.zeros((), device=device)
+    at_min, at_max = torch.zeros((), device=device), 0.0
     if progress is not None:
+        at_max = max_share
         at_min = min_share_at(torch.full((), progress, dtype=torch.float32, device=device), min_share, min_fall)
     stratum = torch.randperm(n, generator=generator, device=device)
     position = (stratum + torch.rand(n, generator=generator, dtype=torch.float32, device=device)) / n
-    return beta_at(position, beta_range, at_min=at_min, at_max=max_share, skew=skew)
+    return beta_at(position, beta_range, at_min=at_min, at_max=at_max, skew=skew)
 
 
 def min_share_at(progress: Tensor, min_share: tuple[float, float], fall: BetaFall) -> Tensor:
@@ -167,11 +170,11 @@ def beta_at(
 ) -> Tensor:
     """Return the β at positions (...) that are uniform in [0, 1).
 
-    A share `at_min` () of the positions has the lowest β, and a share `at_max` the highest; the skew is that of
-    `sample_beta`.
+    A share `at_min` () of the positions has the lowest β, and a share `at_max` of the others the highest; the skew is
+    that of `sample_beta`.
     """
     low, high = beta_range
-    between = (1 - at_min - at_max).clamp(min=1e-6)  # nothing lies there if the shares are everything
+    between = ((1 - at_min) * (1 - at_max)).clamp(min=1e-6)  # nothing lies there if the shares are everything
     position = ((position - at_min) / between).clamp(0, 1) ** skew
     log_low, log_high = math.log(low), math.log(high)
     beta = (log_low + (log_high - log_low) * position).exp().clamp(low, high)
@@ -184,7 +187,7 @@ def check_density(min_share: tuple[float, float], max_share: float, skew: float)
         raise ValueError(
             f"beta_min_share={list(min_share)} should be two shares between 0 and 1, at the start and at the end"
         )
-    if not (max_share >= 0 and max(min_share) + max_share <= 1):
-        raise ValueError(f"beta_max_share={max_share} should be at least 0, and with beta_min_share at most 1")
+    if not 0 <= max_share <= 1:
+        raise ValueError(f"beta_max_share={max_share} should be a share between 0 and 1")
     if not 0 < skew < math.inf:
         raise ValueError(f"beta_skew={skew} should be a number above 0")

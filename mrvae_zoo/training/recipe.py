@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mrvae_zoo.common.schema import check_at_least, fault, from_mapping, to_plain
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.errors import MissingExtraError, UnknownNameError, nearest
-from mrvae_zoo.gating.beta import MIN_SHARE, BetaFall, BetaSampling, check_density
+from mrvae_zoo.gating.beta import MAX_SHARE, MIN_SHARE, BetaFall, BetaSampling, check_density
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.factory import ANY_SIZE, config_from_options
 
@@ -31,7 +31,7 @@ class ObjectiveRecipe:
             training. What the lowest β learns serves all others, and it learns slowly; so a training starts with
             nearly all examples there. A training that starts from --init has the share of the end throughout.
         beta_min_fall: The way from the share at the start to that at the end: "linear", or "cosine" (half a period).
-        beta_max_share: The share of the examples that get the highest β.
+        beta_max_share: The share of the other examples that get the highest β, which has neighbours on one side only.
         beta_skew: The skew of the other values of β (see `sample_beta`). 1 is log-uniform; a smaller value gives more
             high β.
         beta_weighting: The exponent w of the weight β^-w that multiplies the loss of an example.
@@ -43,7 +43,7 @@ class ObjectiveRecipe:
     beta_sampling: BetaSampling = "stratified"
     beta_min_share: tuple[float, float] = MIN_SHARE
     beta_min_fall: BetaFall = "linear"
-    beta_max_share: float = 0.0
+    beta_max_share: float = MAX_SHARE
     beta_skew: float = 1.0
     beta_weighting: float = 0.1
     beta: float | None = None

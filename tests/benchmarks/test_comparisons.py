@@ -17,7 +17,7 @@ def test_nothing_is_chosen_for_one_data_set(path):
     default = read_recipe(RECIPES[0])
     assert recipe.objective == default.objective
     assert (recipe.model.gating, recipe.model.beta_range) == ("shrinkage", (0.01, 10.0))
-    assert recipe.objective.beta_min_share == (0.95, 0.1)
+    assert (recipe.objective.beta_min_share, recipe.objective.beta_max_share) == ((0.95, 0.1), 0.1)
     assert "[objective]" not in path.read_text(encoding="utf-8")
 
 

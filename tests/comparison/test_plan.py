@@ -105,10 +105,10 @@ def test_a_dedicated_run_is_the_recipe_without_gates_at_one_beta():
     run = plan.dedicated(0.3162, 0.02, 5)
     recipe = plan.recipe
     assert run.recipe.model == replace(recipe.model, gating="none")
-    nothing_drawn = {"beta_weighting": 0.0, "beta_min_share": (0.0, 0.0)}
+    nothing_drawn = {"beta_weighting": 0.0, "beta_min_share": (0.0, 0.0), "beta_max_share": 0.0}
     assert run.recipe.objective == replace(recipe.objective, beta=0.3162, **nothing_drawn)
     assert run.recipe.training == replace(recipe.training, learning_rate=0.02, seed=5)
-    other = replace(recipe, objective=replace(recipe.objective, beta_min_share=(0.3, 0.2), beta_max_share=0.1))
+    other = replace(recipe, objective=replace(recipe.objective, beta_min_share=(0.3, 0.2), beta_max_share=0.2))
     assert make_plan(recipe=other).dedicated(0.3162, 0.02, 5) == run  # found again, however the other side draws
     assert run.recipe.data == recipe.data
     assert (run.name, run.betas) == ("dedicated-b0.3162-lr0.02-s5-e2", (0.3162,))
@@ -127,7 +127,7 @@ OBJECTIVE = {
 def test_only_the_model_draws_beta_as_the_recipe_says():
     plan = make_plan(recipe=recipe_from_table(RECIPE | {"objective": OBJECTIVE}, where="test"), arms=("paper",))
     dedicated = plan.dedicated(0.3162, 0.01, 0).recipe.objective
-    assert dedicated == ObjectiveRecipe(name="beta_vae", beta=0.3162, beta_weighting=0.0, beta_min_share=(0.0, 0.0))
+    assert dedicated == ObjectiveRecipe(name="beta_vae", beta=0.3162, beta_weighting=0.0, beta_min_share=(0.0, 0.0), beta_max_share=0.0)
     for label in ("mrvae", "paper"):
         assert plan.arm(label, 0.01, 0).recipe.objective == plan.recipe.objective
     assert plan.recipe.objective.beta_min_share == (0.8, 0.1)

@@ -55,7 +55,7 @@ def test_a_wrong_range_is_an_error(n, beta_range):
 @pytest.mark.parametrize("beta_range", [(0.01, 10.0), (0.5, 7.3), (1e-3, 100.0)])
 def test_shares_at_the_ends_are_exact_and_the_rest_is_log_uniform(beta_range):
     low, high = (torch.tensor(end) for end in beta_range)
-    given = {"progress": 1.0, "min_share": (0.9, 0.3), "max_share": 0.1}
+    given = {"progress": 1.0, "min_share": (0.9, 0.3), "max_share": 1 / 7}
     beta = sample_beta(1000, beta_range, torch.Generator().manual_seed(0), **given)
     assert beta.dtype == torch.float32
     assert ((beta == low).sum().item(), (beta == high).sum().item()) == (300, 100)
@@ -68,7 +68,7 @@ def test_shares_at_the_ends_are_exact_and_the_rest_is_log_uniform(beta_range):
 @pytest.mark.parametrize("skew", [0.5, 0.8, 2.0])
 def test_between_the_ends_the_place_of_beta_is_a_power_of_a_uniform_one(skew):
     """Stratified before the power: the k-th of 600 lies between (k/600)^skew and ((k+1)/600)^skew."""
-    given = {"progress": 0.0, "min_share": (0.3, 0.1), "max_share": 0.1, "skew": skew}
+    given = {"progress": 0.0, "min_share": (0.3, 0.1), "max_share": 1 / 7, "skew": skew}
     beta = sample_beta(1000, (0.01, 10.0), torch.Generator().manual_seed(0), **given)
     low = torch.tensor(0.01)
     assert ((beta == low).sum().item(), (beta == 10).sum().item()) == (300, 100)
@@ -81,7 +81,7 @@ def test_a_batch_that_holds_no_whole_share_has_it_on_average():
     """Of 8 examples 0.9 and 2.6 are at the ends: some batches one more than others."""
     generator, counts = torch.Generator().manual_seed(0), torch.zeros(2)
     for _ in range(2000):
-        shares = {"min_share": (0.9 / 8, 0.9 / 8), "max_share": 2.6 / 8}
+        shares = {"min_share": (0.9 / 8, 0.9 / 8), "max_share": 2.6 / 7.1}
         beta = sample_beta(8, generator=generator, progress=0.5, **shares)
         low, high = (beta == torch.tensor(0.01)).sum().item(), (beta == 10).sum().item()
         assert low in (0, 1)
@@ -98,7 +98,7 @@ def test_without_shares_the_draw_is_what_it_was(n):
         stratum = torch.randperm(n, generator=generator)
         position = (stratum + torch.rand(n, generator=generator)) / n
         before = (math.log(0.01) + (math.log(10) - math.log(0.01)) * position).exp().clamp(0.01, 10.0)
-        for given in ({}, {"progress": 0.7, "min_share": (0.0, 0.0), "skew": 1.0}):
+        for given in ({}, {"progress": 0.7, "min_share": (0.0, 0.0), "max_share": 0.0, "skew": 1.0}):
             assert torch.equal(sample_beta(n, (0.01, 10.0), torch.Generator().manual_seed(seed), **given), before)
 
 
@@ -107,6 +107,7 @@ def test_without_shares_the_draw_is_what_it_was(n):
     [
         ({}, [0.95, 0.7375, 0.525, 0.3125, 0.1]),
         ({"min_share": (0.8, 0.0)}, [0.8, 0.6, 0.4, 0.2, 0.0]),
+        ({"min_share": (0.8, 0.0), "max_share": 0.0}, [0.8, 0.6, 0.4, 0.2, 0.0]),
         ({"min_share": (1.0, 0.2), "min_fall": "cosine"}, [1.0, 0.6 + 0.4 / 2**0.5, 0.6, 0.6 - 0.4 / 2**0.5, 0.2]),
     ],
 )
@@ -115,7 +116,9 @@ def test_the_share_at_the_lowest_beta_falls_with_the_progress_of_a_training(give
     for progress, share in zip((0.0, 0.25, 0.5, 0.75, 1.0), shares, strict=True):
         beta = sample_beta(10_000, generator=generator, progress=progress, **given)
         assert (beta == low).sum().item() == pytest.approx(10_000 * share, abs=1)
-        between = beta[beta != low].double().sort().values
+        at_max = 10_000 * (1 - share) * given.get("max_share", 0.1)
+        assert (beta == 10).sum().item() == pytest.approx(at_max, abs=1)
+        between = beta[(beta != low) & (beta != 10)].double().sort().values
         position = (between.log() - math.log(0.01)) / math.log(1000)
         even = (torch.arange(len(position)) + 0.5) / max(1, len(position))
         assert torch.allclose(position, even.double(), atol=2 / max(1, len(position)))  # the rest is log-uniform
@@ -129,7 +132,7 @@ def test_a_progress_that_is_none_is_an_error(progress):
 
 def draws(sampling, count, *, batch, first=0, size=None, progress=0.0, **density):
     """The β of a batch, or of a part of it, at each of the first steps."""
-    objective = ObjectiveRecipe(beta_sampling=sampling, **{"beta_min_share": (0.0, 0.0), **density})
+    objective = ObjectiveRecipe(beta_sampling=sampling, **{"beta_min_share": (0.0, 0.0), "beta_max_share": 0.0, **density})
     seed = torch.tensor(0)
     noises = (Noise(seed, torch.tensor(step), size or batch, first) for step in range(count))
     done = torch.tensor(progress)
@@ -137,7 +140,7 @@ def draws(sampling, count, *, batch, first=0, size=None, progress=0.0, **density
 
 
 def test_batches_of_one_beta_are_at_the_ends_as_often():
-    drawn = draws("batch", 2000, batch=3, progress=0.5, beta_min_share=(0.4, 0.2), beta_max_share=0.1)
+    drawn = draws("batch", 2000, batch=3, progress=0.5, beta_min_share=(0.4, 0.2), beta_max_share=1 / 7)
     assert (drawn == drawn[:, :1]).all()
     assert (drawn[:, 0] == torch.tensor(0.01)).float().mean().item() == pytest.approx(0.3, abs=0.03)
     assert (drawn[:, 0] == 10).float().mean().item() == pytest.approx(0.1, abs=0.02)
@@ -150,9 +153,9 @@ def test_shares_that_are_none_are_an_error(min_share):
         sample_beta(4, progress=0.5, min_share=min_share)
 
 
-@pytest.mark.parametrize("max_share", [-0.1, 0.6, math.nan])
+@pytest.mark.parametrize("max_share", [-0.1, 1.1, math.nan])
 def test_a_share_at_the_highest_beta_that_is_none_is_an_error(max_share):
-    message = f"beta_max_share={max_share} should be at least 0, and with beta_min_share at most 1"
+    message = f"beta_max_share={max_share} should be a share between 0 and 1"
     with pytest.raises(ValueError, match=message):
         sample_beta(4, progress=0.5, min_share=(0.5, 0.1), max_share=max_share)
 
@@ -303,7 +306,7 @@ def test_beta_tcvae_loses_correlation_where_the_beta_vae_loses_information(tmp_p
         table = {
             "model": {"architecture": "mrvae_mlp", "input_shape": [1, 8, 8], "latent_dim": 4, "widths": [64]},
             "data": {"name": "binarized_mnist"},
-            "objective": {"name": name, "beta_sampling": "batch", "beta_min_share": [0.0, 0.0]},
+            "objective": {"name": name, "beta_sampling": "batch", "beta_min_share": [0.0, 0.0], "beta_max_share": 0.0},
             "training": {"epochs": 60, "batch_size": 64, "learning_rate": 5e-3, "ema": 0.99},
         }
         table["model"]["beta_range"] = [1.0, 20.0]

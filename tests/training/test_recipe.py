@@ -31,7 +31,7 @@ def test_a_minimal_recipe_has_the_defaults(path):
     assert recipe.model.arguments == {"widths": (16,), "activation": "silu"}
     assert recipe.model.gating == "shrinkage"
     objective, training = recipe.objective, recipe.training
-    assert (objective.beta_min_share, objective.beta_min_fall, objective.beta_max_share) == ((0.95, 0.1), "linear", 0.0)
+    assert (objective.beta_min_share, objective.beta_min_fall, objective.beta_max_share) == ((0.95, 0.1), "linear", 0.1)
     assert (objective.beta_skew, training.schedule, training.adam_beta2) == (1.0, "linear", 0.99)
     assert (recipe.data.binarize, recipe.training.batch_size, recipe.objective.name) == ("none", 128, "beta_vae")
 
@@ -87,8 +87,8 @@ def test_a_gaussian_without_a_sigma_measures_squared_errors(path):
         ("objective.beta_min_share=[0, nan]", re.escape("objective.beta_min_share=[0.0, nan] should be two shares")),
         ("objective.beta_min_share=0.1", r"objective.beta_min_share=0.1 should be a list of 2"),
         ("objective.beta_min_share=[0.1]", r"objective.beta_min_share=\[0.1\] should be a list of 2"),
-        ("objective.beta_max_share=0.1", "objective.beta_max_share=0.1 should be at least 0, and with beta_min_share"),
-        ("objective.beta_max_share=nan", "objective.beta_max_share=nan should be at least 0"),
+        ("objective.beta_max_share=1.1", "objective.beta_max_share=1.1 should be a share between 0 and 1"),
+        ("objective.beta_max_share=nan", "objective.beta_max_share=nan should be a share"),
         ("objective.beta_min_fall=slow", "objective.beta_min_fall='slow' is not one of 'linear', 'cosine'"),
         ("training.final_learning_rate=0.1", "final_learning_rate=0.1 should be at least 0 and at most learning_rate"),
         ("training.adam_beta2=1", "training.adam_beta2=1.0 should be at least 0 and below 1"),

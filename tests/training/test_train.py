@@ -130,12 +130,20 @@ def test_an_objective_learns_of_the_batch_and_the_set(root, recipe, tmp_path, mo
 
 @pytest.mark.parametrize(
     ("min_share", "max_share", "expected"),
-    [((0.0, 0.0), 0.0, [(0, 0)] * 4), ((0.25, 0.25), 0.125, [(8, 4)] * 4), ((0.875, 0.375), 0.0, [28, 24, 20, 16])],
+    [
+        ((0.0, 0.0), 0.0, [(0, 0)] * 4),
+        ((0.25, 0.25), 1 / 6, [(8, 4)] * 4),
+        ((0.875, 0.375), 0.0, [(28, 0), (24, 0), (20, 0), (16, 0)]),
+        ((0.875, 0.375), 0.25, [(28, 1), (24, 2), (20, 3), (16, 4)]),
+    ],
 )
 def test_a_run_draws_as_many_at_the_ends_as_its_recipe_says(
     root, recipe, tmp_path, monkeypatch, min_share, max_share, expected
 ):
-    """The share at β_min falls from step to step: of 32 examples 28 at first, and 12 after the last of 4 steps."""
+    """The share at β_min falls from step to step: of 32 examples 28 at first, and 12 after the last of 4 steps.
+
+    That at β_max is one of the others, and so rises.
+    """
     drawn, distinct = [], []
 
     def loss(output, beta, batch):
@@ -150,7 +158,7 @@ def test_a_run_draws_as_many_at_the_ends_as_its_recipe_says(
         training=replace(recipe.training, max_steps=4),
     )
     train(short, root, tmp_path / "run")
-    assert drawn == [each if isinstance(each, tuple) else (each, 0) for each in expected]
+    assert drawn == expected
     assert distinct == [32 - low - high + (low > 0) + (high > 0) for low, high in drawn]
     assert read_recipe(tmp_path / "run" / "recipe.toml").objective.beta_min_share == min_share
 
