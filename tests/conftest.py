@@ -19,6 +19,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it fo
     signal.signal(signal.SIGINT, signal.default_int_handler)  # children of ours should have it, some are interrupted
 
 
+os.environ["MRVAE_CACHE"] = ""  # no test reads or writes the cache of whoever runs it
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data sets, or a skip."""

@@ -46,6 +46,7 @@ class Purpose(enum.IntEnum):
     BINARIZE = 2
     BETA = 3
     LATENTS = 4
+    PLACE = 5
 
 
 def philox(counter: Words, key: Tensor) -> Words:

@@ -4,6 +4,7 @@ Letters: N examples.
 """
 
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from mrvae_zoo.common.decoding import open_image
 from mrvae_zoo.data.data_set import DataFacts, DataSet
+from mrvae_zoo.data.decoded_cache import decode_once
 from mrvae_zoo.data.downloading import download
 from mrvae_zoo.data.npz import read_labels, read_npz
 from mrvae_zoo.data.recipe import Split
@@ -41,7 +43,7 @@ def load_cifar10(root: Path, split: Split) -> Tensor:
     if (folder / f"{split}.npz").is_file():
         images = read_npz(folder / f"{split}.npz")
     elif strips := sorted(folder.glob(f"{split}_*.webp")):
-        images = torch.cat([_read_strip(path) for path in strips])
+        images = decode_once(strips, (None, *SHAPE), _read_strips)
     else:
         images = _read_records(folder, split)[:, 1:].reshape(-1, *SHAPE)
     expected = (EXAMPLES[split], *SHAPE)
@@ -58,6 +60,10 @@ def read_cifar10_labels(root: Path, split: Split) -> list[Any] | None:
     if any(folder.glob(f"{split}_*.webp")):
         return read_labels(folder / "labels.npz", split)
     return list(_read_records(folder, split)[:, 0].tolist())
+
+
+def _read_strips(paths: Sequence[Path]) -> Tensor:
+    return torch.cat([_read_strip(path) for path in paths])
 
 
 def _read_strip(path: Path) -> Tensor:

@@ -49,7 +49,7 @@ def load_from_hub(name: str, split: Split) -> EncodedImages:
     if len(rows) < (2 if split == "train" else 1):
         raise ValueError(f"{name} has {len(rows)} rows in its {split} split; expected more")
     table = Table(rows, _image_column(rows.features, name))
-    return EncodedImages(name, range(len(rows)), table.open, _labels(rows))
+    return EncodedImages(name, range(len(rows)), table.open, _labels(rows), version=rows._fingerprint)
 
 
 def hub_has_validation(name: str) -> bool:

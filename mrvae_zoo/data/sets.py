@@ -15,6 +15,7 @@ from torch import Tensor
 from mrvae_zoo.common.images import Shape
 from mrvae_zoo.common.noise import Noise, Purpose
 from mrvae_zoo.common.table import Table
+from mrvae_zoo.data.augmentation import centre_crop, move_and_crop
 from mrvae_zoo.data.cifar10 import CIFAR10
 from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.encoded_images import EncodedImages, StreamedImages, load_encoded
@@ -40,6 +41,9 @@ class ImageData:
         images: The images, (N, C, H, W) uint8, or streamed.
         binarize: The binarisation of the images, already applied or still to be; see `DataRecipe`.
         flip: Whether to flip the images left to right at random.
+        shift: The largest number of pixels to move the images by at random; see `DataRecipe`.
+        crop: The side N of the squares to cut out of the images: at random with noise, else in the middle. None keeps
+            them whole.
         size: The size (H, W) of the images, if the recipe names it.
         held_out: The number of training images that form the validation split; see `DataRecipe`.
         limit: The largest number of the other training images to use, if the recipe sets one.
@@ -51,6 +55,8 @@ class ImageData:
     images: Tensor | StreamedImages
     binarize: Binarization = "none"
     flip: bool = False
+    shift: int = 0
+    crop: int | None = None
     size: tuple[int, int] | None = None
     held_out: int = 0
     limit: int | None = None
@@ -61,9 +67,9 @@ class ImageData:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """The shape (C, H, W) of an image."""
+        """The shape (C, H, W) of an image as it is prepared."""
         channels, height, width = self.images.shape[-3:]
-        return channels, height, width
+        return (channels, height, width) if self.crop is None else (channels, self.crop, self.crop)
 
     def to(self, device: torch.device) -> "ImageData":
         """Return the same data on another device."""
@@ -83,8 +89,13 @@ class ImageData:
     def prepare(self, images: Tensor, noise: Noise | None = None) -> Tensor:
         """Convert uint8 images (B, C, H, W), as read, to a model's input: float32 in [0, 1].
 
-        `noise` draws which images are flipped, and a dynamic binarisation; without it neither happens.
+        `noise` draws how far images are moved, which square is cut out of them, which are flipped, and, from the pixels
+        that are left, a dynamic binarisation. Without it none of this happens, and a square is that in the middle.
         """
+        if noise is not None and (self.shift or self.crop is not None):
+            images = move_and_crop(images, noise, shift=self.shift, crop=self.crop)
+        elif self.crop is not None:
+            images = centre_crop(images, self.crop)
         x = images.float() / 255
         if noise is not None and self.flip:
             x = torch.where(noise.uniform(Purpose.FLIP, 1, 1, 1) < 0.5, x.flip(-1), x)
@@ -106,6 +117,8 @@ class ImageData:
             described |= {"binarize": self.binarize, "binarize_seed": BINARIZE_SEED}
         if self.size is not None:
             described["size"] = list(self.size)
+        if self.crop is not None:
+            described["crop"] = self.crop
         if self.held_out:
             described["held_out"] = self.held_out
         if self.limit is not None:
@@ -116,7 +129,7 @@ class ImageData:
 
 
 def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: Shape) -> ImageData:
-    """Load a split of a data set as a recipe describes it: limited and flipped (training only), and binarised.
+    """Load a split of a data set as a recipe describes it: limited, moved, flipped (training only), and binarised.
 
     A name that is not registered is a folder under `root` (see `mrvae_zoo.data.folders`), or "datasets:org/name" for
     the Hugging Face Hub. The validation split is the data set's own, or else the training images that the recipe holds
@@ -128,11 +141,12 @@ def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: S
         split: The split to load: "train", "valid" or "test".
         root: The folder that holds the data sets (`--data-root`).
         shape: The model's input_shape (C, H, W), which images are converted and resized to. (C, None, None) keeps their
-            size, or resizes them to the recipe's.
+            size, or resizes them to the recipe's. With `crop`, it is squares of the images that have this shape.
 
     Raises:
-        ValueError: The data set is unknown, its files are not valid, or its images have another shape. Or a validation
-            split is asked for and `held_out` makes none, or the data set already has one of its own.
+        ValueError: The data set is unknown, its files are not valid, or its images have another shape, or are too small
+            for `crop` or `shift`. Or a validation split is asked for and `held_out` makes none, or the data set already
+            has one of its own.
         FileNotFoundError: The data set is missing; the message says what to put where.
     """
     recipe = DataRecipe(name=recipe) if isinstance(recipe, str) else recipe
@@ -157,13 +171,17 @@ def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: S
         images = load_encoded(loaded, wanted)
     else:
         images = loaded if chosen is None else loaded[chosen]
-    data = ImageData(name=recipe.name, split=split, images=images, size=recipe.size)
+    crop = recipe.crop if split == "train" or shape[1] is not None else None
+    _check_places(recipe.name, images.shape[-2:], crop, recipe.shift if split == "train" else 0)
+    data = ImageData(name=recipe.name, split=split, images=images, size=recipe.size, crop=crop)
     if chosen is not None:
         limit = recipe.limit if split == "train" else None
         data = replace(data, held_out=recipe.held_out, limit=limit, stratified=labels is not None)
+    if split == "train":
+        data = replace(data, flip=recipe.flip, shift=recipe.shift)
     if recipe.binarize == "static" or (recipe.binarize == "dynamic" and split != "train"):
         return replace(data, images=_draw_once(data), binarize="static")
-    return replace(data, binarize=recipe.binarize, flip=recipe.flip and split == "train")
+    return replace(data, binarize=recipe.binarize)
 
 
 def _find(name: str, split: Split, root: Path) -> Tensor | EncodedImages:
@@ -231,7 +249,12 @@ def _choose(recipe: DataRecipe, split: Split, count: int, labels: Sequence[str |
 
 
 def _wanted_shape(recipe: DataRecipe, shape: Shape) -> Shape:
+    """Return the shape (C, H, W) to load images in; H and W are None where they keep their own size."""
     channels, height, width = shape
+    if recipe.crop is not None:
+        if height is not None and width is not None and (height, width) != (recipe.crop, recipe.crop):
+            raise ValueError(f"data.crop={recipe.crop}, but this model takes {[height, width]}; leave it out")
+        return channels, *(recipe.size or (None, None))
     if recipe.size is None:
         return shape
     if height is not None and width is not None and recipe.size != (height, width):
@@ -247,6 +270,15 @@ def _check(images: Any, name: str, wanted: Shape) -> Tensor:
     if any(want not in (None, have) for want, have in zip(wanted, shape, strict=True)):
         raise ValueError(f"{name} has images {shape}; the model's input_shape is {list(wanted)}")
     return images
+
+
+def _check_places(name: str, size: Sequence[int], crop: int | None, shift: int) -> None:
+    """Raise a ValueError if images of this size (H, W) are too small to be cropped or moved so."""
+    shorter, which = min(size), f"the shorter side of the images of {name}"
+    if crop is not None and crop > shorter:
+        raise ValueError(f"data.crop={crop} should be at most {shorter}, {which}")
+    if shift >= shorter and shift > 0:
+        raise ValueError(f"data.shift={shift} should be below {shorter}, {which}")
 
 
 def _draw_once(data: ImageData) -> Tensor:

@@ -70,9 +70,9 @@ def measured_split(
     published = {} if model.curve is None else model.curve.data
     if data_name is None and "name" not in published:
         raise ValueError("this model has no curve that says what it was measured on; name a data set (--data)")
-    size = published.get("size")
     same = data_name in (None, published.get("name"))
-    chosen = {key: published[key] for key in ("binarize", "held_out") if same and key in published}
+    size = published.get("size") if same or "crop" not in published else None  # else it is that before the crop
+    chosen = {key: published[key] for key in ("binarize", "held_out", "crop") if same and key in published}
     table = {"name": data_name or published["name"], "size": size, **chosen}
     if binarize is not None:
         table["binarize"] = binarize

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mrvae_zoo.data.hf_datasets import load_from_hub
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import load_data
 from mrvae_zoo.errors import MissingExtraError
@@ -109,6 +110,14 @@ def test_streamed_is_as_in_memory(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("mrvae_zoo.data.encoded_images.MEMORY_LIMIT", 0)
     streamed = load("org/name", "train", tmp_path)
     assert torch.equal(torch.cat(list(streamed.batches(5))), torch.cat(list(kept.batches(5))))
+
+
+def test_rows_have_a_place_in_the_cache_of_decoded_images(folder):
+    for split, images in (("train", GREY[:20]), ("test", GREY[20:])):
+        write(folder / "name" / f"{split}.parquet", list(map(png, images)))
+    first, again, other = (load_from_hub("datasets:org/name", split) for split in ("train", "train", "test"))
+    assert first.key((1, 4, 4)) == again.key((1, 4, 4)) != other.key((1, 4, 4))
+    assert first.key((1, 4, 4)) is not None
 
 
 def test_a_configuration_is_named_after_a_colon(folder, tmp_path):
