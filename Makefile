@@ -34,8 +34,9 @@ format: $(READY)  ## Put the code into the form that `check` wants.
 docs: $(READY)  ## The documentation, as a site in site/; a broken link or an undocumented name is an error.
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 
-figures: $(READY)  ## What README.md and docs/results show of the models and comparisons, from their files.
+figures: $(READY)  ## What README.md, docs/results and registry/index.json say of the models and comparisons, from their files.
 	$(BIN)/python benchmarks/figures.py
+	$(BIN)/python benchmarks/registry_index.py
 
 gpu:  ## On a machine with a GPU, which need not have .venv: checks, figures and trainings. DATA_ROOT=, OUT=, ARGS=
 	$(PYTHON) benchmarks/gpu.py --data-root $(DATA_ROOT) -o $(OUT) $(ARGS)

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrvae_zoo.cards.subject import read_subject
+from mrvae_zoo.cards.subject import Comparison, read_subject
 from mrvae_zoo.checkpoints.folder import read_description
 from mrvae_zoo.checkpoints.registry import has_weights
 from mrvae_zoo.common.layout import RECIPE, WEIGHTS
@@ -57,9 +57,14 @@ def models_table(registry: Path, cards: str, betas: Sequence[float] = (1.0,), *,
     return table(heading, rows, "lll" + "r" * (len(heading) - 3))
 
 
+def comparison_of(folder: Path) -> Comparison | None:
+    """The comparison of a model of the registry with β-VAEs for one β each; None if its own recipe was not compared."""
+    return read_subject(folder, name=folder.name, repo_id=None, compare=None).comparison
+
+
 def _gap_of(folder: Path) -> str:
     """The mean gap of a model of the registry, and the compute of its training in runs of one β-VAE."""
-    found = read_subject(folder, name=folder.name, repo_id=None, compare=None).comparison
+    found = comparison_of(folder)
     if found is None:
         return ""
     pairs = zip(found.losses, found.dedicated, strict=True)

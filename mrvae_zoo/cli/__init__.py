@@ -13,6 +13,7 @@ import typer
 
 from mrvae_zoo._version import __version__
 from mrvae_zoo.cli import streams
+from mrvae_zoo.cli.benchmark import benchmark
 from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.compare import compare
 from mrvae_zoo.cli.curve import curve
@@ -74,6 +75,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {  # by group: each comman
     },
     "Measure": {
         curve: "mrvae curve mrvae_mlp.mnist -o plot.png",
+        benchmark: "mrvae benchmark mrvae_mlp.mnist --batch-size 1",
         verify: "mrvae verify mrvae_mlp.mnist --data-root data",
         compare: (
             "mrvae compare mrvae_mlp.mnist --data-root data --betas 3 --draws 2 -o . "

@@ -6,4 +6,4 @@ ORIGIN, LOCK = "origin.json", ".lock"  # among the states, and in the run while 
 RUN_PLOT = "curve.png"  # in a run, beside the reconstructions
 README = "README.md"
 CURVE_PLOT, RECONSTRUCTIONS, SAMPLES = "rd_curve.png", "reconstructions.png", "samples.png"
-REGISTRY, PINS = "registry", "pins.toml"
+REGISTRY, PINS, INDEX = "registry", "pins.toml", "index.json"

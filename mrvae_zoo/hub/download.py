@@ -132,6 +132,13 @@ def fetch_recipe(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Pat
     return path
 
 
+def has_cached_weights(repo_id: str, commit: str) -> bool:
+    """Whether the weights of a model at a commit are in the cache. The Hub is not asked, and no checksum computed."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repo_id, WEIGHTS, revision=commit), str)
+
+
 def discard_weights(folder: Path) -> None:
     """Remove the weights in a folder that `fetch` returned from the cache."""
     _discard(folder / WEIGHTS)

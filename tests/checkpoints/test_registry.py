@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from helpers import CHECKOUT, DEFAULT_MODEL
 import mrvae_zoo
 from mrvae_zoo.cards.subject import read_subject
 from mrvae_zoo.checkpoints import registry
+from mrvae_zoo.checkpoints.pins import Pin, read_pins, write_pins
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measured_split
 from mrvae_zoo.evaluation.rate_distortion import rate_distortion
 
@@ -82,12 +84,14 @@ def installed(tmp_path_factory) -> Path:
     return folder / "site"
 
 
-def test_the_wheel_holds_the_registry_and_one_model(installed):
+def test_the_wheel_holds_the_registry_and_all_weights_without_a_pin(installed):
     inside = installed / "mrvae_zoo" / "_registry"
-    assert [path.parent.name for path in installed.rglob("*.safetensors")] == [DEFAULT_MODEL]
-    for path in CHECKOUT.glob("registry/*/*"):
-        copy = inside / path.relative_to(CHECKOUT)
-        assert path.suffix == ".safetensors" or copy.read_bytes() == path.read_bytes()
+    weights = {path.parent.name: path for path in installed.rglob("*.safetensors")}
+    assert set(weights) == set(mrvae_zoo.list_models(pretrained=True)) - (set(read_pins()) - {DEFAULT_MODEL})
+    assert sum(path.stat().st_size for path in weights.values()) <= 60e6
+    for path in [*CHECKOUT.glob("registry/*/*"), CHECKOUT / "registry" / "index.json"]:
+        if path.suffix != ".safetensors" or path.parent.name in weights:
+            assert (inside / path.relative_to(CHECKOUT)).read_bytes() == path.read_bytes()
     cards = list(CHECKOUT.glob("cards/*/*"))
     assert CHECKOUT / "cards" / DEFAULT_MODEL / "README.md" in cards
     for path in cards:
@@ -95,9 +99,58 @@ def test_the_wheel_holds_the_registry_and_one_model(installed):
     assert (installed / "mrvae_zoo" / "py.typed").exists()
 
 
-def test_the_default_model_loads_from_the_wheel(installed, tmp_path):
+@pytest.fixture
+def hook():
+    """The build hook, as a module."""
+    spec = importlib.util.spec_from_file_location("hatch_build", CHECKOUT / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def shelf(tmp_path) -> Path:
+    """A checkout of three models with weights of 20 MB each, and their cards."""
+    for name in (DEFAULT_MODEL, "mrvae_mlp.a", "mrvae_mlp.b"):
+        folder = tmp_path / "registry" / name
+        folder.mkdir(parents=True)
+        (folder / "recipe.toml").touch()
+        with (folder / "model.safetensors").open("wb") as file:
+            file.truncate(20_000_000)
+        card = tmp_path / "cards" / name
+        card.mkdir(parents=True)
+        (card / "README.md").touch()
+    return tmp_path
+
+
+def weights_in_wheel(hook, root: Path) -> list[str]:
+    build_data: dict[str, dict[str, str]] = {"force_include": {}}
+    hook.RegistryHook(str(root), {}, None, None, "", "wheel").initialize("standard", build_data)
+    assert len([path for path in build_data["force_include"] if path.endswith(".md")]) == 3
+    return sorted(Path(path).parent.name for path in build_data["force_include"] if path.endswith(".safetensors"))
+
+
+def test_weights_with_a_pin_stay_out_of_the_wheel_but_for_the_default_model(hook, shelf):
+    assert weights_in_wheel(hook, shelf) == ["mrvae_mlp.a", "mrvae_mlp.b", DEFAULT_MODEL]
+    pin = Pin(repo="org/a", revision="0" * 40, sha256="0" * 64)
+    write_pins({DEFAULT_MODEL: pin, "mrvae_mlp.a": pin}, shelf / "registry" / "pins.toml")
+    assert weights_in_wheel(hook, shelf) == ["mrvae_mlp.b", DEFAULT_MODEL]
+
+
+def test_a_wheel_with_too_many_weights_is_not_built(hook, shelf):
+    with (shelf / "registry" / "mrvae_mlp.a" / "model.safetensors").open("ab") as file:
+        file.write(b"0")
+    with pytest.raises(ValueError, match=r"take 60.0 MB, and at most 60 MB may go in; publish models"):
+        weights_in_wheel(hook, shelf)
+    write_pins({"mrvae_mlp.b": Pin(repo="o/b", revision="0" * 40, sha256="0" * 64)}, shelf / "registry" / "pins.toml")
+    assert weights_in_wheel(hook, shelf) == ["mrvae_mlp.a", DEFAULT_MODEL]
+
+
+def test_every_model_loads_from_the_wheel(installed, tmp_path):
     code = (
         "import json, mrvae_zoo, torch\n"
+        "names = mrvae_zoo.list_models(pretrained=True)\n"
+        "assert all(mrvae_zoo.load_pretrained(name).curve for name in names)\n"
         f"model = mrvae_zoo.load_pretrained('{DEFAULT_MODEL}')\n"
         "out = model(torch.zeros(1, 1, 28, 28), 1.0, sample=False)\n"
         "print(json.dumps([mrvae_zoo.__file__, mrvae_zoo.list_models(), out.rate.item()]))\n"

@@ -26,7 +26,7 @@ def test_version_and_help(mrvae):
     assert ok(mrvae("--version")).stdout == f"mrvae_zoo {mrvae_zoo.__version__}\n"
     text = ok(mrvae("--help")).stdout
     commands = ("list", "info", "reconstruct", "sample", "encode", "decode", "curve", "verify", "train", "export")
-    for command in (*commands, "init-recipe", "compare", "card", "push", "publish"):
+    for command in (*commands, "init-recipe", "benchmark", "compare", "card", "push", "publish"):
         assert f"\n  {command} " in text
     assert mrvae("diff").returncode == 2
 

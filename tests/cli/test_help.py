@@ -14,7 +14,20 @@ from mrvae_zoo.cli.common import DeviceOption
 
 EXAMPLES = {example.split()[1]: example for group in COMMANDS.values() for example in group.values()}
 COMPUTES = {
-    *("reconstruct", "sample", "encode", "decode", "curve", "verify", "compare", "train", "card", "push", "publish"),
+    *(
+        "reconstruct",
+        "sample",
+        "encode",
+        "decode",
+        "curve",
+        "benchmark",
+        "verify",
+        "compare",
+        "train",
+        "card",
+        "push",
+        "publish",
+    ),
 }
 click_commands = typer.main.get_command(app).commands
 

@@ -127,7 +127,8 @@ OBJECTIVE = {
 def test_only_the_model_draws_beta_as_the_recipe_says():
     plan = make_plan(recipe=recipe_from_table(RECIPE | {"objective": OBJECTIVE}, where="test"), arms=("paper",))
     dedicated = plan.dedicated(0.3162, 0.01, 0).recipe.objective
-    assert dedicated == ObjectiveRecipe(name="beta_vae", beta=0.3162, beta_weighting=0.0, beta_min_share=(0.0, 0.0), beta_max_share=0.0)
+    nothing_drawn = {"beta_weighting": 0.0, "beta_min_share": (0.0, 0.0), "beta_max_share": 0.0}
+    assert dedicated == ObjectiveRecipe(name="beta_vae", beta=0.3162, **nothing_drawn)
     for label in ("mrvae", "paper"):
         assert plan.arm(label, 0.01, 0).recipe.objective == plan.recipe.objective
     assert plan.recipe.objective.beta_min_share == (0.8, 0.1)

@@ -188,4 +188,4 @@ def test_verify_compares_with_the_pin(monkeypatch, tmp_path):
     pins = {DEFAULT_MODEL: Pin(repo="org/name", revision=COMMIT, sha256=64 * "0")}
     monkeypatch.setattr("mrvae_zoo.checkpoints.pins.read_pins", lambda: pins)
     with pytest.raises(ValueError, match=f"its published weights: the checksum is [0-9a-f]{{64}}, and {64 * '0'} in"):
-        verify(DEFAULT_MODEL, tmp_path)
+        verify(DEFAULT_MODEL, data_root=tmp_path)

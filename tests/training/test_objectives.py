@@ -132,7 +132,8 @@ def test_a_progress_that_is_none_is_an_error(progress):
 
 def draws(sampling, count, *, batch, first=0, size=None, progress=0.0, **density):
     """The β of a batch, or of a part of it, at each of the first steps."""
-    objective = ObjectiveRecipe(beta_sampling=sampling, **{"beta_min_share": (0.0, 0.0), "beta_max_share": 0.0, **density})
+    uniform = {"beta_min_share": (0.0, 0.0), "beta_max_share": 0.0}
+    objective = ObjectiveRecipe(beta_sampling=sampling, **uniform | density)
     seed = torch.tensor(0)
     noises = (Noise(seed, torch.tensor(step), size or batch, first) for step in range(count))
     done = torch.tensor(progress)
