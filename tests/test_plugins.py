@@ -104,9 +104,9 @@ def test_what_the_example_brings_is_known_without_importing_it(installed, python
     *table, names = ok(python(installed, "-c", code)).stdout.splitlines()
     known, models, imported = json.loads(names)
     assert [line.split() for line in table] == [
-        ["name", "data", "weights", "rates", "L", "at", "β=1"],
-        ["mrvae_lstm.bars", "bars", "no"],
-        ["mrvae_lstm.mnist", "mnist", "no"],
+        ["name", "data", "weights", "MB", "rates"],
+        ["mrvae_lstm.bars", "bars", "none"],
+        ["mrvae_lstm.mnist", "mnist", "none"],
     ]
     assert known == sorted([*mrvae_zoo.list_architectures(), PLUGIN])
     assert models == sorted([*mrvae_zoo.list_models(), "mrvae_lstm.bars", "mrvae_lstm.mnist"])
