@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 import mrvae_zoo
+from mrvae_zoo.common.devices import device_name
 from mrvae_zoo.common.files import write_atomically
-from mrvae_zoo.comparison.cost import device_name
 from mrvae_zoo.inference.throughput import image_shape, measure_throughput
 
 FILE = Path(__file__).parent / "results" / "throughput.json"

@@ -1,14 +1,14 @@
 """Timing several things in turn, so that a change of the machine's speed falls on all of them."""
 
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from mrvae_zoo.common.devices import processor_name
 
 FEWEST = 3  # calls of one timing
 UNTIMED = 2  # calls before each timing
@@ -78,9 +78,4 @@ def machine(device: torch.device) -> dict[str, Any]:
 def processor() -> str:
     """The name of the CPU and whether it has instructions for bf16."""
     has = [name for name in ("avx512_bf16", "amx_tile") if getattr(torch.cpu, f"_is_{name}_supported", bool)()]
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name} ({', '.join(has) or 'no bf16'})"
+    return f"{processor_name()} ({', '.join(has) or 'no bf16'})"

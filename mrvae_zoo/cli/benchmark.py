@@ -44,7 +44,7 @@ def benchmark(
     """
     from dataclasses import asdict
 
-    from mrvae_zoo.comparison.cost import device_name
+    from mrvae_zoo.common.devices import device_name
     from mrvae_zoo.hub.load import load_pretrained
     from mrvae_zoo.inference.throughput import image_shape, measure_throughput
     from mrvae_zoo.models.vae import FixedRateVAE

@@ -1,6 +1,11 @@
-"""The device that a word such as "auto" or "cuda" stands for on this machine."""
+"""The device that a word such as "auto" or "cuda" stands for on this machine, and the name of a device."""
+
+import platform
+from pathlib import Path
 
 import torch
+
+from mrvae_zoo.errors import counted
 
 
 def find_device(name: str | torch.device) -> torch.device:
@@ -29,3 +34,21 @@ def find_device(name: str | torch.device) -> torch.device:
     if device.index is not None and device.index >= count:
         raise ValueError(f"device={str(device)!r}: torch finds {count} here, from {device.type}:0 on")
     return device
+
+
+def device_name(device: torch.device, *, threads: int | None = None) -> str:
+    """Return the name of a device: that of the GPU, or that of the CPU with the number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return f"{platform.machine()} ({device.type})"
+    return f"{processor_name()}, {counted(torch.get_num_threads() if threads is None else threads, 'thread')}"
+
+
+def processor_name() -> str:
+    """Return the name of the CPU."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -6,12 +6,10 @@ therefore timed in turn, a few at a time, in one process and under the same cond
 
 import contextlib
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +21,6 @@ from mrvae_zoo.common.processes import make_accelerator
 from mrvae_zoo.comparison.spent import StepCost
 from mrvae_zoo.data.encoded_images import StreamedImages
 from mrvae_zoo.data.sets import ImageData
-from mrvae_zoo.errors import counted
 from mrvae_zoo.models.factory import build_model
 from mrvae_zoo.models.vae import MultiRateVAE
 from mrvae_zoo.training.batches import count_steps
@@ -196,17 +193,3 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def device_name(device: torch.device, *, threads: int | None = None) -> str:
-    """Return the name of a device: that of the GPU, or that of the CPU with the number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type != "cpu":
-        return f"{platform.machine()} ({device.type})"
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {counted(torch.get_num_threads() if threads is None else threads, 'thread')}"

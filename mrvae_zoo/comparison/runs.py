@@ -21,12 +21,12 @@ import safetensors.torch
 
 from mrvae_zoo._version import __version__
 from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
-from mrvae_zoo.common.devices import find_device
+from mrvae_zoo.common.devices import device_name, find_device
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.images import Shape
 from mrvae_zoo.common.layout import CONFIG, CURVE, METRICS, RECIPE, WEIGHTS
 from mrvae_zoo.common.progress import Bar, no_bar
-from mrvae_zoo.comparison.cost import device_name, measure_steps
+from mrvae_zoo.comparison.cost import measure_steps
 from mrvae_zoo.comparison.spent import StepCost
 from mrvae_zoo.comparison.workers import Faults, Workers, train_group
 from mrvae_zoo.data.fingerprint import fingerprint

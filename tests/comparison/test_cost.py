@@ -7,8 +7,9 @@ import pytest
 import torch
 from helpers import make_plan
 
+from mrvae_zoo.common.devices import device_name
 from mrvae_zoo.comparison import cost
-from mrvae_zoo.comparison.cost import device_name, measure_steps
+from mrvae_zoo.comparison.cost import measure_steps
 from mrvae_zoo.data.sets import load_data
 from mrvae_zoo.models.factory import build_model
 from mrvae_zoo.training.step import Step

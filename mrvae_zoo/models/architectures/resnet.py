@@ -127,7 +127,7 @@ def published(
 
     encoder: list[nn.Module] = []
     side = size[0]
-    for stage, inputs, outputs in zip(stages, (channels, *widths), widths, strict=False):
+    for stage, inputs, outputs in zip(stages, (channels, *widths[:-1]), widths, strict=True):
         encoder += down.shrink(inputs, outputs, stage.down, stage.stride, first=not encoder)
         side = stage.shrunk(side)
     flat = coarsest * side * side
