@@ -51,7 +51,7 @@ BETA_RANGE = (0.01, 10.0)
 BETAS = (0.01, 0.1, 1.0, 10.0)  # that L is measured at
 WEIGHTING = 0.1  # the loss of an example is multiplied by β to the power of minus this
 RATE = 8e-3
-DEDICATED_RATES = (4e-3, 8e-3)
+DEDICATED_RATES = (2e-3, 4e-3, 8e-3)
 ADAM_BETAS = (0.9, 0.99)
 AVERAGE = 0.999  # decay of the moving average of the weights
 IN_USE = 0.01  # nats; a latent whose KL is above this in the mean over images is in use
@@ -377,7 +377,8 @@ def tables(result: dict[str, Any]) -> str:
     latents = [
         [names[arm], *(f"{each.test_latents:g}" for each in arms[arm])] for arm in (DEDICATED, *settings["shares"])
     ]
-    rates = " or ".join(f"{rate:g}" for rate in settings["dedicated_rates"])
+    *others, last = (f"{rate:g}" for rate in settings["dedicated_rates"])
+    rates = f"{', '.join(others)} or {last}"
     chosen = ", ".join(f"{each.rate:g}" for each in own)
     network = "-".join(map(str, settings["widths"]))
     trained = (
@@ -385,7 +386,7 @@ def tables(result: dict[str, Any]) -> str:
         f" {settings['epochs']} epochs, which are {settings['steps']:,} steps of {settings['batch_size']} images."
         f" The learning rate falls linearly to 0. It begins at {settings['rate']:g} for the Multi-Rate VAEs."
         f" Their loss is weighted by β^−{settings['weighting']:g}."
-        f" A dedicated β-VAE has {rates}, whichever is better on held-out images: {chosen} for these β."
+        f" A dedicated β-VAE has {rates}, whichever is best on held-out images: {chosen} for these β."
         f" All figures are means over {len(settings['seeds'])} seeds."
     )
     measured = (

@@ -57,7 +57,7 @@ def test_the_page_and_the_plot_show_the_results(order):
 
 def test_every_training_has_as_many_steps_and_is_measured_at_its_own_beta(order, tiny):
     result = json.loads((tiny / order.RESULT).read_text(encoding="utf-8"))
-    assert len(result["runs"]) == len(order.trainings(order.TINY)) == 2 * (3 + 4 * 2)
+    assert len(result["runs"]) == len(order.trainings(order.TINY)) == 2 * (3 + 4 * len(order.DEDICATED_RATES))
     for one in result["runs"]:
         assert one["steps"][-1] == result["settings"]["steps"] == 4
         betas = 4 if one["beta"] is None else 1
