@@ -49,7 +49,7 @@ OPTIONS = {
     "mrvae_mlp": {"widths": (24, 16)},
     "mrvae_conv": {"widths": (6, 8), "depth": 1, "norm": "batch"},
     "mrvae_resnet": {"widths": (8, 12), "depth": 2, "bottleneck": 4},
-    "mrvae_resnet_spatial": {"widths": (6, 8, 8), "depth": 1, "bottleneck": 4},
+    "mrvae_resnet_spatial": {"width": 8, "depth": 1, "bottleneck": 4},
     "mrvae_timm": {"backbone": "test_convnext", "widths": (16,)},
     PLUGIN: {"state_size": 16},
 }

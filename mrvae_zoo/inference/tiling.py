@@ -93,8 +93,8 @@ def _check_spatial(model: FixedRateVAE) -> None:
 
 
 def reach(model: FixedRateVAE) -> int:
-    """Return how many places away an image still matters: one per 3×3 at that resolution, and two for the halvings."""
-    return int(model.config.arguments["depth"]) + 3
+    """Return how many places away an image still matters: one per 3×3 convolution of a side of the network."""
+    return int(model.config.arguments["depth"]) + 2
 
 
 def scale(places: slice) -> slice:

@@ -26,12 +26,15 @@ class Architecture:
             architecture's own arguments by keyword; or "module:function", imported when first used.
         gatings: The gatings of the zoo that it supports, its default first. It also takes those of plug-ins.
         spatial: Whether it takes images of any size, so that input_shape is (C, None, None).
+        start: The function that sets (encoder, decoder) to the optimum of a linear VAE of some images, for
+            `training.start = "pca"`; or "module:function". None if there is none.
     """
 
     name: str
     build: Callable[..., Any] | str
     gatings: tuple[str, ...] = USUAL_GATINGS
     spatial: bool = False
+    start: Callable[..., None] | str | None = None
 
     def builder(self) -> Callable[..., Any]:
         """Return the function that builds the architecture.
@@ -39,15 +42,21 @@ class Architecture:
         Raises:
             ValueError: The function cannot be imported.
         """
-        if not isinstance(self.build, str):
-            return self.build
-        builder: Callable[..., Any] = import_target(self.build)
-        return builder
+        return _imported(self.build)
+
+    def starter(self) -> Callable[..., None] | None:
+        """Return the function that starts a network from images, or None; errors are those of `builder`."""
+        return None if self.start is None else _imported(self.start)
 
     def supported_gatings(self) -> tuple[str, ...]:
         """Return the names of the supported gatings, the default first, followed by those of plug-ins."""
         brought = {one.name for one in contributions("gating")} - {*self.gatings}
         return (*self.gatings, *sorted(brought))
+
+
+def _imported(function: Callable[..., Any] | str) -> Callable[..., Any]:
+    imported: Callable[..., Any] = import_target(function) if isinstance(function, str) else function
+    return imported
 
 
 architectures: Table[Architecture] = Table(
@@ -66,6 +75,7 @@ architectures: Table[Architecture] = Table(
             build="mrvae_zoo.models.architectures.resnet_spatial:build",
             gatings=ALL_GATINGS,
             spatial=True,
+            start="mrvae_zoo.models.architectures.resnet_spatial:start",
         ),
         Architecture(
             name="mrvae_timm",

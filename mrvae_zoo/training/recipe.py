@@ -12,6 +12,7 @@ from mrvae_zoo.common.schema import check_at_least, fault, from_mapping, to_plai
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.errors import MissingExtraError, UnknownNameError, nearest
 from mrvae_zoo.gating.beta import MAX_SHARE, MIN_SHARE, BetaFall, BetaSampling, check_density
+from mrvae_zoo.models.architecture_table import architectures
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.factory import ANY_SIZE, config_from_options
 
@@ -62,6 +63,9 @@ class TrainingRecipe:
         batch_size: The number of images per step, over all processes together.
         accumulate: The number of parts that each process cuts its share of the batch into, to save memory. The result
             is the same.
+        start: The weights that a training starts from: "random", or "pca", the optimum of a linear VAE of the training
+            images (see `mrvae_zoo.gating.optimum`), which takes seconds to compute. For `mrvae_resnet_spatial` with a
+            Gaussian likelihood. With --init neither is used.
         optimizer: The optimiser: "adam" or "adamw".
         weight_decay: The weight decay of the optimiser.
         adam_beta2: The decay of Adam's average of squared gradients.
@@ -94,6 +98,7 @@ class TrainingRecipe:
     max_steps: int | None = None
     batch_size: int = 128
     accumulate: int = 1
+    start: Literal["random", "pca"] = "random"
     optimizer: Literal["adam", "adamw"] = "adam"
     weight_decay: float = 0.0
     adam_beta2: float = 0.99
@@ -261,6 +266,7 @@ def recipe_from_table(table: dict[str, Any], *, where: str) -> Recipe:
     recipe = Recipe(
         model=config, data=rest.data, training=rest.training, objective=rest.objective, trained=rest.trained
     )
+    check_start(recipe, where=where)
     check_objective(recipe, where=where)
     return recipe
 
@@ -271,6 +277,20 @@ def _model_config(model: Any, where: str) -> ModelConfig:
     if model.get("likelihood") == "gaussian":
         model = {"sigma": SQUARED_ERROR_SIGMA, **model}
     return config_from_options(model, where=f"{where}: [model]")
+
+
+def check_start(recipe: Recipe, *, where: str) -> None:
+    """Raise a ValueError naming `where` and the key if a training cannot start as the recipe says."""
+    model = recipe.model
+    if recipe.training.start == "random":
+        return
+    if architectures[model.architecture].start is None:
+        able = ", ".join(name for name in architectures if architectures[name].start is not None)
+        raise ValueError(f'{where}: training.start = "pca" is for {able}, not for {model.architecture}')
+    if model.likelihood != "gaussian":
+        raise ValueError(
+            f'{where}: training.start = "pca" needs model.likelihood = "gaussian", not {model.likelihood!r}'
+        )
 
 
 def check_objective(recipe: Recipe, *, where: str) -> None:

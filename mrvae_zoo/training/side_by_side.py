@@ -48,7 +48,7 @@ from mrvae_zoo.training.run_folder import (
 )
 from mrvae_zoo.training.settings import choose_settings
 from mrvae_zoo.training.stacks import Job, can_be_stacked
-from mrvae_zoo.training.start import start_from
+from mrvae_zoo.training.start import start_from, start_from_images
 from mrvae_zoo.training.state import TrainingState, load_state
 from mrvae_zoo.training.validation import Validation
 
@@ -220,6 +220,8 @@ def _begin(job: Job, origin: Origin, splits: _Splits, options: Options) -> tuple
     state = load_state(job.run / STATES) if options.resume else None
     if state is not None:
         origin = check_origin(job.run, origin)
+    elif options.init is None and job.recipe.training.start == "pca":
+        start_from_images(model, splits.train, job.recipe.objective.beta)
     validation = None if splits.valid is None else Validation(job.recipe, splits.valid)
     training = Training(
         recipe=job.recipe,

@@ -1,14 +1,25 @@
-"""Starting a training from the weights of a checkpoint."""
+"""Starting a training from the weights of a checkpoint, or from the principal components of the images."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
+from mrvae_zoo.data.selection import choose
+from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.errors import name_some
+from mrvae_zoo.models.architecture_table import architectures
 from mrvae_zoo.models.vae import MultiRateVAE
 
 # What makes other functions of the same tensors; where there are gates, the features of β as well.
 MEANING = ("architecture", "gating", "likelihood", "data_range", "arguments")
 MEANING_OF_GATES = ("beta_range", "gating_degree", "gating_moves")
+
+MOST_VALUES = 1 << 28  # of the images that principal components are computed from: 1 GiB
+READ = 256  # images at a time
 
 
 def start_from(model: MultiRateVAE, source: Path) -> str:
@@ -36,3 +47,37 @@ def start_from(model: MultiRateVAE, source: Path) -> str:
         raise ValueError(f"--init {source} does not fit the recipe's model: {'; '.join(faults)}")
     model.load_state_dict(theirs)
     return read_config(source).weights.sha256
+
+
+def start_from_images(model: MultiRateVAE, data: ImageData, beta: float | None) -> None:
+    """Set a model to the optimum of a linear VAE of its training images, or of as many of them as memory is spent on.
+
+    Args:
+        model: The model, whose architecture has a `start`.
+        data: The training images.
+        beta: The only β that is trained at; None for all of the range.
+
+    Raises:
+        ValueError: The architecture says that the model does not fit.
+    """
+    starter = architectures[model.config.architecture].starter()
+    assert starter is not None  # a recipe is checked
+    data = replace(data, crop=None) if model.config.spatial else data
+    images = _some(data).to(model.device)
+    assert model.config.sigma is not None
+    low, _ = model.beta_range
+    starter(
+        model.encoder,
+        model.decoder,
+        images,
+        noise=model.config.sigma**2,
+        beta=low if beta is None else beta,
+        beta_range=model.beta_range,
+    )
+
+
+def _some(data: ImageData) -> Tensor:
+    """Return evenly chosen images, at most `MOST_VALUES`: (N, C, H, W) in [0, 1]."""
+    per_image = math.prod(data.images.shape[-3:])
+    chosen = choose(len(data), min(len(data), max(1, MOST_VALUES // per_image)))
+    return torch.cat([data.prepare(images) for images in data.read(chosen.split(READ))])

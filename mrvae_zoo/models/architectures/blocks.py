@@ -9,6 +9,7 @@ Letters: B batch, C channels, H, W image, h, w the same at the coarsest resoluti
 import math
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from mrvae_zoo.gating.base import Gating, Side
@@ -66,6 +67,13 @@ class ConvBlocks:
         body = [*self.conv(channels, channels, 3), *self.conv(channels, channels, 3, active=False)]
         return ResidualBlock(GatedSequential(*body), self.activation())
 
+    def modulated(self, channels: int, bottleneck: int) -> "ModulatedBlock":
+        """Make a block that scales and shifts its input, narrow in the middle; the identity at first."""
+        *body, last = [*self.conv(channels, bottleneck, 3), *self.conv(bottleneck, 2 * channels, 1, active=False)]
+        for name in ("weight", "bias"):
+            nn.init.zeros_(last.get_parameter(name))
+        return ModulatedBlock(GatedSequential(*body, last))
+
     def _convolution(
         self,
         inputs: int,
@@ -105,6 +113,19 @@ class ResidualBlock(TakesFeatures):
     def forward(self, x: Tensor, features: Tensor | None) -> Tensor:
         """Return the activated sum."""
         return self.activation(x + self.body(x, features))
+
+
+class ModulatedBlock(TakesFeatures):
+    """A block 2σ(gain) ⊙ x + shift, with (gain, shift) = body(x): (B, C, h, w) -> (B, C, h, w)."""
+
+    def __init__(self, body: GatedSequential) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor, features: Tensor | None) -> Tensor:
+        """Return the scaled and shifted input."""
+        gain, shift = self.body(x, features).chunk(2, dim=1)
+        return torch.addcmul(shift, 2 * gain.sigmoid(), x)
 
 
 class ConvEncoder(nn.Module):
