@@ -17,7 +17,7 @@ from mrvae_zoo.data.sets import BINARIZE_SEED
 from mrvae_zoo.evaluation.plots import draw_curve
 from mrvae_zoo.evaluation.published import measured_split
 from mrvae_zoo.gating.beta import log_spaced
-from mrvae_zoo.inference.reconstruction import ROWS, reconstruct
+from mrvae_zoo.inference.reconstruction import ROWS, reconstruct, shown_part
 from mrvae_zoo.models.vae import FixedRateVAE
 
 COLUMNS = 10
@@ -63,7 +63,7 @@ def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
     split = measured_split(subject.model, data_root)
     count = min(COLUMNS, len(split))
     (images,) = split.read([torch.arange(count, device="cpu") * len(split) // count])
-    return split.prepare(images)
+    return shown_part(subject.model, split.prepare(images))
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from mrvae_zoo.common.images import Shape
 from mrvae_zoo.common.noise import Noise, Purpose
 from mrvae_zoo.common.table import Table
 from mrvae_zoo.data.augmentation import centre_crop, move_and_crop
+from mrvae_zoo.data.cid22 import CID22
 from mrvae_zoo.data.cifar10 import CIFAR10
 from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.emoji import EMOJI64
@@ -23,7 +24,6 @@ from mrvae_zoo.data.encoded_images import EncodedImages, StreamedImages, load_en
 from mrvae_zoo.data.folders import has_validation as own_has_validation
 from mrvae_zoo.data.folders import load_own, own_labels
 from mrvae_zoo.data.hf_datasets import PREFIX, hub_has_validation, load_from_hub
-from mrvae_zoo.data.photos import PHOTOS
 from mrvae_zoo.data.recipe import Binarization, DataRecipe, Split
 from mrvae_zoo.data.selection import SELECTION_SEED, all_but, choose
 from mrvae_zoo.data.sprites import SPRITES
@@ -297,7 +297,7 @@ def _draw_once(data: ImageData) -> Tensor:
 
 data_sets: Table[DataSet] = Table(
     "data set",
-    (MNIST, FASHION_MNIST, KMNIST, BINARIZED_MNIST, OMNIGLOT, SVHN, CIFAR10, CELEBA, EMOJI64, PHOTOS, SPRITES),
+    (MNIST, FASHION_MNIST, KMNIST, BINARIZED_MNIST, OMNIGLOT, SVHN, CIFAR10, CELEBA, EMOJI64, CID22, SPRITES),
     plugins=DataSet,
 )
 

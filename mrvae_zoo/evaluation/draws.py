@@ -19,7 +19,7 @@ PRECISION = 3e-4  # share of L: the standard error of a published figure due to 
 OF_IMAGES = 0.05  # share of the standard error due to the choice of images; more draws are useless below it
 SAFETY = 1.5  # factor on the variance, which is estimated from some examples
 FEWEST, MOST = 2, 200  # two draws show how much they differ
-TRIED, DECODED = 4, 512  # draws per example for the estimate; more if there are few examples
+TRIED, DECODED = 4, 128  # draws per example for the estimate; more if there are few examples
 LOOKED_AT = 4  # chunks, spread over the data
 
 

@@ -17,6 +17,7 @@ from mrvae_zoo.models.posterior import Posterior, standard_normal
 from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE
 
 CHUNK = 256  # examples whose noise is drawn together, and that one process measures
+PIXELS = 1 << 20  # that are encoded or decoded at once, of large images
 
 
 class Measured(NamedTuple):
@@ -44,8 +45,9 @@ def measure(
     """Measure each network on examples x (B, C, H, W), with its number of draws of z and the same noise for all.
 
     The memory does not grow with the number of draws: at most `batch_size` examples are decoded at once, or several
-    draws of fewer examples.
+    draws of fewer examples. Of large images it is fewer still.
     """
+    batch_size = min(batch_size, max(1, PIXELS // x[0, 0].numel()))
     parts = x.split(batch_size)
     posteriors = [[network.encode(part) for part in parts] for network in networks]  # once for all draws
     sums = [widen(torch.zeros(3, len(x), device=x.device)) for _ in networks]

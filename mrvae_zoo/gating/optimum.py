@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from mrvae_zoo.gating.gates import AffineGate, Gate, LatentGate, ThresholdGate, shrinkages
 
-LEAST_OPEN = 1.5  # of β, the least strength of a latent at the start: a latent that is closed everywhere learns nothing
+LEAST_OPEN = (
+    1.02  # of β, the least strength of a latent at the start: a latent that is closed everywhere learns nothing
+)
 POINTS, RIDGE = 60, 1e-2  # of the fit of log σ² over β
 
 

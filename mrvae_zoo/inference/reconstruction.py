@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.common.grids import grid
+from mrvae_zoo.data.augmentation import centre_crop
 from mrvae_zoo.gating.beta import log_spaced
 from mrvae_zoo.models.curve import RDPoint
 from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 ROWS = 7  # β, where none are named
 COLUMNS = 12  # images side by side
 BATCH = 32  # images that go through the model at once
+LARGEST = (
+    128  # pixels of a side, of the images of a spatial model; of larger ones a picture shows the square in the middle
+)
 
 
 class Reconstructions(NamedTuple):
@@ -28,6 +32,11 @@ class Reconstructions(NamedTuple):
 
     picture: "Image.Image"
     points: tuple[RDPoint, ...]
+
+
+def shown_part(model: BaseVAE, x: Tensor) -> Tensor:
+    """Return what a picture shows of images (N, C, H, W): the middle of large ones, for a spatial model."""
+    return centre_crop(x, LARGEST) if model.config.spatial and min(x.shape[2:]) > LARGEST else x
 
 
 @torch.no_grad()

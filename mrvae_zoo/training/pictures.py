@@ -11,7 +11,7 @@ from mrvae_zoo.common.layout import RECONSTRUCTIONS, RUN_PLOT
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.errors import MissingExtraError
 from mrvae_zoo.evaluation.plots import draw_curve
-from mrvae_zoo.inference.reconstruction import reconstruct
+from mrvae_zoo.inference.reconstruction import reconstruct, shown_part
 from mrvae_zoo.models.vae import BaseVAE
 
 SHOWN = 10  # images, evenly spaced over the split, which may be sorted by class
@@ -35,5 +35,5 @@ def draw_pictures(run: Path, model: BaseVAE, data: ImageData) -> None:
         return
     count = min(SHOWN, len(data))
     (images,) = data.to(model.device).read([torch.arange(count, device="cpu") * len(data) // count])
-    x = model.config.to_data_range(data.prepare(images)).to(model.dtype)
+    x = model.config.to_data_range(shown_part(model, data.prepare(images))).to(model.dtype)
     save_image(reconstruct(model, x).picture, run / RECONSTRUCTIONS)

@@ -69,7 +69,7 @@ def start_from_images(model: MultiRateVAE, data: ImageData, beta: float | None) 
     starter(
         model.encoder,
         model.decoder,
-        images,
+        model.config.to_data_range(images),
         noise=model.config.sigma**2,
         beta=low if beta is None else beta,
         beta_range=model.beta_range,

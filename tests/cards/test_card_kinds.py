@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 COLOUR = {"architecture": "mrvae_conv", "input_shape": [3, 16, 12], "latent_dim": 4, "widths": [4]}
 SPATIAL = {"architecture": "mrvae_resnet_spatial", "input_shape": [3, "any", "any"], "latent_dim": 4}
-SPATIAL |= {"widths": [4, 4, 4], "depth": 1, "bottleneck": 4}
+SPATIAL |= {"width": 4, "depth": 1, "bottleneck": 4}
 GAUSSIAN = {"likelihood": "gaussian", "sigma": 0.25, "beta_range": [0.5, 2.0]}
 POINTS = (
     RDPoint(beta=0.5, rate=9.0, distortion=5.0, active_units=4, psnr=21.0),

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 def small(tmp_path):
     """Names of two small models: one that takes any size, and one at a single β."""
     spatial = mrvae_zoo.create_model(
-        "mrvae_resnet_spatial", input_shape=(3, None, None), latent_dim=2, widths=(4, 4, 4), depth=1, bottleneck=2
+        "mrvae_resnet_spatial", input_shape=(3, None, None), latent_dim=2, width=4, depth=1, bottleneck=2
     )
     mrvae_zoo.save_pretrained(spatial, tmp_path / "spatial")
     fixed = mrvae_zoo.create_model("mrvae_linear", input_shape=(1, 4, 4), latent_dim=2).at(0.5)

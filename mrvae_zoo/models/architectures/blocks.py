@@ -68,11 +68,9 @@ class ConvBlocks:
         return ResidualBlock(GatedSequential(*body), self.activation())
 
     def modulated(self, channels: int, bottleneck: int) -> "ModulatedBlock":
-        """Make a block that scales and shifts its input, narrow in the middle; the identity at first."""
-        *body, last = [*self.conv(channels, bottleneck, 3), *self.conv(bottleneck, 2 * channels, 1, active=False)]
-        for name in ("weight", "bias"):
-            nn.init.zeros_(last.get_parameter(name))
-        return ModulatedBlock(GatedSequential(*body, last))
+        """Make a block that scales and shifts its input, narrow in the middle."""
+        body = [*self.conv(channels, bottleneck, 3), *self.conv(bottleneck, 2 * channels, 1, active=False)]
+        return ModulatedBlock(GatedSequential(*body))
 
     def _convolution(
         self,
@@ -126,6 +124,11 @@ class ModulatedBlock(TakesFeatures):
         """Return the scaled and shifted input."""
         gain, shift = self.body(x, features).chunk(2, dim=1)
         return torch.addcmul(shift, 2 * gain.sigmoid(), x)
+
+    def start_as_identity(self) -> None:
+        """Set the last layer to zero, so that the block returns its input."""
+        for name in ("weight", "bias"):
+            nn.init.zeros_(self.body[-1].get_parameter(name))
 
 
 class ConvEncoder(nn.Module):

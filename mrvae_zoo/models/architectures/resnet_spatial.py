@@ -30,7 +30,14 @@ from torch import Tensor, nn
 from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.layers import GatedSequential
 from mrvae_zoo.gating.optimum import start_reader, start_writer
-from mrvae_zoo.models.architectures.blocks import Activation, ConvBlocks, ConvDecoder, ConvEncoder, check_widths
+from mrvae_zoo.models.architectures.blocks import (
+    Activation,
+    ConvBlocks,
+    ConvDecoder,
+    ConvEncoder,
+    ModulatedBlock,
+    check_widths,
+)
 from mrvae_zoo.models.principal_components import principal_components
 
 PATCH = 8  # pixels, of a side; the model pads to multiples of it
@@ -113,6 +120,9 @@ def start(
     deviations = variances.clamp(min=beta * noise).sqrt()  # what is weaker than the noise is not blown up
     whitening = (directions / deviations).T
 
+    for block in (*encoder.layers, *decoder.layers):
+        if isinstance(block, ModulatedBlock):
+            block.start_as_identity()
     first.weight[:kept] = centred(whitening)
     first.bias[:kept] = -(whitening @ mean)
     head.weight.zero_()

@@ -1,4 +1,5 @@
 import functools
+import math
 
 import pytest
 import torch
@@ -37,21 +38,17 @@ def test_padding_repeats_the_border_and_is_cut_off():
     assert (out.distortion < by_hand.distortion).all()
 
 
-@pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("gating", ["shrinkage", "affine", "paper", "paper_2022", "concat"])
-def test_folded_is_gated_for_every_norm(gating, norm):
-    """With gates away from the identity and statistics of a trained batch norm; the layers are those without gates."""
+def test_folded_is_gated(gating):
+    """With gates away from the identity; the layers are those without gates."""
     make = functools.partial(
-        mrvae_zoo.create_model, NAME, input_shape=(2, None, None), latent_dim=3, widths=(4, 6, 6), depth=1, norm=norm
+        mrvae_zoo.create_model, NAME, input_shape=(2, None, None), latent_dim=3, width=6, depth=1, bottleneck=4
     )
     torch.manual_seed(0)
-    model, dedicated = make(gating=gating).double(), make(gating="none")
+    model, dedicated = make(gating=gating).double().eval(), make(gating="none")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-        for _ in range(3):
-            model(torch.rand(16, 2, 16, 8).double(), mrvae_zoo.sample_beta(16).double())
-        model.eval()
         x, beta = torch.rand(3, 2, 16, 8).double(), torch.tensor([0.01, 0.7, 10.0], dtype=torch.float64)
         each = model(x, beta, sample=False)
         for i in range(3):
@@ -66,7 +63,7 @@ def test_folded_is_gated_for_every_norm(gating, norm):
 @pytest.mark.parametrize("size", [(203, 333), (64, 64), (7, 130)])
 def test_tiles_give_what_the_whole_image_gives(size, depth):
     torch.manual_seed(0)
-    options = {"widths": (4, 6, 6), "depth": depth, "bottleneck": 3, "latent_dim": 4}
+    options = {"width": 6, "depth": depth, "bottleneck": 3, "latent_dim": 4}
     model = mrvae_zoo.create_model(NAME, input_shape=(3, None, None), **options).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -140,3 +137,69 @@ def test_tiles_of_latents_of_another_size_are_an_error(size):
         assert mrvae_zoo.decode_tiled(plain, z, right).shape[-2:] == right
     with pytest.raises(ValueError, match=r"z has shape \(1, 6, 3, 2\); an image of size=.* has latents \(B, 6, "):
         mrvae_zoo.decode_tiled(plain, z, size)
+
+
+def test_the_pixels_of_a_patch_begin_alike():
+    """So random weights draw no checkerboards: the output is constant over each patch."""
+    torch.manual_seed(0)
+    model = mrvae_zoo.create_model(NAME, input_shape=(3, None, None), latent_dim=4, width=12).eval()
+    with torch.no_grad():
+        drawn = model.decode(torch.randn(1, 4, 3, 3), 0.3)
+    patches = drawn.unfold(2, 8, 8).unfold(3, 8, 8)
+    assert torch.equal(patches.amin((-1, -2)), patches.amax((-1, -2)))
+    assert drawn.std() > 0
+
+
+CORRELATED = torch.randn(192, 192, generator=torch.Generator().manual_seed(1)) / 192**0.5
+FALLING = 0.5 * torch.arange(1, 193) ** -0.8
+
+
+def photographs(count):
+    """Images of independent patches, a linear mixture of Gaussian signals whose variance falls."""
+    signals = FALLING * torch.randn(count, 4, 4, 192, generator=torch.Generator().manual_seed(2))
+    patches = 0.5 + 0.1 * signals @ torch.linalg.qr(CORRELATED).Q.T
+    return torch.nn.functional.pixel_shuffle(patches.movedim(-1, 1), 8)
+
+
+def started(images, gating="shrinkage", beta=None, noise=5e-5):
+    """A model that starts from images, and the closed form of L at a β for the same patches."""
+    from mrvae_zoo.evaluation.linear_optimum import optimal_loss
+    from mrvae_zoo.models.architectures.resnet_spatial import start
+
+    beta_range = (0.01, 10.0)
+    options = {"latent_dim": 160, "width": 192, "likelihood": "gaussian", "sigma": math.sqrt(noise), "data_range": None}
+    model = mrvae_zoo.create_model(
+        NAME, input_shape=(3, None, None), beta_range=beta_range, gating=gating, bottleneck=8, **options
+    ).eval()
+    start(model.encoder, model.decoder, images, noise=noise, beta=beta or beta_range[0], beta_range=beta_range)
+    rows = torch.nn.functional.pixel_unshuffle(images, 8).movedim(1, -1).reshape(-1, 192).double()
+    eigenvalues = torch.linalg.eigvalsh(torch.cov(rows.T, correction=0))
+    places = images.shape[-2] // 8 * (images.shape[-1] // 8)
+    return model, lambda at: places * optimal_loss(eigenvalues, at, sigma=math.sqrt(noise), latent_dim=160)
+
+
+@pytest.mark.parametrize(("beta", "off"), [(0.01, 0.01), (0.1, 0.03), (1.0, 0.05), (10.0, 0.05)])
+def test_a_start_from_images_is_near_the_linear_optimum_of_their_patches_at_every_beta(beta, off):
+    """The closed form of Lucas et al.; the fit of log σ² over β is what is not exact."""
+    images = photographs(300)
+    model, optimum = started(images)
+    with torch.no_grad():
+        out = model(images, beta, generator=torch.Generator().manual_seed(0))
+    loss = (out.distortion + beta * out.rate).mean().item()
+    assert optimum(beta) * 0.995 < loss < optimum(beta) * (1 + off)
+
+
+def test_a_start_at_a_single_beta_is_exact_for_plain_layers():
+    images = photographs(300)
+    model, optimum = started(images, gating="none", beta=0.5, noise=1e-6)  # all latents are in use
+    with torch.no_grad():
+        out = model(images, 0.5, generator=torch.Generator().manual_seed(0))
+    assert (out.distortion + 0.5 * out.rate).mean().item() == pytest.approx(optimum(0.5), rel=2e-3)
+
+
+def test_a_start_with_more_latents_than_components_is_an_error():
+    from mrvae_zoo.models.architectures.resnet_spatial import start
+
+    model = mrvae_zoo.create_model(NAME, input_shape=(3, None, None), latent_dim=32, width=16)
+    with pytest.raises(ValueError, match=r"model\.latent_dim=32 should be at most 16"):
+        start(model.encoder, model.decoder, torch.rand(2, 3, 16, 16), noise=0.5, beta=0.01, beta_range=(0.01, 10.0))

@@ -1,4 +1,4 @@
-"""photos: the photographs of 512×512 pixels of the Cloudinary Image Dataset."""
+"""cid22: the photographs of 512×512 pixels of the Cloudinary Image Dataset."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ def load_photos(root: Path, split: Split) -> EncodedImages:
     paths = find_images(folder) if folder.is_dir() else []
     if not paths:
         raise FileNotFoundError(f"{folder} holds no images; put the photographs of CID22-512 there")
-    return EncodedImages("photos", paths, open_image)
+    return EncodedImages("cid22", paths, open_image)
 
 
-PHOTOS = DataSet(
-    name="photos",
+CID22 = DataSet(
+    name="cid22",
     load=load_photos,
     facts=DataFacts(
         title="CID22-512, photographs of the Cloudinary Image Dataset 2022",
