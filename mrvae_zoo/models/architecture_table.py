@@ -69,7 +69,12 @@ architectures: Table[Architecture] = Table(
         ),
         Architecture(name="mrvae_mlp", build="mrvae_zoo.models.architectures.mlp:build", gatings=ALL_GATINGS),
         Architecture(name="mrvae_conv", build="mrvae_zoo.models.architectures.conv:build", gatings=ALL_GATINGS),
-        Architecture(name="mrvae_resnet", build="mrvae_zoo.models.architectures.resnet:build", gatings=ALL_GATINGS),
+        Architecture(
+            name="mrvae_resnet",
+            build="mrvae_zoo.models.architectures.resnet:build",
+            gatings=ALL_GATINGS,
+            start="mrvae_zoo.models.architectures.linear_path:start",
+        ),
         Architecture(
             name="mrvae_resnet_spatial",
             build="mrvae_zoo.models.architectures.resnet_spatial:build",

@@ -64,8 +64,8 @@ class TrainingRecipe:
         accumulate: The number of parts that each process cuts its share of the batch into, to save memory. The result
             is the same.
         start: The weights that a training starts from: "random", or "pca", the optimum of a linear VAE of the training
-            images (see `mrvae_zoo.gating.optimum`), which takes seconds to compute. For `mrvae_resnet_spatial` with a
-            Gaussian likelihood. With --init neither is used.
+            images (see `mrvae_zoo.gating.optimum`), which takes seconds to compute. It is for `mrvae_resnet_spatial`,
+            and for `mrvae_resnet` with `components`, under a Gaussian likelihood. With --init neither is used.
         optimizer: The optimiser: "adam" or "adamw".
         weight_decay: The weight decay of the optimiser.
         adam_beta2: The decay of Adam's average of squared gradients.

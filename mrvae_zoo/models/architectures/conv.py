@@ -58,21 +58,31 @@ def assemble(
     inner: Sequence[Sequence[nn.Module]],
 ) -> tuple[ConvEncoder, ConvDecoder]:
     """Assemble encoder and decoder around their layers at the coarsest resolution: `inner` of each of the two."""
+    encoder, flat, decoder = trunks(input_shape, widths, down, up, inner)
+    first, last = down.gating.latent_reader(latent_dim, flat), down.gating.latent_writer(flat, latent_dim)
+    return ConvEncoder(GatedSequential(*encoder, last)), ConvDecoder(GatedSequential(first, up.activation(), *decoder))
+
+
+def trunks(
+    input_shape: tuple[int, int, int],
+    widths: tuple[int, ...],
+    down: ConvBlocks,
+    up: ConvBlocks,
+    inner: Sequence[Sequence[nn.Module]],
+) -> tuple[list[nn.Module], int, list[nn.Module]]:
+    """Make what leads from x to (B, flat), the number `flat`, and what leads from it to the output."""
     channels, *size = input_shape
     sizes = halvings((size[0], size[1]), len(widths))
     height, width = sizes[-1]
     flat = widths[-1] * height * width
-    gating = down.gating
-
     encoder: list[nn.Module] = []
     for inputs, outputs, at in zip((channels, *widths[:-1]), widths, sizes, strict=False):
         encoder += down.down(inputs, outputs, at, first=not encoder)
-    encoder += [*inner[0], nn.Flatten(), gating.latent_writer(flat, latent_dim)]
+    encoder += [*inner[0], nn.Flatten()]
 
-    decoder: list[nn.Module] = [gating.latent_reader(latent_dim, flat), up.activation()]
-    decoder += [nn.Unflatten(1, (widths[-1], height, width)), *inner[1]]
+    decoder: list[nn.Module] = [nn.Unflatten(1, (widths[-1], height, width)), *inner[1]]
     for i in range(len(widths) - 1, 0, -1):
         decoder += up.up(widths[i], widths[i - 1], sizes[i])
     kernel = halving_kernel(sizes[0])
-    output = gating.conv_transpose2d(widths[0], channels, kernel, side="decoder", head=True, stride=2, padding=1)
-    return ConvEncoder(GatedSequential(*encoder)), ConvDecoder(GatedSequential(*decoder, output))
+    output = up.gating.conv_transpose2d(widths[0], channels, kernel, side="decoder", head=True, stride=2, padding=1)
+    return encoder, flat, [*decoder, output]

@@ -35,7 +35,12 @@ from torch import nn
 from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.layers import GatedSequential
 from mrvae_zoo.models.architectures.blocks import Activation, ConvBlocks, ConvDecoder, ConvEncoder, Norm, check_widths
-from mrvae_zoo.models.architectures.conv import assemble
+from mrvae_zoo.models.architectures.conv import assemble, trunks
+from mrvae_zoo.models.architectures.linear_path import (
+    LinearPathDecoder,
+    LinearPathEncoder,
+    with_linear_path,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +87,20 @@ def build(
     bottleneck: int = 32,
     layout: Literal["mirrored", "published"] = "mirrored",
     sigmoid: bool = False,
+    components: int = 0,
     norm: Norm = "none",
     activation: Activation = "silu",
-) -> tuple[ConvEncoder, ConvDecoder]:
+) -> tuple[ConvEncoder | LinearPathEncoder, ConvDecoder | LinearPathDecoder]:
     """Build the encoder and the decoder.
 
     `bottleneck` is the width of narrow blocks. `sigmoid` puts a sigmoid behind the output, for a Gaussian likelihood of
-    images in [0, 1].
+    images in [0, 1]. `components` is the number K of components on a linear path past the convolutions (see
+    `mrvae_zoo.models.architectures.linear_path`); 0 is for none.
 
     Raises:
-        ValueError: There is no width, a width is below 1, or the depth is not valid. Or images of this size have no
-            published layout, or one with another number of widths.
+        ValueError: There is no width, a width is below 1, or the depth is not valid. Images of this size have no
+            published layout, or one with another number of widths. There are fewer components than latents, or there is
+            a linear path in another layout or with a sigmoid.
     """
     check_widths(widths, depth)
     if bottleneck < 1:
@@ -102,10 +110,16 @@ def build(
     def blocks(side: ConvBlocks, width: int) -> list[nn.Module]:
         return [side.basic(width) if block == "basic" else side.residual(width, bottleneck) for _ in range(depth)]
 
+    if components and (layout == "published" or sigmoid):
+        raise ValueError(f"components={components} is for layout='mirrored' without a sigmoid; leave it out")
+    if components:
+        inner = (blocks(down, widths[-1]), blocks(up, widths[-1]))
+        below, flat, above = trunks(input_shape, widths, down, up, inner)
+        return with_linear_path(input_shape, latent_dim, components, bottleneck, (down, up), (below, above), flat)
     if layout == "published":
         encoder, decoder = published(input_shape, latent_dim, widths, down, up, blocks)
     else:
-        inner = [blocks(side, widths[-1]) for side in (down, up)]
+        inner = (blocks(down, widths[-1]), blocks(up, widths[-1]))
         encoder, decoder = assemble(input_shape, latent_dim, widths, down, up, inner)
     if sigmoid:
         decoder.layers.append(nn.Sigmoid())
