@@ -1,14 +1,15 @@
 """Spatial models on the Kodak photographs, beside JPEG, WebP and AVIF as Pillow writes them.
 
-    python benchmarks/kodak.py --data-root DIR [--model NAME_OR_SOURCE …] [-o FOLDER]
+    python benchmarks/kodak.py --data-root DIR [--model NAME_OR_SOURCE …] [--checkout FOLDER]
 
 Each image goes whole through each model at twelve β. Its PSNR is that of the reconstruction from one draw of the
 latents, rounded to 8 bits. Its rate is the KL divergence in bits per pixel, which is what a coder with shared
 randomness would need; no file of that size is written here. The rate of a codec is the size of its file. Rates and
 PSNRs are means over the 24 images; between two points, PSNR is linear in the logarithm of the rate.
 
-Writes kodak.json and kodak.png (PSNR over bits per pixel), and for each model kodak_MODEL.png: a piece of one
-photograph at four β, each beside the JPEG file of the same size, at the same place.
+Writes benchmarks/results/kodak.json, docs/results/kodak.png (PSNR over bits per pixel), for each model
+docs/results/kodak_MODEL.png (a piece of one photograph at four β, beside JPEG files of the same size), and the table of
+docs/results/photographs.md.
 """
 
 import argparse
@@ -22,14 +23,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from figures import insert
 from PIL import Image
 
 import mrvae_zoo
 from mrvae_zoo.common.files import atomic_path, write_atomically
 from mrvae_zoo.common.grids import grid
+from mrvae_zoo.common.markdown import table
 from mrvae_zoo.gating.beta import log_spaced
 
-RESULTS = Path(__file__).parent / "results"
+CHECKOUT = Path(__file__).parents[1]
+RESULTS, PAGE, PLOT = "benchmarks/results/kodak.json", "docs/results/photographs.md", "docs/results/kodak.png"
+PICTURES = "docs/results/kodak_{name}.png"
 RATES = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # bits per pixel, of the table
 POINTS = 12  # β of a model
 CODECS: dict[str, tuple[dict[str, Any], Sequence[int]]] = {  # what Pillow takes, and the qualities
@@ -48,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--model", action="append", dest="models", metavar="NAME", help="a model; all spatial RGB ones")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    parser.add_argument("--checkout", type=Path, default=CHECKOUT, help="where to write; the checkout of this script")
     given = parser.parse_args()
     paths = sorted((given.data_root / "Kodak").glob("*.png"))
     if not paths:
@@ -63,12 +68,21 @@ def main() -> None:
         model = mrvae_zoo.load_pretrained(name)
         points = result["models"][name] = measure_model(model, [photo for _, photo in photos])
         print(f"{name}: {at_rates(points)}")
-        picture(model, dict(photos)[PHOTO].crop(CROP), given.output / f"kodak_{name.split('/')[-1]}.png")
-    result["psnr_at_bits_per_pixel"] = {
-        name: at_rates(points) for name, points in {**result["codecs"], **result["models"]}.items()
-    }
-    write_atomically(given.output / "kodak.json", json.dumps(result, indent=1) + "\n")
-    plot(result, given.output / "kodak.png")
+        picture(model, dict(photos)[PHOTO].crop(CROP), given.checkout / PICTURES.format(name=name.split("/")[-1]))
+    page = insert((given.checkout / PAGE).read_text(encoding="utf-8"), "kodak", table_part(result))
+    write_atomically(given.checkout / RESULTS, json.dumps(result, indent=1) + "\n")
+    write_atomically(given.checkout / PAGE, page)
+    plot(result, given.checkout / PLOT)
+
+
+def table_part(result: dict[str, Any]) -> str:
+    """Return the table of the page: PSNR in dB at some rates."""
+    rows = []
+    for name, points in {**result["models"], **result["codecs"]}.items():
+        found = at_rates(points).values()
+        shown = f"`{name}`" if name in result["models"] else name
+        rows.append([shown, *("" if decibels is None else f"{decibels:.2f}" for decibels in found)])
+    return table(["PSNR in dB at bits per pixel", *map(str, RATES)], rows, "l" + "r" * len(RATES)) + "\n"
 
 
 def measure_codec(codec: str, photos: Sequence[Image.Image]) -> list[dict[str, float]]:

@@ -92,7 +92,10 @@ def test_weights_of_a_checkpoint_come_first(started, root, tmp_path):
     ("model", "message"),
     [
         ({"likelihood": "bernoulli"}, r'start = "pca" needs model\.likelihood = "gaussian", not \'bernoulli\''),
-        ({"architecture": "mrvae_mlp"}, r'training\.start = "pca" is for mrvae_resnet, mrvae_resnet_spatial, not for mrvae_mlp'),
+        (
+            {"architecture": "mrvae_mlp"},
+            r'training\.start = "pca" is for mrvae_resnet, mrvae_resnet_spatial, not for mrvae_mlp',
+        ),
     ],
 )
 def test_a_model_that_cannot_start_so_is_an_error(model, message):
