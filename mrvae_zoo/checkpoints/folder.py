@@ -17,13 +17,14 @@ from torch import Tensor
 
 from mrvae_zoo._version import __version__
 from mrvae_zoo.checkpoints.registry import data_name
-from mrvae_zoo.common.files import finish_replacing, replace_files, write_atomically
-from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
+from mrvae_zoo.common.files import finish_replacing, replace_files
+from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, RECIPE, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping, to_plain
 from mrvae_zoo.errors import CheckpointError
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.models.factory import build_model, complete
+from mrvae_zoo.models.latents import LatentTable
 from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 FORMAT_VERSION = 1
@@ -115,15 +116,21 @@ def save_pretrained(
     }
     files: dict[str, bytes | str] = {WEIGHTS: content}
     if model.curve is not None:
-        files[CURVE] = model.curve.to_json()
+        files |= _curve_files(model.curve)
     if model.recipe is not None:
         files[RECIPE] = model.recipe
-    replace_files(folder, {**files, CONFIG: json.dumps(config, indent=1) + "\n"}, remove=(CURVE,))
+    replace_files(folder, {**files, CONFIG: json.dumps(config, indent=1) + "\n"}, remove=(CURVE, LATENTS))
 
 
 def save_curve(folder: Path, curve: RDCurve) -> None:
-    """Replace the curve beside the weights of a checkpoint, entirely or not at all."""
-    write_atomically(folder / CURVE, curve.to_json())
+    """Replace the curve beside the weights of a checkpoint, and what was measured with it, entirely or not at all."""
+    config = (folder / CONFIG).read_text(encoding="utf-8")  # the file that `replace_files` ends with
+    replace_files(folder, {**_curve_files(curve), CONFIG: config}, remove=(LATENTS,))
+
+
+def _curve_files(curve: RDCurve) -> dict[str, bytes | str]:
+    files: dict[str, bytes | str] = {CURVE: curve.to_json()}
+    return files if curve.latents is None else files | {LATENTS: curve.latents.to_json()}
 
 
 def stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -190,18 +197,22 @@ def read_description(folder: Path, config: ModelConfig | None = None) -> Descrip
     else:
         with torch.device("meta"):
             model = build_model(config)
-    curve = _read_curve(folder)
+    curve = _read_curve(folder, config)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Description(config, curve, parameters, data_name(folder, curve))
 
 
-def _read_curve(folder: Path) -> RDCurve | None:
+def _read_curve(folder: Path, config: ModelConfig) -> RDCurve | None:
     if not (folder / CURVE).exists():
         return None
     try:
-        return RDCurve.read(folder / CURVE)
+        curve = RDCurve.read(folder / CURVE)
+        latents = LatentTable.read(folder / LATENTS) if (folder / LATENTS).exists() else None
     except (ValueError, OSError) as error:
         raise CheckpointError(str(error)) from None
+    if latents is not None and (found := len(latents.points[0].kl)) != config.latent_dim:
+        raise CheckpointError(f"{folder / LATENTS} has {found} latents; the model has {config.latent_dim}")
+    return replace(curve, latents=latents)
 
 
 def _read_json(path: Path) -> Any:
@@ -252,7 +263,7 @@ def load_checkpoint(
         for name, tensor in safetensors.torch.load(content).items()
     }
     model.load_state_dict(tensors, strict=True, assign=True)
-    model.curve = _read_curve(folder)
+    model.curve = _read_curve(folder, config.model)
     if (folder / RECIPE).exists():
         try:
             model.recipe = (folder / RECIPE).read_text(encoding="utf-8")

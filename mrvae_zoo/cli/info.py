@@ -6,8 +6,9 @@ from mrvae_zoo.cli.common import Json, Name, print_json, print_table, say
 
 if TYPE_CHECKING:
     from mrvae_zoo.checkpoints.folder import Description
+    from mrvae_zoo.models.latents import LatentTable
 
-ROWS = 7  # rows of the curve to show, so that everything fits on a screen
+ROWS, MOST = 7, 10  # rows of the curve to show, so that everything fits on a screen, and of latents
 
 
 def info(name: Name, json: Json = False) -> None:
@@ -27,6 +28,7 @@ def info(name: Name, json: Json = False) -> None:
                 "licence": None if facts is None else facts.licence,
                 "config": to_plain(model.config),
                 "curve": None if model.curve is None else model.curve.to_plain(),
+                "latents": None if model.curve is None else to_plain(model.curve.latents),
             }
         )
         return
@@ -48,6 +50,18 @@ def info(name: Name, json: Json = False) -> None:
     print_table(list(curve.columns()), some)
     if len(some) < len(rows):
         say(f"all {len(rows)} points: mrvae curve {name}")
+    if curve.latents is not None:
+        show_latents(curve.latents, places=model.config.spatial)
+
+
+def show_latents(latents: "LatentTable", *, places: bool) -> None:
+    """Print the latents that carry most, at the lowest, a middle and the highest β."""
+    points = latents.points
+    shown = [points[i] for i in sorted({0, len(points) // 2, len(points) - 1})]
+    order = shown[0].order[:MOST]
+    say_fact("latents", f"KL in nats{' per place' if places else ''}, the first {len(order)} at β = {shown[0].beta:g}")
+    header = ["latent", *(f"β = {point.beta:.4g}" for point in shown)]
+    print_table(header, [[str(i), *(f"{point.kl[i]:.3f}" for point in shown)] for i in order])
 
 
 def describe(model: "Description") -> dict[str, str]:

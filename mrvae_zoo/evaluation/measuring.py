@@ -21,9 +21,9 @@ PIXELS = 1 << 20  # that are encoded or decoded at once, of large images
 
 
 class Measured(NamedTuple):
-    """The figures of each example at one β, (B,), averaged over draws, and the posterior mean (B, Z, ...).
+    """The figures of each example at one β, (B,), averaged over draws, and the posterior, (B, Z, ...).
 
-    The figures are float64, see `widen`; the mean is as the model computed it. `variance` is that of D over draws,
+    The figures are float64, see `widen`; the posterior is as the model computed it. `variance` is that of D over draws,
     divided by the number of draws; NaN for one draw.
     """
 
@@ -31,7 +31,7 @@ class Measured(NamedTuple):
     distortion: Tensor
     variance: Tensor
     psnr: Tensor
-    mean: Tensor
+    posterior: Posterior
 
 
 def measure(
@@ -84,7 +84,7 @@ def _mean(posteriors: Sequence[Posterior], sums: Tensor, samples: int) -> Measur
         distortion=distortion,
         variance=variance,
         psnr=psnr,
-        mean=torch.cat([each.mean for each in posteriors]),
+        posterior=Posterior(*(torch.cat(each) for each in zip(*posteriors, strict=True))),
     )
 
 

@@ -14,6 +14,7 @@ from mrvae_zoo.evaluation.measuring import CHUNK, Measured, has_psnr, measure
 from mrvae_zoo.evaluation.total_correlation import decompose
 from mrvae_zoo.evaluation.transfers import widen
 from mrvae_zoo.models.curve import RDCurve, RDPoint
+from mrvae_zoo.models.latents import LatentStatistics, LatentTable
 from mrvae_zoo.models.posterior import Posterior
 from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, unwrap
 
@@ -38,7 +39,7 @@ def rate_distortion(
     progress: Callable[[float], None] = lambda _: None,
     accelerator: "Accelerator | None" = None,
 ) -> RDCurve:
-    """Measure rate, distortion and active units of a model at each β, averaged over the data, in one pass.
+    """Measure rate, distortion and latents of a model at each β, averaged over the data, in one pass.
 
     Every batch goes through the folded network of each β, with the same noise. The noise is seeded by `seed` and the
     number of a chunk of 256 examples, so neither `batch_size` nor the number of processes changes the result beyond
@@ -66,7 +67,7 @@ def rate_distortion(
         accelerator: The Accelerator of several processes. Each measures its share, and all return the whole curve.
 
     Returns:
-        The curve, in nats per example.
+        The curve, in nats per example, with the statistics of the latents (`curve.latents`).
 
     Raises:
         ValueError: The model does not take a β, the data have another shape, or `samples` is below 1.
@@ -89,11 +90,15 @@ def rate_distortion(
     correlations: list[float | None] = [None] * len(betas)
     if total_correlation:
         correlations = torch.stack([_total_correlation(each, data, examples, seed) for each in networks]).tolist()
-    points = []
+    points, latents = [], []
     for beta, row, number, correlation in zip(betas, sums, draws, correlations, strict=True):
         total = _Sums(*row.split(_Sums.sizes(model.latent_dim)))
         # In float64 the difference of the two is good to 1e-16 of the squared mean.
-        variance = total.square / total.places - (total.mean / total.places).square()
+        mean = total.mean / total.places
+        variance = total.square / total.places - mean.square()
+        std = (variance.clamp(min=0) + total.spread / total.places).sqrt()
+        kl = total.kl / total.places
+        latents.append(LatentStatistics(beta=beta, **_tuples(mean=mean, std=std, kl=kl)))
         point = RDPoint(
             beta=beta,
             rate=total.rate.item() / examples,
@@ -105,7 +110,17 @@ def rate_distortion(
             standard_error=math.sqrt(total.variance.item()) / examples if number > 1 else None,
         )
         points.append(point)
-    return RDCurve(points=tuple(points), data=describe(data, examples), samples=max(draws), seed=seed)
+    return RDCurve(
+        points=tuple(points),
+        data=describe(data, examples),
+        samples=max(draws),
+        seed=seed,
+        latents=LatentTable(points=tuple(latents)),
+    )
+
+
+def _tuples(**figures: Tensor) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(values.tolist()) for name, values in figures.items()}
 
 
 class Losses(NamedTuple):
@@ -201,7 +216,7 @@ def _total_correlation(network: FixedRateVAE, data: Examples, examples: int, see
 
 
 class _Sums(NamedTuple):
-    """Sums over examples at one β, in float64: their number, the fields of `Measured`, and means over places."""
+    """Sums over examples at one β, in float64: their number, the fields of `Measured`, and those over places."""
 
     examples: Tensor
     rate: Tensor
@@ -211,16 +226,18 @@ class _Sums(NamedTuple):
     places: Tensor
     mean: Tensor
     square: Tensor
+    spread: Tensor
+    kl: Tensor
 
     @staticmethod
     def sizes(latents: int) -> list[int]:
         """Return the size of each field, for Z latents."""
-        return [1, 1, 1, 1, 1, 1, latents, latents]
+        return [1, 1, 1, 1, 1, 1, latents, latents, latents, latents]
 
 
 def _sum(measured: Measured) -> Tensor:
     """Return the fields of `_Sums`, one after the other."""
-    mean = widen(measured.mean.movedim(1, -1).flatten(0, -2))  # (places of all examples, Z)
+    mean, log_var, kl = (_by_place(each) for each in (*measured.posterior, measured.posterior.kl_of_each()))
     fields = _Sums(
         examples=mean.new_full((1,), len(measured.rate)),
         rate=measured.rate.sum(0, keepdim=True),
@@ -230,5 +247,12 @@ def _sum(measured: Measured) -> Tensor:
         places=mean.new_full((1,), len(mean)),
         mean=mean.sum(0),
         square=mean.square().sum(0),
+        spread=log_var.exp().sum(0),
+        kl=kl.sum(0),
     )
     return torch.cat(fields)
+
+
+def _by_place(values: Tensor) -> Tensor:
+    """Return values (B, Z, ...) of all places of all examples: (places, Z), widened."""
+    return widen(values.movedim(1, -1).flatten(0, -2))

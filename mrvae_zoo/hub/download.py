@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrvae_zoo.common.files import write_atomically
-from mrvae_zoo.common.layout import CONFIG, CURVE, RECIPE, WEIGHTS
+from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, RECIPE, WEIGHTS
 from mrvae_zoo.errors import HubError
 from mrvae_zoo.hub.client import (
     LIBRARY,
@@ -115,7 +115,7 @@ def _description(files: "_Files") -> Path:
     if config is None:
         raise HubError(f"{files.repo_id} is not an MR-VAE repository: it has no {CONFIG}; see: mrvae list --hub")
     _read_checksum(config, files.repo_id)
-    for name in (CURVE, RECIPE):
+    for name in (CURVE, LATENTS, RECIPE):
         files.get_if_any(name)
     return config
 

@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from mrvae_zoo.common.face import public
 from mrvae_zoo.common.layout import CURVE
 from mrvae_zoo.common.schema import check_value, from_mapping, to_plain
 from mrvae_zoo.errors import MissingExtraError
+from mrvae_zoo.models.latents import LatentTable
 
 if TYPE_CHECKING:
     from mrvae_zoo.models.config import ModelConfig
@@ -102,12 +103,15 @@ class RDCurve:
             "examples": 10000}.
         samples: The number of draws of z per example and β. If points have their own numbers, this is the largest.
         seed: The seed of these draws.
+        latents: The statistics of the latents that were measured with the curve, or None. They are stored in a file of
+            their own, latents.json.
     """
 
     points: tuple[RDPoint, ...]
     data: dict[str, Any] = field(default_factory=dict)
     samples: int = 1
     seed: int = 0
+    latents: LatentTable | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.points:
@@ -243,7 +247,8 @@ class RDCurve:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the curve as the plain data of rd_curve.json."""
-        plain: dict[str, Any] = to_plain(self)
+        plain: dict[str, Any] = to_plain(replace(self, latents=None))
+        del plain["latents"]
         plain["points"] = [{k: v for k, v in point.items() if v is not None} for point in plain["points"]]
         return plain
 
@@ -260,6 +265,8 @@ class RDCurve:
             raise ValueError(f"{where} is not JSON") from None
         if not isinstance(data, dict):
             raise ValueError(f"{where} should hold an object, with points")
+        if "latents" in data:
+            raise ValueError(f"{where}: unknown key latents; they have a file of their own")
         curve = from_mapping(cls, data, where=where)
         for key, kind in DATA_KEYS.items():
             if key in curve.data:

@@ -35,13 +35,14 @@ class Posterior(NamedTuple):
 
     def kl(self) -> Tensor:
         """Return KL(q(z|x) ‖ N(0, I)) in nats, summed over the latents: (B,), at least float32."""
-        return self._kl().flatten(1).sum(1)
+        return self.kl_of_each().flatten(1).sum(1)
 
     def kl_map(self) -> Tensor:
         """Return the same KL per place of a spatial model: (B, h, w). `kl` is the sum over the places."""
-        return self._kl().sum(1)
+        return self.kl_of_each().sum(1)
 
-    def _kl(self) -> Tensor:
+    def kl_of_each(self) -> Tensor:
+        """Return the same KL of each latent: (B, Z), or (B, Z, h, w). `kl` is the sum."""
         dtype = torch.promote_types(self.mean.dtype, torch.float32)
         mean, log_var = self.mean.to(dtype), self.log_var.to(dtype)
         # expm1(s) − s instead of exp(s) − 1 − s: exact near the prior, where latents that are not used lie.

@@ -20,6 +20,7 @@ from mrvae_zoo.gating.layers import fold
 from mrvae_zoo.models.base import Network, VAEOutput, crop
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve
+from mrvae_zoo.models.latents import LatentStatistics
 from mrvae_zoo.models.posterior import Posterior
 
 if TYPE_CHECKING:
@@ -132,6 +133,26 @@ class BaseVAE(Network):
             )
         curve: RDCurve = self.curve
         return curve
+
+    def latent_statistics(self, beta: float) -> LatentStatistics:
+        """Return mean, standard deviation and KL divergence of each latent at a β, over the data of the curve.
+
+        They were measured with the curve, and are interpolated between its β. The inverse of the standard deviation is
+        the scaling factor that a diffusion model on the latents needs.
+
+        Example:
+            scale = 1 / torch.tensor(model.latent_statistics(0.5).std)
+
+        Raises:
+            ValueError: They were not measured, or β is outside of where they were.
+        """
+        curve = self.require_curve()
+        if curve.latents is None:
+            raise ValueError(
+                f"the latents of {self.name or 'this model'} were not measured with its curve; measure both with "
+                "model.curve = mrvae_zoo.measure_curve(model, data), or on the command line with mrvae curve --save"
+            )
+        return curve.latents.at(beta)
 
     def preprocess(
         self,

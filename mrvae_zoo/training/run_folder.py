@@ -13,6 +13,7 @@ from mrvae_zoo.common.files import STAGED, check_output, finish_replacing, write
 from mrvae_zoo.common.layout import (
     CONFIG,
     CURVE,
+    LATENTS,
     LOCK,
     METRICS,
     ORIGIN,
@@ -154,7 +155,7 @@ def is_finished(run: Path) -> bool:
 
 def clear(run: Path) -> None:
     """Remove the files of an earlier training, config.json first, so that the rest is never taken for a model."""
-    for name in (CONFIG, WEIGHTS, CURVE, METRICS, RECIPE, RUN_PLOT, RECONSTRUCTIONS):
+    for name in (CONFIG, WEIGHTS, CURVE, LATENTS, METRICS, RECIPE, RUN_PLOT, RECONSTRUCTIONS):
         (run / name).unlink(missing_ok=True)
     remove_states(run)
     remove_temporary(run)
