@@ -23,6 +23,7 @@ Use it
     export                     one file that runs without mrvae_zoo: ONNX or pt2
 Measure it
     RDCurve, RDPoint           a rate-distortion curve; beta_for(rate=20.0) finds a β
+    LatentStatistics           what each latent is like at a β, as model.latent_statistics(beta) gives it
     measure_curve              the curve of a model, as it is published
     rate_distortion            the same at any β
     compare_curves             two curves, at every β in common
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from mrvae_zoo.models.config import ModelConfig
     from mrvae_zoo.models.curve import RDCurve, RDPoint, compare_curves
     from mrvae_zoo.models.factory import create_model
+    from mrvae_zoo.models.latents import LatentStatistics
     from mrvae_zoo.models.posterior import Posterior
     from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, MultiRateVAE
     from mrvae_zoo.training.recipe import Recipe, read_recipe
@@ -88,6 +90,7 @@ __all__ = [
     "FixedRateVAE",
     "HubError",
     "ImageData",
+    "LatentStatistics",
     "MissingExtraError",
     "ModelConfig",
     "MultiRateVAE",
@@ -166,6 +169,7 @@ _HOME = {
         "compare_curves",
     ),
     "models.factory": ("create_model",),
+    "models.latents": ("LatentStatistics",),
     "models.posterior": ("Posterior",),
     "models.architecture_table": (
         "list_architectures",

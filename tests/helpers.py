@@ -66,6 +66,7 @@ BARS_RECIPE = {
 FINISHED = [  # what `mrvae train` leaves
     "config.json",
     "curve.png",
+    "latents.json",
     "metrics.jsonl",
     "model.safetensors",
     "rd_curve.json",

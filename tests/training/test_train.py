@@ -55,7 +55,7 @@ def test_a_run_learns_and_its_rate_falls_with_beta(trained):
 
 def test_a_run_leaves_a_whole_checkpoint(trained, recipe, bars):
     model, run, reports = trained
-    names = ["config.json", "metrics.jsonl", "model.safetensors", "rd_curve.json", "recipe.toml"]
+    names = ["config.json", "latents.json", "metrics.jsonl", "model.safetensors", "rd_curve.json", "recipe.toml"]
     assert sorted(path.name for path in run.iterdir()) == names
     loaded = mrvae_zoo.load_pretrained(f"local-dir:{run}")
     assert loaded.config == recipe.model
