@@ -5,7 +5,8 @@
 Each image goes whole through each model at twelve β. Its PSNR is that of the reconstruction from one draw of the
 latents, rounded to 8 bits. Its rate is the KL divergence in bits per pixel, which is what a coder with shared
 randomness would need; no file of that size is written here. The rate of a codec is the size of its file. Rates and
-PSNRs are means over the 24 images; between two points, PSNR is linear in the logarithm of the rate.
+PSNRs are means over the 24 images; between two points, PSNR is linear in the logarithm of the rate. "seams" is how far
+neighbouring pixels differ across the borders of 8×8 patches, over how far they differ elsewhere: 1 where none are seen.
 
 Writes benchmarks/results/kodak.json, docs/results/kodak.png (PSNR over bits per pixel), for each model
 docs/results/kodak_MODEL.png (a piece of one photograph at four β, beside JPEG files of the same size), and the table of
@@ -37,6 +38,7 @@ RESULTS, PAGE, PLOT = "benchmarks/results/kodak.json", "docs/results/photographs
 PICTURES = "docs/results/kodak_{name}.png"
 RATES = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # bits per pixel, of the table
 POINTS = 12  # β of a model
+PATCH = 8  # pixels of a side, of JPEG's blocks and of the model's places
 CODECS: dict[str, tuple[dict[str, Any], Sequence[int]]] = {  # what Pillow takes, and the qualities
     "JPEG": ({"optimize": True, "progressive": True}, (2, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90)),
     "WEBP": ({"method": 6}, (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90)),
@@ -61,6 +63,7 @@ def main() -> None:
     photos = [(path.name, Image.open(path).convert("RGB")) for path in paths]
     names = given.models or mrvae_zoo.list_models("mrvae_*spatial.*", pretrained=True)
     result: dict[str, Any] = {"images": len(photos), "torch": torch.__version__, "codecs": {}, "models": {}}
+    result["seams_of_originals"] = float(np.mean([seams(as_tensor(photo)) for _, photo in photos]))
     for codec in CODECS:
         points = result["codecs"][codec] = measure_codec(codec, [photo for _, photo in photos])
         print(f"{codec}: {at_rates(points)}")
@@ -88,9 +91,10 @@ def table_part(result: dict[str, Any]) -> str:
 def measure_codec(codec: str, photos: Sequence[Image.Image]) -> list[dict[str, float]]:
     """Return a point for each quality of a codec."""
 
-    def measure(photo: Image.Image, quality: int) -> tuple[float, float]:
+    def measure(photo: Image.Image, quality: int) -> tuple[float, float, float]:
         data, decoded = code(photo, codec, quality)
-        return 8 * len(data) / pixels(photo), psnr(as_tensor(decoded), as_tensor(photo))
+        image = as_tensor(decoded)
+        return 8 * len(data) / pixels(photo), psnr(image, as_tensor(photo)), seams(image)
 
     return [point("quality", quality, [measure(photo, quality) for photo in photos]) for quality in CODECS[codec][1]]
 
@@ -106,19 +110,20 @@ def code(photo: Image.Image, codec: str, quality: int) -> tuple[bytes, Image.Ima
 def measure_model(model: mrvae_zoo.MultiRateVAE, photos: Sequence[Image.Image]) -> list[dict[str, float]]:
     """Return a point for each β of a model."""
 
-    def measure(plain: mrvae_zoo.FixedRateVAE, photo: Image.Image) -> tuple[float, float]:
+    def measure(plain: mrvae_zoo.FixedRateVAE, photo: Image.Image) -> tuple[float, float, float]:
         x = as_tensor(photo)[None]
         out = plain(x, generator=torch.Generator().manual_seed(0))
-        return bits(out.rate.item(), photo), psnr(quantised(out.reconstruction), x)
+        image = quantised(out.reconstruction)
+        return bits(out.rate.item(), photo), psnr(image, x), seams(image)
 
     networks = [(beta, model.at(beta)) for beta in log_spaced(model.beta_range, POINTS)]
     return [point("beta", beta, [measure(plain, photo) for photo in photos]) for beta, plain in networks]
 
 
-def point(name: str, value: float, measured: Sequence[tuple[float, float]]) -> dict[str, float]:
+def point(name: str, value: float, measured: Sequence[tuple[float, float, float]]) -> dict[str, float]:
     """Return the means over the photographs, beside the setting they were measured at."""
-    rates, psnrs = zip(*measured, strict=True)
-    return {name: value, "bits_per_pixel": float(np.mean(rates)), "psnr": float(np.mean(psnrs))}
+    means = map(float, np.mean(measured, axis=0))
+    return {name: value, **dict(zip(("bits_per_pixel", "psnr", "seams"), means, strict=True))}
 
 
 def at_rates(points: Sequence[dict[str, float]]) -> dict[str, float | None]:
@@ -196,6 +201,16 @@ def quantised(x: torch.Tensor) -> torch.Tensor:
 def psnr(image: torch.Tensor, original: torch.Tensor) -> float:
     """Return the peak signal-to-noise ratio in dB."""
     return -10 * math.log10((image - original).square().mean().item())
+
+
+def seams(image: torch.Tensor) -> float:
+    """Return how far neighbours differ across borders of patches, over how far they differ elsewhere: (..., H, W)."""
+    ratios = []
+    for axis in (-1, -2):
+        steps = image.diff(dim=axis).abs().movedim(axis, 0)
+        across = torch.arange(len(steps)) % PATCH == PATCH - 1
+        ratios.append((steps[across].mean() / steps[~across].mean()).item())
+    return sum(ratios) / 2
 
 
 def pixels(photo: Image.Image) -> int:

@@ -65,6 +65,15 @@ def test_a_model_is_measured_at_its_own_rate(kodak, photo):
     assert points[0]["psnr"] == pytest.approx(-10 * math.log10(error.square().mean()), abs=0.01)
 
 
+def test_seams_are_those_of_patches(kodak):
+    ramp = torch.linspace(0, 1, 64).expand(3, 64, 64)
+    assert kodak.seams(ramp + ramp.transpose(1, 2)) == pytest.approx(1.0, abs=1e-3)
+    blocks = (
+        torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    )
+    assert kodak.seams(blocks + 0.01 * ramp + 0.01 * ramp.transpose(1, 2)) > 100
+
+
 def test_between_two_points_psnr_is_linear_in_the_logarithm_of_the_rate(kodak):
     points = [{"bits_per_pixel": 0.4, "psnr": 30.0}, {"bits_per_pixel": 0.1, "psnr": 20.0}]
     found = kodak.at_rates(points)
