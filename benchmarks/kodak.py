@@ -142,18 +142,18 @@ def at_rates(points: Sequence[dict[str, float]]) -> dict[str, float | None]:
 def picture(model: mrvae_zoo.MultiRateVAE, photo: Image.Image, path: Path) -> None:
     """Write a piece of a photograph at four β, each above the JPEG file of the nearest size that is not smaller."""
     x = as_tensor(photo)[None]
-    tried = [(model.at(beta), beta) for beta in log_spaced(model.beta_range, 4 * POINTS)]
-    rates = [bits(plain(x, sample=False).rate.item(), photo) for plain, _ in tried]
+    betas = log_spaced(model.beta_range, 4 * POINTS)
+    drawn = [plain(x, generator=torch.Generator().manual_seed(0)) for plain in map(model.at, betas)]
+    rates = [bits(out.rate.item(), photo) for out in drawn]
     files = [code(photo, "JPEG", quality) for quality in range(1, 96)]
     sizes = [8 * len(data) / pixels(photo) for data, _ in files]
     rows = []
     for shown in SHOWN:
         i = min(range(len(rates)), key=lambda i: abs(math.log(rates[i] / shown)))
         j = min((j for j in range(len(sizes)) if sizes[j] >= rates[i]), key=sizes.__getitem__, default=len(sizes) - 1)
-        plain, beta = tried[i]
-        decoded = quantised(plain(x, sample=False).reconstruction)
+        decoded = quantised(drawn[i].reconstruction)
         jpeg = as_tensor(files[j][1])[None]
-        rows.append((torch.cat([decoded, jpeg]), (f"β = {beta:.3g}", f"{rates[i]:.2f}, JPEG {sizes[j]:.2f}")))
+        rows.append((torch.cat([decoded, jpeg]), (f"β = {betas[i]:.3g}", f"{rates[i]:.2f}, JPEG {sizes[j]:.2f}")))
     with atomic_path(path) as temporary:
         grid([row for row, _ in rows], [label for _, label in rows]).save(temporary, "PNG")
 

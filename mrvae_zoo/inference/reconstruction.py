@@ -43,7 +43,9 @@ def shown_part(model: BaseVAE, x: Tensor) -> Tensor:
 def reconstruct(model: BaseVAE, x: Tensor, betas: Sequence[float] | None = None, *, seed: int = 0) -> Reconstructions:
     """Draw images and their reconstructions below them, one row per β. Images that do not fit in a row follow below.
 
-    The picture shows the decoded mean of the posterior; the distortion is that of a draw from it.
+    The picture shows the decoded mean of the posterior; the distortion is that of a draw from it. For a spatial model
+    the picture shows that draw: where most latents of a place carry nothing, the decoder counts on their noise, and the
+    decoded mean has other colours.
 
     Args:
         model: A model in eval mode.
@@ -63,8 +65,8 @@ def reconstruct(model: BaseVAE, x: Tensor, betas: Sequence[float] | None = None,
         drawn = [plain(some, generator=generator) for some in x.split(BATCH)]
         rate, distortion = (torch.cat([getattr(out, name) for out in drawn]) for name in ("rate", "distortion"))
         points.append(RDPoint(beta=beta, rate=rate.mean().item(), distortion=distortion.mean().item()))
-        means = [plain(some, sample=False).reconstruction for some in x.split(BATCH)]
-        rows.append(model.config.to_unit_range(torch.cat(means)))
+        shown = drawn if model.config.spatial else [plain(some, sample=False) for some in x.split(BATCH)]
+        rows.append(model.config.to_unit_range(torch.cat([out.reconstruction for out in shown])))
         labels.append((f"β = {beta:.4g}", f"{points[-1].rate:.1f} nats"))
     blocks = [row.split(COLUMNS) for row in rows]
     picture = grid([part for block in zip(*blocks, strict=True) for part in block], labels * len(blocks[0]))
