@@ -27,11 +27,16 @@ class SortKey(StrEnum):
     speed = "speed"
 
 
+def _short(nats: float) -> str:
+    """Return a rate in a few characters: that of a large image is in thousands of nats."""
+    return f"{nats:.1f}" if nats < 1000 else f"{nats / 1000:.1f}k"
+
+
 # The last column for each key of --sort: its heading, the figure of a model, and how it is shown.
 RATES: tuple[str, Callable[[Listed], Any], Show] = (
     "rates",
     lambda model: None if model.rates is None else (model.rates[1], model.rates[0]),
-    lambda rates: f"{rates[1]:.1f} to {rates[0]:.1f}",
+    lambda rates: f"{_short(rates[1])} to {_short(rates[0])}",
 )
 LAST: dict[SortKey, tuple[str, Callable[[Listed], Any], Show]] = {
     SortKey.rate: RATES,

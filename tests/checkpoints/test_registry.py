@@ -54,8 +54,11 @@ def test_a_published_curve_is_what_its_weights_give(name, data_root):
 
 @pytest.mark.parametrize("name", mrvae_zoo.list_models(pretrained=True))
 def test_no_published_figure_is_that_of_one_draw(name):
-    for point in mrvae_zoo.RDCurve.read(registry.model_folder(name) / "rd_curve.json").points:
-        assert point.standard_error < 3e-4 * point.loss, point.beta
+    """Of few images other ones would change a figure by far more than the draws, whose error may then be larger."""
+    curve = mrvae_zoo.RDCurve.read(registry.model_folder(name) / "rd_curve.json")
+    bound = 3e-4 if curve.data["examples"] >= 1000 else 1e-3
+    for point in curve.points:
+        assert point.standard_error < bound * point.loss, point.beta
 
 
 @pytest.mark.parametrize("name", mrvae_zoo.list_models(pretrained=True))

@@ -19,7 +19,7 @@ from mrvae_zoo.hub import package as hub_package
 pytestmark = pytest.mark.slow
 
 PULL = ("sample", "-n", "1", "-o", "s.png", "--force")  # a command that needs the weights
-FILES = {"README.md", "config.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
+FILES = {"README.md", "config.json", "latents.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
 PAGE_IMAGES = {"rd_curve.png", "reconstructions.png", "samples.png", "example_1.png", "example_2.png"}
 OURS = FILES | PAGE_IMAGES
 REPO = "zoo/mrvae_mlp.mnist"
