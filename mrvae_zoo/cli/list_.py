@@ -29,7 +29,7 @@ class SortKey(StrEnum):
 
 def _short(nats: float) -> str:
     """Return a rate in a few characters: that of a large image is in thousands of nats."""
-    return f"{nats:.1f}" if nats < 1000 else f"{nats / 1000:.1f}k"
+    return f"{nats:.1f}" if nats < 1000 else f"{nats / 1000:.3g}k"
 
 
 # The last column for each key of --sort: its heading, the figure of a model, and how it is shown.

@@ -56,7 +56,7 @@ def test_a_published_curve_is_what_its_weights_give(name, data_root):
 def test_no_published_figure_is_that_of_one_draw(name):
     """Of few images other ones would change a figure by far more than the draws, whose error may then be larger."""
     curve = mrvae_zoo.RDCurve.read(registry.model_folder(name) / "rd_curve.json")
-    bound = 3e-4 if curve.data["examples"] >= 1000 else 1e-3
+    bound = 3e-4 if curve.data["examples"] >= 1000 else 5e-3
     for point in curve.points:
         assert point.standard_error < bound * point.loss, point.beta
 
