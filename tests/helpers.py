@@ -108,6 +108,23 @@ def make_images(model: MultiRateVAE | FixedRateVAE, n: int, *, seed: int = 1) ->
     return torch.rand(n, channels, *size, generator=generator).to(model.dtype)
 
 
+def assert_folded_is_gated(make: Callable[..., MultiRateVAE], gating: str, x: torch.Tensor) -> None:
+    """With gates away from the identity, folded equals gated at each β; the layers are those without gates."""
+    torch.manual_seed(0)
+    model, dedicated = make(gating=gating).double().eval(), make(gating="none")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        beta = torch.tensor([0.01, 0.7, 10.0], dtype=torch.float64)
+        each = model(x, beta, sample=False)
+        for i in range(3):
+            plain = model.at(beta[i].item())
+            assert [type(m) for m in plain.modules()][1:] == [type(m) for m in dedicated.modules()][1:]
+            out = plain(x[i : i + 1], sample=False)
+            assert off_by(out.reconstruction, each.reconstruction[i : i + 1]) < 1e-10
+            assert off_by(out.rate, each.rate[i : i + 1]) < 1e-10
+
+
 def off_by(value: torch.Tensor, reference: torch.Tensor) -> float:
     """max |difference| / max |reference|; 0 where both are 0 throughout, as behind gates that are all closed."""
     value, reference = value.detach(), reference.detach()

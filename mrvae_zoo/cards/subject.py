@@ -39,6 +39,7 @@ class Comparison:
         budget: The compute of a training of the model, in trainings of one β-VAE; None if the file does not say.
         regime: The regime, "short", "converged", "not converged" or "overfits"; None if the file does not say.
         draws: The number of draws of z per image; None if the file does not say.
+        tuned_at: The number of β that the learning rates of the β-VAEs were chosen at; None if these are the two ends.
     """
 
     dedicated: tuple[RDPoint, ...]
@@ -49,6 +50,7 @@ class Comparison:
     budget: float | None = None
     regime: str | None = None
     draws: int | None = None
+    tuned_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,7 @@ def read_comparison(path: Path, *, seed: int | None = None) -> Comparison:
             budget=record.budget,
             regime=record.reached,
             draws=record.draws,
+            tuned_at=None if record.dedicated.tuned_at is None else len(record.dedicated.tuned_at),
         )
     kept: dict[str, Any] = {key: data[key] for key in ("betas", "mrvae", "dedicated") if key in data}
     for key in ("mrvae", "dedicated"):

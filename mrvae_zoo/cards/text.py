@@ -199,6 +199,8 @@ def _beside(comparison: Comparison, curve: RDCurve) -> dict[str, Any]:
         "seeds": comparison.seeds,
         "seed": comparison.seed,
         "draws": comparison.draws,
+        "tuned_at": comparison.tuned_at,
+        "betas": len(comparison.dedicated),
         "differs": any(f"{loss:.2f}" != f"{own.get(point.beta, loss):.2f}" for point, loss in pairs),
         "table": comparison_table(comparison),
     }

@@ -35,8 +35,8 @@ def reconstruct(
 ) -> None:
     """Draw images and their reconstructions at several β, a row for each β, and print rate and distortion in nats.
 
-    The picture shows the decoded mean of the posterior; the distortion is that of a draw from it. Files in a folder
-    that cannot be read are left out, and named.
+    The picture shows the decoded mean of the posterior (of a spatial model a draw); the distortion is that of a draw
+    from it. Files in a folder that cannot be read are left out, and named.
     """
     from mrvae_zoo.common.decoding import open_readable
     from mrvae_zoo.common.files import check_output

@@ -1,6 +1,5 @@
 """RDCurve: the measured rate-distortion curve of a model, as stored in rd_curve.json. Needs no torch."""
 
-import bisect
 import html
 import itertools
 import json
@@ -14,7 +13,7 @@ from mrvae_zoo.common.face import public
 from mrvae_zoo.common.layout import CURVE
 from mrvae_zoo.common.schema import check_value, from_mapping, to_plain
 from mrvae_zoo.errors import MissingExtraError
-from mrvae_zoo.models.latents import LatentTable
+from mrvae_zoo.models.latents import LatentTable, between
 
 if TYPE_CHECKING:
     from mrvae_zoo.models.config import ModelConfig
@@ -194,12 +193,11 @@ class RDCurve:
         low, high = self.betas[0], self.betas[-1]
         if not low <= beta <= high:
             raise ValueError(f"beta={beta} is outside the curve's [{low:g}, {high:g}]")
-        right = bisect.bisect_left(self.betas, beta)
+        right, share = between(self.betas, beta)
         after = self.points[right]
-        if after.beta == beta:
+        if share == 1:
             return after
         before = self.points[right - 1]
-        share = math.log(beta / before.beta) / math.log(after.beta / before.beta)
         rate, distortion = (
             (1 - share) * first + share * second
             for first, second in ((before.rate, after.rate), (before.distortion, after.distortion))

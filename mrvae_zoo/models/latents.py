@@ -9,6 +9,7 @@ import bisect
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,17 @@ from mrvae_zoo.common.layout import LATENTS
 from mrvae_zoo.common.schema import from_mapping, to_plain
 
 DIGITS = 6  # significant ones, of a stored figure
+
+
+def between(betas: Sequence[float], beta: float) -> tuple[int, float]:
+    """Return the index of the first of rising `betas` that is not below β, and how near β is to it in log β, in [0, 1].
+
+    0 is the value before it, and 1 that value itself. β lies within `betas`.
+    """
+    right = bisect.bisect_left(betas, beta)
+    if betas[right] == beta:
+        return right, 1.0
+    return right, math.log(beta / betas[right - 1]) / math.log(betas[right] / betas[right - 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,18 +82,17 @@ class LatentTable:
         betas = [point.beta for point in self.points]
         if not betas[0] <= beta <= betas[-1]:
             raise ValueError(f"beta={beta} is outside of [{betas[0]:g}, {betas[-1]:g}], where latents were measured")
-        right = bisect.bisect_left(betas, beta)
+        right, share = between(betas, beta)
         after = self.points[right]
-        if after.beta == beta:
+        if share == 1:
             return after
         before = self.points[right - 1]
-        share = math.log(beta / before.beta) / math.log(after.beta / before.beta)
 
-        def between(name: str) -> tuple[float, ...]:
+        def mixed(name: str) -> tuple[float, ...]:
             pairs = zip(getattr(before, name), getattr(after, name), strict=True)
             return tuple((1 - share) * low + share * high for low, high in pairs)
 
-        return LatentStatistics(beta=beta, mean=between("mean"), std=between("std"), kl=between("kl"))
+        return LatentStatistics(beta=beta, mean=mixed("mean"), std=mixed("std"), kl=mixed("kl"))
 
     def to_json(self) -> str:
         """Return the text of latents.json."""

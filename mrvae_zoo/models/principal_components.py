@@ -31,11 +31,11 @@ def principal_components(rows: Tensor, count: int) -> PrincipalComponents:
     """Compute the `count` leading principal components of rows (N, D), float32, the same ones every time.
 
     Raises:
-        ValueError: There are fewer than `count` values in a row, or fewer rows.
+        ValueError: There are fewer than `count` rows, or values in a row.
     """
     if count > min(rows.shape):
         raise ValueError(
-            f"{count} principal components should be at most {min(rows.shape)}, of rows {tuple(rows.shape)}"
+            f"{count} principal components need as many images or patches, not {len(rows)} of {rows.shape[1]} values"
         )
     mean = rows.mean(0)
     centred = rows - mean

@@ -172,7 +172,7 @@ def test_a_page_in_git_is_plain_and_complete(name):
         beside = own.partition("### Beside dedicated β-VAEs")[2].partition("## Pictures")[0]
         assert re.search(r"\d+ times the compute of one β-VAE run \(budget \d\)", beside)
         assert "The regime is short" in beside
-        assert "chosen at the two ends of the β range and interpolated in between" in beside
+        assert "The learning rates of the β-VAEs were chosen at" in beside
         assert beside.count("32 draws of z") == 1
         assert ("There were 3 seeds" in beside) != ("There was one seed on either side" in beside)
         assert ("gap over 3 seeds" in beside) == ("There were 3 seeds" in beside)

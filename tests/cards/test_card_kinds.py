@@ -281,6 +281,23 @@ def test_a_comparison_is_of_the_model_on_offer(tmp_path, seed, loss, gap):
     assert comparison.seed == (None if seed == 7 else seed)
 
 
+@pytest.mark.parametrize(
+    ("tuned_at", "said"),
+    [
+        (RECORD.betas, "The learning rates of the β-VAEs were chosen at every β.\n"),
+        (RECORD.betas[:1], "were chosen at 1 values of β and interpolated in between, so the gaps there flatter"),
+        (None, "were chosen at the two ends of the β range and interpolated in between, so the gaps there flatter"),
+    ],
+)
+def test_a_page_says_where_learning_rates_were_chosen(tmp_path, tuned_at, said):
+    record = replace(RECORD, dedicated=replace(RECORD.dedicated, tuned_at=tuned_at), budget=3.0, budgets=None)
+    (tmp_path / "compare.json").write_text(record.to_json(), encoding="utf-8")
+    page = make_card(model_folder(DEFAULT_MODEL), name=DEFAULT_MODEL, compare=tmp_path / "compare.json")
+    beside = page.files["README.md"].decode().partition("### Beside dedicated β-VAEs")[2]
+    assert said in beside
+    assert beside.count("The learning rates of the β-VAEs") == 1
+
+
 def test_a_page_says_how_the_comparison_was_made(tmp_path):
     (tmp_path / "compare.json").write_text(replace(RECORD, budget=3.0, budgets=None).to_json(), encoding="utf-8")
     card = make_card(model_folder(DEFAULT_MODEL), name=DEFAULT_MODEL, compare=tmp_path / "compare.json")

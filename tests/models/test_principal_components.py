@@ -38,5 +38,7 @@ def test_the_callers_random_numbers_stay_as_they_are(rows, monkeypatch):
 
 
 def test_more_components_than_there_are_is_an_error(rows):
-    with pytest.raises(ValueError, match="41 principal components should be at most 40"):
+    with pytest.raises(
+        ValueError, match="41 principal components need as many images or patches, not 500 of 40 values"
+    ):
         principal_components(rows, 41)

@@ -122,13 +122,18 @@ class ModulatedBlock(TakesFeatures):
 
     def forward(self, x: Tensor, features: Tensor | None) -> Tensor:
         """Return the scaled and shifted input."""
-        gain, shift = self.body(x, features).chunk(2, dim=1)
-        return torch.addcmul(shift, 2 * gain.sigmoid(), x)
+        return modulate(x, self.body(x, features))
 
     def start_as_identity(self) -> None:
         """Set the last layer to zero, so that the block returns its input."""
         for name in ("weight", "bias"):
             nn.init.zeros_(self.body[-1].get_parameter(name))
+
+
+def modulate(x: Tensor, gain_and_shift: Tensor) -> Tensor:
+    """Return 2σ(gain) ⊙ x + shift, for x (B, C, ...) and (gain, shift) (B, 2C, ...)."""
+    gain, shift = gain_and_shift.chunk(2, dim=1)
+    return torch.addcmul(shift, 2 * gain.sigmoid(), x)
 
 
 class ConvEncoder(nn.Module):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mrvae_zoo.gating.base import Side
 from mrvae_zoo.gating.layers import GatedSequential, call
 from mrvae_zoo.gating.optimum import start_reader, start_writer
-from mrvae_zoo.models.architectures.blocks import ConvBlocks
+from mrvae_zoo.models.architectures.blocks import ConvBlocks, modulate
 from mrvae_zoo.models.principal_components import principal_components
 
 
@@ -53,12 +53,6 @@ class LinearPathDecoder(nn.Module):
         image = self.trunk(signals, features)
         signals = modulate(signals, self.modulation(signals, features))
         return image + call(self.path, signals, features).view_as(image)
-
-
-def modulate(signals: Tensor, gain_and_shift: Tensor) -> Tensor:
-    """Return 2σ(gain) ⊙ signals + shift, for signals (B, K) and (gain, shift) (B, 2K)."""
-    gain, shift = gain_and_shift.chunk(2, dim=1)
-    return torch.addcmul(shift, 2 * gain.sigmoid(), signals)
 
 
 def with_linear_path(

@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from helpers import off_by
+from helpers import assert_folded_is_gated
 
 import mrvae_zoo
 from mrvae_zoo.evaluation.linear_optimum import optimal_loss
@@ -20,21 +20,7 @@ def make(**options):
 @pytest.mark.parametrize("gating", ["shrinkage", "affine", "paper", "paper_2022", "concat"])
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_folded_is_gated(gating, norm):
-    """With gates away from the identity; the layers are those without gates."""
-    torch.manual_seed(0)
-    build = functools.partial(make, norm=norm)
-    model, dedicated = build(gating=gating).double().eval(), build(gating="none")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-        x, beta = torch.rand(3, *SHAPE).double(), torch.tensor([0.01, 0.7, 10.0], dtype=torch.float64)
-        each = model(x, beta, sample=False)
-        for i in range(3):
-            plain = model.at(beta[i].item())
-            assert [type(m) for m in plain.modules()][1:] == [type(m) for m in dedicated.modules()][1:]
-            out = plain(x[i : i + 1], sample=False)
-            assert off_by(out.reconstruction, each.reconstruction[i : i + 1]) < 1e-10
-            assert off_by(out.rate, each.rate[i : i + 1]) < 1e-10
+    assert_folded_is_gated(functools.partial(make, norm=norm), gating, torch.rand(3, *SHAPE).double())
 
 
 def test_the_gradient_reaches_every_parameter_of_a_new_model():

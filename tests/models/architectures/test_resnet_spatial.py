@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from helpers import make_images, make_model, off_by
+from helpers import assert_folded_is_gated, make_images, make_model, off_by
 
 import mrvae_zoo
 
@@ -40,23 +40,9 @@ def test_padding_repeats_the_border_and_is_cut_off():
 
 @pytest.mark.parametrize("gating", ["shrinkage", "affine", "paper", "paper_2022", "concat"])
 def test_folded_is_gated(gating):
-    """With gates away from the identity; the layers are those without gates."""
-    make = functools.partial(
-        mrvae_zoo.create_model, NAME, input_shape=(2, None, None), latent_dim=3, width=6, depth=1, bottleneck=4
-    )
-    torch.manual_seed(0)
-    model, dedicated = make(gating=gating).double().eval(), make(gating="none")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-        x, beta = torch.rand(3, 2, 16, 8).double(), torch.tensor([0.01, 0.7, 10.0], dtype=torch.float64)
-        each = model(x, beta, sample=False)
-        for i in range(3):
-            plain = model.at(beta[i].item())
-            assert [type(m) for m in plain.modules()][1:] == [type(m) for m in dedicated.modules()][1:]
-            out = plain(x[i : i + 1], sample=False)
-            assert off_by(out.reconstruction, each.reconstruction[i : i + 1]) < 1e-10
-            assert off_by(out.rate, each.rate[i : i + 1]) < 1e-10
+    options = {"input_shape": (2, None, None), "latent_dim": 3, "width": 6, "depth": 1, "bottleneck": 4}
+    make = functools.partial(mrvae_zoo.create_model, NAME, **options)
+    assert_folded_is_gated(make, gating, torch.rand(3, 2, 16, 8).double())
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
