@@ -1,10 +1,9 @@
 """What each part of the zoo's recipe is worth: the same training with one thing changed, beside dedicated β-VAEs.
 
-    python benchmarks/ablations.py RECIPE --data-root DIR --record RESULT --dedicated RUNS --runs DIR --epochs 8
+    python benchmarks/ablations.py RECIPE --data-root DIR --record RESULT --runs DIR --epochs 8
 
-RUNS is the folder of a comparison (`mrvae compare RECIPE --runs RUNS`) and RESULT its JSON; their dedicated β-VAEs and
-learning rate are taken. Every variant is trained at the budget, with each seed, and measured on the validation split,
-one draw of z an image. Writes benchmarks/results/ablations.json, and the table between the markers in
+RESULT is the JSON of a comparison (`mrvae compare RECIPE`); its dedicated β-VAEs and its learning rate are taken. Every
+variant is trained at the budget, with each seed, and measured on the validation split, one draw of z an image. Writes benchmarks/results/ablations.json, and the table between the markers in
 docs/results/ablations.md.
 """
 
@@ -60,7 +59,6 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--record", type=Path, required=True, help="compare_NAME_REGIME.json of the comparison")
-    parser.add_argument("--dedicated", type=Path, required=True, help="the folder of its runs")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--epochs", type=int, required=True, help="of a dedicated run")
     parser.add_argument("--budget", type=float, default=1.0)
@@ -68,10 +66,10 @@ def main() -> None:
     options = parser.parse_args()
 
     record = read_record(options.record)
+    dedicated = validation_losses(record)
     rows: dict[str, Any] = {}
     for label, overrides in VARIANTS.items():
         plan = make_plan(options, overrides)
-        dedicated = validation_losses(options, record)
         runs = make_runs(plan, options, options.runs / slug(label))
         gaps = []
         for seed in plan.seeds:
@@ -122,15 +120,11 @@ def make_runs(plan: Plan, options: argparse.Namespace, folder: Path) -> Runs:
     return Runs(folder=folder, data_root=options.data_root, data=recipe.data, shape=shape, total=options.seeds)
 
 
-def validation_losses(options: argparse.Namespace, record: ComparisonRecord) -> list[float]:
-    """L on the validation split of the dedicated β-VAE of each β, mean over the seeds of the comparison."""
-    plan = make_plan(options, ())
-    runs = make_runs(plan, options, options.dedicated)
-    losses = []
-    for beta, rate in zip(plan.betas, record.dedicated.learning_rate, strict=True):
-        each = [runs.validation(plan.dedicated(beta, rate, seed)) for seed in record.seeds]
-        losses.append(statistics.fmean(found[0] for found in each if found is not None))
-    return losses
+def validation_losses(record: ComparisonRecord) -> list[float]:
+    """L on the validation split of the β-VAE of each β at its best learning rate, with the seed of the search."""
+    tried = record.dedicated.learning_rates_tried
+    figures = [(one.beta, one.validation) for one in tried if one.validation is not None]
+    return [min(figure for at, figure in figures if at == beta) for beta in record.betas]
 
 
 def slug(label: str) -> str:
