@@ -138,6 +138,7 @@ def test_the_example_trains_through_the_command_line(installed, python, tmp_path
     assert "license: apache-2.0" in page
 
 
+@pytest.mark.long
 def test_the_example_trains_with_its_objective(installed, python, tmp_path):
     sets = ["model.state_size=8", "training.max_steps=3", "objective.name=free_nats"]
     arguments = [part for one in sets for part in ("--set", one)]
@@ -161,6 +162,7 @@ def test_the_first_nats_are_free(installed, monkeypatch):
     assert (rate.grad[0], rate.grad[2]) == (0.0, 10.0)
 
 
+@pytest.mark.long
 def test_the_example_trains_on_real_digits(installed, python, data_root, tmp_path):
     sets = ["model.state_size=8", "training.max_steps=5", "training.batch_size=32"]
     arguments = [part for one in sets for part in ("--set", one)]

@@ -140,6 +140,22 @@ class RDCurve:
             for low, high in itertools.pairwise(self.points)
         )
 
+    @property
+    def exchange(self) -> tuple[float, ...]:
+        """What a nat of rate buys between two neighbouring β, as a multiple of what it is worth there.
+
+        It is −ΔD/ΔR divided by the geometric mean of the two β, and about 1 at the optimum, where dD = −β·dR. A value
+        near 0 at the low end of a range means that rate is spent there for nothing: the range should begin higher. A
+        value above 1 at the low end means that a lower β, or a longer training, would pay. Where the rate does not
+        change it is infinite.
+        """
+        return tuple(
+            math.inf
+            if low.rate == high.rate
+            else (high.distortion - low.distortion) / (low.rate - high.rate) / math.sqrt(low.beta * high.beta)
+            for low, high in itertools.pairwise(self.points)
+        )
+
     def columns(self) -> dict[str, list[str]]:
         """Return the curve as the columns of a table, by heading. Figures that no point has are left out."""
         columns = {

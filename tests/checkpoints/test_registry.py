@@ -53,6 +53,13 @@ def test_a_published_curve_is_what_its_weights_give(name, data_root):
 
 
 @pytest.mark.parametrize("name", mrvae_zoo.list_models(pretrained=True))
+def test_no_range_begins_where_rate_buys_nothing(name):
+    """At its lowest β, a nat of rate buys at least half of the β nats of distortion that it is worth."""
+    curve = mrvae_zoo.RDCurve.read(registry.model_folder(name) / "rd_curve.json")
+    assert curve.exchange[0] > 0.5
+
+
+@pytest.mark.parametrize("name", mrvae_zoo.list_models(pretrained=True))
 def test_no_published_figure_is_that_of_one_draw(name):
     """Of few images other ones would change a figure by far more than the draws, whose error may then be larger."""
     curve = mrvae_zoo.RDCurve.read(registry.model_folder(name) / "rd_curve.json")
