@@ -133,20 +133,19 @@ def slug(label: str) -> str:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The rows as Markdown: the gap at every other β, the mean and the worst."""
+    """The rows as Markdown: the gap in % at every β, the mean and the worst."""
     betas = result["betas"]
-    shown = range(0, len(betas), 3)
     lines = [
-        "| | " + " | ".join(f"β = {betas[i]:g}" for i in shown) + " | mean | worst |",
-        "|---" * (len(shown) + 3) + "|",
+        "| Gap in % at β = | " + " | ".join(f"{beta:.2g}" for beta in betas) + " | mean | worst |",
+        "|---" * (len(betas) + 3) + "|",
     ]
     for label, row in result["variants"].items():
         gap = row["gap"]
         if gap is None:
-            lines.append(f"| {label} | " + " | ".join("" for _ in shown) + " | diverged | |")
+            lines.append(f"| {label} | " + " | ".join("" for _ in betas) + " | diverged | |")
             continue
-        values = [gap[i] for i in shown] + [statistics.fmean(gap), max(gap)]
-        lines.append(f"| {label} | " + " | ".join(f"{100 * value:+.1f}%" for value in values) + " |")
+        values = [*gap, statistics.fmean(gap), max(gap)]
+        lines.append(f"| {label} | " + " | ".join(f"{100 * value:+.1f}" for value in values) + " |")
     return "\n".join(lines) + "\n"
 
 
