@@ -27,7 +27,7 @@ from typing import Any
 from mrvae_zoo.checkpoints.folder import load_checkpoint
 from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.markdown import table
-from mrvae_zoo.comparison.plan import MRVAE, Plan
+from mrvae_zoo.comparison.plan import MRVAE, Plan, with_validation
 from mrvae_zoo.comparison.record import read_record
 from mrvae_zoo.comparison.runs import Run, Runs
 from mrvae_zoo.data.labels import load_labels
@@ -106,7 +106,8 @@ def main() -> None:
 
 def measure_case(case: Case, root: Path, folder: Path, results: dict[str, Any]) -> None:
     """Train the models of a data set that are missing, and sweep over each that has not been swept over."""
-    recipe = read_recipe(HERE / f"comparisons/{case.recipe}.toml", (f"training.epochs={case.epochs}",))
+    path = HERE / f"comparisons/{case.recipe}.toml"
+    recipe = with_validation(read_recipe(path, (f"training.epochs={case.epochs}",)), root)
     train = load_data(recipe.data, "train", root, recipe.model.input_shape)
     plan = Plan(
         recipe=recipe,
