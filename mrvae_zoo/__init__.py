@@ -16,9 +16,12 @@ Get a model
 Use it
     MultiRateVAE               a model for every β of a range
     FixedRateVAE               a plain VAE at one β, as model.at(beta) gives it
+    MixtureSampler             what model.sample draws from, if model.sampler is set
     BaseVAE                    the methods that both have: calls, encode, decode, sample, preprocess
     VAEOutput, Posterior       what calling and encoding give
     to_pil, save_images        tensors of images as PIL images, or as one picture
+    beta_for_each              the β at which each image has a given rate or distortion
+    Traversal                  images along each latent, as model.traverse(x, beta) gives them
     encode_tiled, decode_tiled large images through a spatial model, tile by tile
     export                     one file that runs without mrvae_zoo: ONNX or pt2
 Measure it
@@ -27,15 +30,21 @@ Measure it
     measure_curve              the curve of a model, as it is published
     rate_distortion            the same at any β
     compare_curves             two curves, at every β in common
+    bd_rate                    how much rate one curve saves against another (BD-rate)
+    bd_distortion, bd_psnr     how much distortion it saves, or PSNR it gains, at equal rate
     draw_curve                 a curve as a PNG
+    sweep                      a metric of yours at every β, and the β to take
+    Sweep, SweepPoint          what it gives
     importance_weighted_bound  a bound on log p(x)
     bits_per_dimension         the bound at β = 1, in bits per pixel and channel
     mutual_information_gap     how well latents stand for the factors of the sprites
+    fit_sampler                mixtures over the latents, for samples that look right at a low β
     unusualness                how unlike the training data an image is
 Train one
     read_recipe, Recipe        a recipe.toml
     train                      train as it says
     load_data, ImageData       a split of a data set
+    load_labels, Labels        the class of each of its images
     sample_beta                β for a training loop of one's own
     gate                       any torch module, gated by β
     register_architecture      a network of one's own
@@ -58,20 +67,26 @@ if TYPE_CHECKING:
     from mrvae_zoo.checkpoints.folder import save_pretrained
     from mrvae_zoo.checkpoints.registry import list_models
     from mrvae_zoo.common.grids import save_images, to_pil
+    from mrvae_zoo.data.labels import Labels, load_labels
     from mrvae_zoo.data.sets import ImageData, load_data
     from mrvae_zoo.errors import CheckpointError, HubError, MissingExtraError, UnknownNameError
+    from mrvae_zoo.evaluation.bd_rate import bd_distortion, bd_psnr, bd_rate
     from mrvae_zoo.evaluation.bits import bits_per_dimension
     from mrvae_zoo.evaluation.curve import measure_curve
     from mrvae_zoo.evaluation.disentanglement import mutual_information_gap
+    from mrvae_zoo.evaluation.fit_sampler import fit_sampler
     from mrvae_zoo.evaluation.log_likelihood import importance_weighted_bound
     from mrvae_zoo.evaluation.plots import draw_curve
     from mrvae_zoo.evaluation.rate_distortion import rate_distortion
+    from mrvae_zoo.evaluation.sweep import sweep
+    from mrvae_zoo.evaluation.sweep_result import Sweep, SweepPoint
     from mrvae_zoo.evaluation.unusualness import unusualness
     from mrvae_zoo.gating.beta import sample_beta
     from mrvae_zoo.gating.module import gate
     from mrvae_zoo.hub.load import load_pretrained
     from mrvae_zoo.hub.push import push_to_hub
     from mrvae_zoo.inference.export import export
+    from mrvae_zoo.inference.per_image import beta_for_each
     from mrvae_zoo.inference.tiling import decode_tiled, encode_tiled
     from mrvae_zoo.models.architecture_table import list_architectures, register_architecture
     from mrvae_zoo.models.base import VAEOutput
@@ -80,6 +95,8 @@ if TYPE_CHECKING:
     from mrvae_zoo.models.factory import create_model
     from mrvae_zoo.models.latents import LatentStatistics
     from mrvae_zoo.models.posterior import Posterior
+    from mrvae_zoo.models.sampler import MixtureSampler
+    from mrvae_zoo.models.traversal import Traversal
     from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, MultiRateVAE
     from mrvae_zoo.training.recipe import Recipe, read_recipe
     from mrvae_zoo.training.train import train
@@ -90,17 +107,26 @@ __all__ = [
     "FixedRateVAE",
     "HubError",
     "ImageData",
+    "Labels",
     "LatentStatistics",
     "MissingExtraError",
+    "MixtureSampler",
     "ModelConfig",
     "MultiRateVAE",
     "Posterior",
     "RDCurve",
     "RDPoint",
     "Recipe",
+    "Sweep",
+    "SweepPoint",
+    "Traversal",
     "UnknownNameError",
     "VAEOutput",
     "__version__",
+    "bd_distortion",
+    "bd_psnr",
+    "bd_rate",
+    "beta_for_each",
     "bits_per_dimension",
     "compare_curves",
     "create_model",
@@ -108,11 +134,13 @@ __all__ = [
     "draw_curve",
     "encode_tiled",
     "export",
+    "fit_sampler",
     "gate",
     "importance_weighted_bound",
     "list_architectures",
     "list_models",
     "load_data",
+    "load_labels",
     "load_pretrained",
     "measure_curve",
     "mutual_information_gap",
@@ -123,6 +151,7 @@ __all__ = [
     "sample_beta",
     "save_images",
     "save_pretrained",
+    "sweep",
     "to_pil",
     "train",
     "unusualness",
@@ -135,6 +164,10 @@ _HOME = {
         "save_images",
         "to_pil",
     ),
+    "data.labels": (
+        "Labels",
+        "load_labels",
+    ),
     "data.sets": (
         "ImageData",
         "load_data",
@@ -145,18 +178,30 @@ _HOME = {
         "MissingExtraError",
         "UnknownNameError",
     ),
+    "evaluation.bd_rate": (
+        "bd_distortion",
+        "bd_psnr",
+        "bd_rate",
+    ),
     "evaluation.bits": ("bits_per_dimension",),
     "evaluation.curve": ("measure_curve",),
     "evaluation.disentanglement": ("mutual_information_gap",),
+    "evaluation.fit_sampler": ("fit_sampler",),
     "evaluation.log_likelihood": ("importance_weighted_bound",),
     "evaluation.plots": ("draw_curve",),
     "evaluation.rate_distortion": ("rate_distortion",),
+    "evaluation.sweep": ("sweep",),
+    "evaluation.sweep_result": (
+        "Sweep",
+        "SweepPoint",
+    ),
     "evaluation.unusualness": ("unusualness",),
     "gating.beta": ("sample_beta",),
     "gating.module": ("gate",),
     "hub.load": ("load_pretrained",),
     "hub.push": ("push_to_hub",),
     "inference.export": ("export",),
+    "inference.per_image": ("beta_for_each",),
     "inference.tiling": (
         "decode_tiled",
         "encode_tiled",
@@ -171,10 +216,12 @@ _HOME = {
     "models.factory": ("create_model",),
     "models.latents": ("LatentStatistics",),
     "models.posterior": ("Posterior",),
+    "models.sampler": ("MixtureSampler",),
     "models.architecture_table": (
         "list_architectures",
         "register_architecture",
     ),
+    "models.traversal": ("Traversal",),
     "models.vae": (
         "BaseVAE",
         "FixedRateVAE",

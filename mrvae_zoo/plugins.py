@@ -5,10 +5,12 @@ Gating, Place, Gate, AffineGate     how β reaches a network
 GatedSequential, call, Side         the layers of a network that take the features of β
 DataSet, DataFacts, Split           a data set, and what a model page says about it
 Objective, GlobalBatch, VAEOutput   a loss to minimise in training
+Metric, Part, Score                 what `mrvae_zoo.sweep` measures at every β
 """
 
 from mrvae_zoo.data.data_set import DataFacts, DataSet
 from mrvae_zoo.data.recipe import Split
+from mrvae_zoo.evaluation.metrics.base import Metric, Part, Score
 from mrvae_zoo.gating.base import Gating, Place, Side
 from mrvae_zoo.gating.gates import AffineGate, Gate
 from mrvae_zoo.gating.layers import GatedSequential, call
@@ -25,8 +27,11 @@ __all__ = [
     "GatedSequential",
     "Gating",
     "GlobalBatch",
+    "Metric",
     "Objective",
+    "Part",
     "Place",
+    "Score",
     "Side",
     "Split",
     "VAEOutput",

@@ -59,6 +59,9 @@ curve: mrvae_zoo.RDCurve = mrvae_zoo.rate_distortion(multi, loader, [0.1, 1.0])
 multi.curve = curve
 bound: float = mrvae_zoo.importance_weighted_bound(model, x, 1.0, samples=2)
 mrvae_zoo.compare_curves(model.curve, curve)
+each: torch.Tensor = mrvae_zoo.beta_for_each(multi, x, rate=20.0).beta
+walked: mrvae_zoo.Traversal = model.traverse(x[0], 0.1, latents=2, steps=2)
+between: torch.Tensor = model.interpolate(x[0], x[1], 0.1)
 
 
 def never_called() -> None:
@@ -69,6 +72,7 @@ def never_called() -> None:
     mrvae_zoo.train(recipe, "data", "run").at(0.1)
     mrvae_zoo.export(model, "model.onnx", format="onnx")
     mrvae_zoo.rate_distortion(model, data, [0.1])
+    change: float = mrvae_zoo.bd_rate(model.curve, curve)
 """
 
 

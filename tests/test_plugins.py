@@ -20,6 +20,8 @@ from mrvae_zoo.common.table import Table
 from mrvae_zoo.data.data_set import DataSet
 from mrvae_zoo.data.recipe import DataRecipe
 from mrvae_zoo.data.sets import load_data
+from mrvae_zoo.evaluation.metrics.base import Metric
+from mrvae_zoo.evaluation.metrics.latents import RATE
 from mrvae_zoo.gating.base import Gating
 from mrvae_zoo.gating.kinds import AffineGating
 from mrvae_zoo.models.architecture_table import Architecture
@@ -357,6 +359,20 @@ def test_an_objective_of_a_plug_in_is_known_by_name(site):
     ):
         with pytest.raises(ValueError, match=message):
             table[name]
+
+
+def test_a_metric_of_a_plug_in_is_known_by_name(site):
+    text = (
+        "from mrvae_zoo.plugins import Metric\n"
+        "A = Metric(name='mine', title='mine', prepare=lambda fit: lambda part: part.rate)\n"
+        "def f(): ...\n"
+    )
+    install(site, "metric-pkg", "metric.mine = metric_pkg:A\nmetric.other = metric_pkg:f", metric_pkg=text)
+    table = Table("metric", (RATE,), plugins=Metric)
+    assert list(table) == ["mine", "other", "rate"]
+    assert table["mine"].title == "mine"
+    with pytest.raises(ValueError, match="metric 'other' of the plug-in metric-pkg: metric_pkg:f is not the Metric of"):
+        table["other"]
 
 
 # Broken plug-ins

@@ -68,7 +68,7 @@ def sample_inputs(subject: Subject, data_root: Path | None) -> Tensor:
 
 @torch.no_grad()
 def _samples(subject: Subject, x: Tensor) -> bytes:
-    """A row for each β, all from the same draws of z."""
+    """A row for each β, all from the same random numbers: draws of the mixture if the model has one, else the prior."""
     size = (x.shape[2], x.shape[3]) if subject.config.spatial else None
     betas = _betas(subject)
     rows = [

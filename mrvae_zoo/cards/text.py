@@ -66,6 +66,7 @@ def text(subject: Subject, images: Collection[str]) -> str:
         "pictures": RECONSTRUCTIONS in images and SAMPLES in images,
         "reconstructions": RECONSTRUCTIONS,
         "samples": SAMPLES,
+        "sampler": None if subject.model.sampler is None else len(subject.model.sampler.betas),
         "recipe": None if subject.recipe is None else _training(subject, subject.recipe),
         "facts": table(("", ""), facts_table(subject), "ll"),
         "limits": _bullets(_limits(subject)),
@@ -173,6 +174,7 @@ def _measured(subject: Subject) -> dict[str, Any]:
         "active": any(point.active_units is not None for point in curve.points),
         "bits": None if bits is None else f"{bits:.4f}",
         "figures": figures_table(subject),
+        "known": subject.beside,
         "beside": None if subject.comparison is None else _beside(subject.comparison, curve),
         "converged_below": f"{CONVERGED_BELOW:.1%}",
     }

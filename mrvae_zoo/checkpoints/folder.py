@@ -17,14 +17,16 @@ from torch import Tensor
 
 from mrvae_zoo._version import __version__
 from mrvae_zoo.checkpoints.registry import data_name
-from mrvae_zoo.common.files import finish_replacing, replace_files
-from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, RECIPE, WEIGHTS
+from mrvae_zoo.checkpoints.sampler_file import read_sampler, sampler_bytes
+from mrvae_zoo.common.files import finish_replacing, replace_files, write_atomically
+from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, RECIPE, SAMPLER, WEIGHTS
 from mrvae_zoo.common.schema import from_mapping, to_plain
 from mrvae_zoo.errors import CheckpointError
 from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.models.factory import build_model, complete
 from mrvae_zoo.models.latents import LatentTable
+from mrvae_zoo.models.sampler import MixtureSampler
 from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 FORMAT_VERSION = 1
@@ -84,7 +86,7 @@ def torch_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
 def save_pretrained(
     model: BaseVAE, folder: str | os.PathLike[str], *, dtype: torch.dtype | DTypeName | None = None
 ) -> None:
-    """Write config.json and model.safetensors into `folder`, with rd_curve.json and recipe.toml if the model has them.
+    """Write a model into `folder`: config.json, model.safetensors, and its curve, sampler and recipe if it has them.
 
     Args:
         model: The model to save. It may be wrapped by torch (`torch.compile`, DataParallel, an averaged model).
@@ -107,25 +109,33 @@ def save_pretrained(
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: stored(tensor, dtype) for name, tensor in model.state_dict().items()}
     content = safetensors.torch.save(tensors, metadata={"format": "pt"})
+    sha256 = hashlib.sha256(content).hexdigest()
     config = {
         "format_version": FORMAT_VERSION,
         "library_name": "mrvae_zoo",
         "library_version": __version__,
-        "weights": {"dtype": names[dtype], "sha256": hashlib.sha256(content).hexdigest()},
+        "weights": {"dtype": names[dtype], "sha256": sha256},
         "model": to_plain(model.config),
     }
     files: dict[str, bytes | str] = {WEIGHTS: content}
     if model.curve is not None:
         files |= _curve_files(model.curve)
+    if model.sampler is not None:
+        files[SAMPLER] = sampler_bytes(model.sampler, sha256)
     if model.recipe is not None:
         files[RECIPE] = model.recipe
-    replace_files(folder, {**files, CONFIG: json.dumps(config, indent=1) + "\n"}, remove=(CURVE, LATENTS))
+    replace_files(folder, {**files, CONFIG: json.dumps(config, indent=1) + "\n"}, remove=(CURVE, LATENTS, SAMPLER))
 
 
 def save_curve(folder: Path, curve: RDCurve) -> None:
     """Replace the curve beside the weights of a checkpoint, and what was measured with it, entirely or not at all."""
     config = (folder / CONFIG).read_text(encoding="utf-8")  # the file that `replace_files` ends with
     replace_files(folder, {**_curve_files(curve), CONFIG: config}, remove=(LATENTS,))
+
+
+def save_sampler(folder: Path, sampler: MixtureSampler) -> None:
+    """Replace the sampler beside the weights of a checkpoint, entirely or not at all."""
+    write_atomically(folder / SAMPLER, sampler_bytes(sampler, read_config(folder).weights.sha256))
 
 
 def _curve_files(curve: RDCurve) -> dict[str, bytes | str]:
@@ -264,6 +274,7 @@ def load_checkpoint(
     }
     model.load_state_dict(tensors, strict=True, assign=True)
     model.curve = _read_curve(folder, config.model)
+    model.sampler = read_sampler(folder, config.model, config.weights.sha256)
     if (folder / RECIPE).exists():
         try:
             model.recipe = (folder / RECIPE).read_text(encoding="utf-8")

@@ -20,14 +20,18 @@ from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
 from mrvae_zoo.cli.encode import encode
 from mrvae_zoo.cli.export import export
+from mrvae_zoo.cli.fit_sampler import fit_sampler
 from mrvae_zoo.cli.info import info
 from mrvae_zoo.cli.init_recipe import init_recipe
+from mrvae_zoo.cli.interpolate import interpolate
 from mrvae_zoo.cli.list_ import list_command
 from mrvae_zoo.cli.publish import publish
 from mrvae_zoo.cli.push import push
 from mrvae_zoo.cli.reconstruct import reconstruct
 from mrvae_zoo.cli.sample import sample
+from mrvae_zoo.cli.sweep import sweep
 from mrvae_zoo.cli.train import train
+from mrvae_zoo.cli.traverse import traverse
 from mrvae_zoo.cli.usage import GroupedCommands, usage_message
 from mrvae_zoo.cli.verify import verify
 from mrvae_zoo.errors import MissingExtraError, one_line
@@ -69,12 +73,15 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {  # by group: each comman
         info: "mrvae info mrvae_mlp.mnist",
         reconstruct: "mrvae reconstruct mrvae_mlp.mnist examples/digits --beta 0.1 --beta 1 -o grid.png",
         sample: "mrvae sample mrvae_mlp.mnist --beta 1 -n 64 -o new.png",
+        traverse: "mrvae traverse mrvae_mlp.mnist examples/digits/3.png --beta 1 -o latents.png",
+        interpolate: "mrvae interpolate mrvae_mlp.mnist examples/digits/3.png examples/digits/8.png -o way.png",
         encode: "mrvae encode mrvae_mlp.mnist examples/digits --rate 20 -o latents.safetensors",
         decode: "mrvae decode latents.safetensors -o decoded",
         export: "mrvae export mrvae_mlp.mnist --format onnx -o model.onnx",
     },
     "Measure": {
         curve: "mrvae curve mrvae_mlp.mnist -o plot.png",
+        sweep: "mrvae sweep mrvae_mlp.mnist --data-root data --metric linear_probe -o sweep.png",
         benchmark: "mrvae benchmark mrvae_mlp.mnist --batch-size 1",
         verify: "mrvae verify mrvae_mlp.mnist --data-root data",
         compare: (
@@ -85,6 +92,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {  # by group: each comman
     "Train": {
         init_recipe: "mrvae init-recipe examples/digits -o digits.toml",
         train: "mrvae train mrvae_mlp.mnist --data-root data -o run --set training.epochs=2",
+        fit_sampler: "mrvae fit-sampler run --data-root data --betas 7",
     },
     "Share": {
         card: "mrvae card mrvae_mlp.mnist -o card",

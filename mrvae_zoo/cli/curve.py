@@ -18,9 +18,13 @@ from mrvae_zoo.cli.common import (
     print_table,
     say,
 )
+from mrvae_zoo.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from mrvae_zoo.models.curve import Difference, RDCurve
+
+
+TITLES = {"bd_rate": "BD-rate", "bd_distortion": "BD-distortion", "bd_psnr": "BD-PSNR"}
 
 
 class BinarizeOption(StrEnum):
@@ -77,7 +81,8 @@ def curve(
 ) -> None:
     """Print the rate-distortion curve of a model: the published one, or with --data-root one that is measured now.
 
-    With --against another model it prints both curves and the change in L from the other model to this one.
+    With --against another model it prints both curves, the change in L from the other model to this one, and how much
+    rate this one saves at equal distortion (BD-rate).
     """
     from mrvae_zoo.checkpoints.folder import save_curve
     from mrvae_zoo.common.files import check_output
@@ -157,6 +162,7 @@ def _published(name: str) -> "RDCurve":
 def _print_differences(differences: "list[Difference]", curves: "dict[str, RDCurve]", *, json: bool) -> None:
     """Print the curves of two models side by side; the first one is that of the model in question."""
     (name, own), (against, other) = curves.items()
+    mean = _mean_differences(other, own)
     if json:
         print_json(
             {
@@ -166,6 +172,7 @@ def _print_differences(differences: "list[Difference]", curves: "dict[str, RDCur
                 "against_data": other.data,
                 "same_data": own.data == other.data,
                 "points": [_plain(one) for one in differences],
+                **mean,
             }
         )
     else:
@@ -183,8 +190,42 @@ def _print_differences(differences: "list[Difference]", curves: "dict[str, RDCur
         print_table(("beta", "rate", "other", "distortion", "other", "loss", "other", "change"), rows)
         if any(one.interpolated for one in differences):
             say("* interpolated: not measured at this β")
+        _print_mean(mean, against)
     if own.data != other.data:
         say(f"measured on different data: {name} on {_words(own.data)}; {against} on {_words(other.data)}")
+
+
+def _mean_differences(other: "RDCurve", own: "RDCurve") -> dict[str, float | None]:
+    """Return the Bjøntegaard differences by name, None where there is none; a line says why."""
+    from mrvae_zoo.evaluation.bd_rate import bd_distortion, bd_psnr, bd_rate, quality_of
+
+    by_psnr = quality_of(other, own) == "psnr"
+    found: dict[str, float | None] = {}
+    for name, difference in (
+        ("bd_rate", bd_rate),
+        ("bd_psnr", bd_psnr) if by_psnr else ("bd_distortion", bd_distortion),
+    ):
+        try:
+            found[name] = difference(other, own)
+        except ValueError as error:
+            say(f"no {TITLES[name]}: {error}")
+            found[name] = None
+        except MissingExtraError as error:
+            say(f"no {TITLES['bd_rate']}: {error}")
+            return dict.fromkeys([*found, name])
+    return found
+
+
+def _print_mean(mean: dict[str, float | None], against: str) -> None:
+    """Print the Bjøntegaard differences below the table of two curves."""
+    by_psnr = "bd_psnr" in mean
+    rate, quality = mean["bd_rate"], mean["bd_psnr" if by_psnr else "bd_distortion"]
+    if rate is not None:
+        over = "PSNR" if by_psnr else "distortion"
+        typer.echo(f"BD-rate {rate:+.2%}: the mean change in rate from {against} at equal {over}")
+    if quality is not None:
+        what, unit = ("PSNR", "dB") if by_psnr else ("distortion", "nats")
+        typer.echo(f"BD-{what} {quality:+.2f} {unit}: the mean change in {what} from {against} at equal rate")
 
 
 def _plain(one: "Difference") -> dict[str, object]:

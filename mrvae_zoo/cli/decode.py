@@ -1,11 +1,15 @@
 """The command `mrvae decode`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import BATCH, Device, DeviceOption, Force, Json, print_json, say
+from mrvae_zoo.cli.common import BATCH, Device, DeviceOption, Force, Json, batches, print_json, say
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def decode(
@@ -17,7 +21,10 @@ def decode(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Decode a file of latents into a folder of PNG images, with the names and sub-folders of the encoded files."""
+    """Decode a file of latents into a folder of PNG images, with the names and sub-folders of the encoded files.
+
+    Each image is decoded at the β that it was encoded at. Latents that the file leaves out are 0, the prior's mean.
+    """
     import torch
 
     from mrvae_zoo.checkpoints.folder import read_config
@@ -31,18 +38,25 @@ def decode(
     check_output(output, force=force)
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file; name a folder")
-    mean, info = load_latents(latents)
+    stored = load_latents(latents)
+    info = stored.info
     if read_config(locate_checkpoint(info.source)).weights.sha256 != info.revision:
         raise ValueError(f"{latents} was encoded by other weights of {info.source} than those here; encode again")
-    plain = load_pretrained(info.source, device=device.value).at(info.beta)
+    model = load_pretrained(info.source, device=device.value)
+    plain = model if info.beta is None else model.at(info.beta)
+    whole = stored.whole(model.latent_dim)
+    betas: Sequence[Tensor | None] = [None] * len(batches(len(whole)))
+    if stored.betas is not None:
+        betas = stored.betas.to(plain.device).split(BATCH)
     paths = image_paths(info.files)
     with atomic_folder(output) as folder, torch.inference_mode():
-        for number, z in enumerate(mean.split(BATCH)):
-            z = z.to(plain.device)
-            images = decode_tiled(plain, z, info.input_shape[1:]) if plain.config.spatial else plain.decode(z)
+        for number, (z, beta) in enumerate(zip(whole.split(BATCH), betas, strict=True)):
+            z, size = z.to(plain.device), info.input_shape[1:]
+            images = decode_tiled(plain, z, size, beta) if plain.config.spatial else plain.decode(z, beta)
             for path, image in zip(paths[number * BATCH :], to_pil(plain.config.to_unit_range(images)), strict=False):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 image.save(folder / path, format="PNG")
-    say(f"wrote {counted(len(mean), 'image')} to {output}")
+    say(f"wrote {counted(len(whole), 'image')} to {output}")
     if json:
-        print_json({"output": str(output), "images": [str(path) for path in paths], "beta": info.beta})
+        told = {"output": str(output), "images": [str(path) for path in paths], "beta": info.beta}
+        print_json(told if stored.betas is None else told | {"betas": stored.betas.tolist()})

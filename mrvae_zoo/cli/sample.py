@@ -1,5 +1,6 @@
 """The command `mrvae sample`."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -7,6 +8,13 @@ import typer
 from mrvae_zoo.cli.common import Device, DeviceOption, Force, ImageOutput, Json, Name, Seed, batches, print_json, say
 
 COLUMNS = 8
+
+
+class SamplerOption(StrEnum):
+    """The values of --sampler."""
+
+    mixture = "mixture"
+    prior = "prior"
 
 
 def sample(
@@ -21,12 +29,20 @@ def sample(
         tuple[int, int] | None,
         typer.Option("--size", metavar="HEIGHT WIDTH", help="The size of the images, of a model that takes any."),
     ] = None,
+    sampler: Annotated[
+        SamplerOption | None,
+        typer.Option(
+            "--sampler",
+            help="What to draw from: the prior, or the mixture that `mrvae fit-sampler` fitted at the nearest β. "
+            "Default: the mixture, if there is one.",
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = DeviceOption.auto,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Draw new images: decode draws from the prior."""
+    """Draw new images: decode draws from the mixture that was fitted to the latents, or from the prior."""
     import torch
 
     from mrvae_zoo.common.files import check_output
@@ -42,11 +58,13 @@ def sample(
         low, high = model.beta_range
         beta = model.beta if isinstance(model, FixedRateVAE) else min(max(1.0, low), high)
     plain = model.at(beta)
+    if sampler is None:
+        sampler = SamplerOption.prior if plain.sampler is None else SamplerOption.mixture
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode():
-        parts = [plain.sample(some, size=size, generator=generator).cpu() for some in batches(n)]
+        parts = [plain.sample(some, size=size, sampler=sampler.value, generator=generator).cpu() for some in batches(n)]
     images = torch.cat(parts)
     save_image(grid(plain.config.to_unit_range(images).split(COLUMNS)), output)
-    say(f"wrote {output}: {counted(n, 'image')} at β = {plain.beta:g}")
+    say(f"wrote {output}: {counted(n, 'image')} at β = {plain.beta:g}, drawn from the {sampler.value}")
     if json:
-        print_json({"output": str(output), "images": n, "beta": plain.beta, "seed": seed})
+        print_json({"output": str(output), "images": n, "beta": plain.beta, "sampler": sampler.value, "seed": seed})

@@ -5,6 +5,7 @@
     "data_set.NAME" = "module:attribute"        a `DataSet` of that name
     "objective.NAME" = "module:attribute"       an `Objective` of that name
     "gating.NAME" = "module:attribute"          a subclass of `Gating` of that name
+    "metric.NAME" = "module:attribute"          a `Metric` of that name, for a sweep
     "registry.NAME" = "package:folder"         a folder inside the package: MODEL/recipe.toml, and what belongs to it
 
 A plug-in that is visibly broken is logged once and left out of lists. Asking for it by name raises a ValueError that
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 GROUP = "mrvae_zoo.plugins"
-KINDS = ("architecture", "data_set", "objective", "gating", "registry")
+KINDS = ("architecture", "data_set", "objective", "gating", "metric", "registry")
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class Contribution:
 
     Attributes:
         kind: The kind of contribution, one of KINDS.
-        name: The name of the architecture, data set, objective or gating. For a registry it only tells two folders of
-            one package apart.
+        name: The name of the architecture, data set, objective, gating or metric. For a registry it only tells two
+            folders of one package apart.
         package: The distribution that brings it.
         target: The object it names: "module:attribute", or "package:folder".
         fault: The reason why it cannot be used, as far as is known without an import; None if nothing is wrong.

@@ -144,7 +144,7 @@ def grid(rows: Sequence[Tensor], labels: Sequence[tuple[str, str]] = ()) -> "Ima
     height, width = rows[0].shape[-2:]
     scale = max(1, -(-MIN_TILE // min(height, width)))
     tile_width, tile_height = width * scale, height * scale
-    font, labels = _written(labels)
+    font, labels = with_font(labels)
     left = MARGIN
     if labels:
         left += int(max(font.getlength(line) for label in labels for line in label)) + MARGIN
@@ -167,7 +167,7 @@ def grid(rows: Sequence[Tensor], labels: Sequence[tuple[str, str]] = ()) -> "Ima
     return canvas
 
 
-def _written(
+def with_font(
     labels: Sequence[tuple[str, str]],
 ) -> "tuple[FreeTypeFont | ImageFont, Sequence[tuple[str, str]]]":
     """Return the font of labels, and the labels as it can write them. Pillow's own font has no β; matplotlib's has."""

@@ -1,6 +1,7 @@
 """The names of files and folders: of a checkpoint, of a training, of a page, of the registry."""
 
 CONFIG, WEIGHTS, CURVE, LATENTS = "config.json", "model.safetensors", "rd_curve.json", "latents.json"
+SAMPLER = "sampler.safetensors"
 RECIPE, METRICS, STATES = "recipe.toml", "metrics.jsonl", "states"
 ORIGIN, LOCK = "origin.json", ".lock"  # among the states, and in the run while it trains
 RUN_PLOT = "curve.png"  # in a run, beside the reconstructions

@@ -121,6 +121,7 @@ CIFAR10 = DataSet(
     name="cifar10",
     load=load_cifar10,
     labels=read_cifar10_labels,
+    classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     facts=DataFacts(
         title="CIFAR-10",
         url="https://www.cs.toronto.edu/~kriz/cifar.html",

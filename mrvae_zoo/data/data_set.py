@@ -46,6 +46,7 @@ class DataSet:
         labels: The function that reads the classes: `labels(root, split)` returns the class of each of these images in
             order, or None if the files do not tell. Subsets are chosen with each class in proportion. `EncodedImages`
             bring their own labels.
+        classes: The names of the classes, if `labels` gives their numbers from 0 on. None names them by their number.
         valid: Whether the data set has a validation split of its own, which `load` then also reads.
         facts: The facts that the page of a model trained on this data set states; None if nothing is known.
     """
@@ -53,5 +54,6 @@ class DataSet:
     name: str
     load: Callable[[Path, Split], Tensor | EncodedImages]
     labels: Callable[[Path, Split], Sequence[int] | None] | None = None
+    classes: tuple[str, ...] | None = None
     valid: bool = False
     facts: DataFacts | None = None

@@ -158,7 +158,7 @@ def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: S
     wanted = _wanted_shape(recipe, shape)
     own = _has_own_validation(recipe, split, root)
     source: Split = "train" if split == "valid" and not own else split
-    loaded = _find(recipe.name, source, root)
+    loaded = find_set(recipe.name, source, root)
     if not isinstance(loaded, EncodedImages):
         loaded = _check(loaded, recipe.name, wanted)
     chosen = None
@@ -166,7 +166,7 @@ def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: S
         _check_held_out(recipe, split, len(loaded))
     if source == "train" and (recipe.held_out or recipe.limit is not None):
         labels = _labels(recipe.name, loaded, root)
-        chosen = _choose(recipe, split, len(loaded), labels)
+        chosen = choose_for(recipe, split, len(loaded), labels)
     if isinstance(loaded, EncodedImages):
         if chosen is not None:
             loaded = replace(loaded, items=[loaded.items[index] for index in chosen.tolist()], labels=None)
@@ -182,11 +182,12 @@ def load_data(recipe: DataRecipe | str, split: Split, root: str | Path, shape: S
     if split == "train":
         data = replace(data, flip=recipe.flip, shift=recipe.shift)
     if recipe.binarize == "static" or (recipe.binarize == "dynamic" and split != "train"):
-        return replace(data, images=_draw_once(data), binarize="static")
+        return replace(data, images=draw_once(data), binarize="static")
     return replace(data, binarize=recipe.binarize)
 
 
-def _find(name: str, split: Split, root: Path) -> Tensor | EncodedImages:
+def find_set(name: str, split: Split, root: Path) -> Tensor | EncodedImages:
+    """Load a split of a data set as its files hold it: (N, C, H, W), or images to decode; errors as `load_data`."""
     if name.startswith(PREFIX):
         return load_from_hub(name, split)
     try:
@@ -238,7 +239,7 @@ def _labels(name: str, loaded: Tensor | EncodedImages, root: Path) -> Sequence[s
     return labels if labels is not None and len(labels) == len(loaded) else None
 
 
-def _choose(recipe: DataRecipe, split: Split, count: int, labels: Sequence[str | int] | None) -> Tensor:
+def choose_for(recipe: DataRecipe, split: Split, count: int, labels: Sequence[str | int] | None) -> Tensor:
     """Return the indices of the `count` training images that belong to the split, in rising order."""
     held_out = choose(count, recipe.held_out, labels)
     if split == "valid":
@@ -283,7 +284,7 @@ def _check_places(name: str, size: Sequence[int], crop: int | None, shift: int) 
         raise ValueError(f"data.shift={shift} should be below {shorter}, {which}")
 
 
-def _draw_once(data: ImageData) -> Tensor:
+def draw_once(data: ImageData) -> Tensor:
     """Return the images with each pixel drawn once, 0 or 255."""
     if isinstance(data.images, StreamedImages):
         raise ValueError(

@@ -207,6 +207,10 @@ FASHION_MNIST = DataSet(
     name="fashion_mnist",
     load=mnist_loader("FashionMNIST"),
     labels=mnist_labels("FashionMNIST"),
+    classes=(
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
     facts=DataFacts(
         title="Fashion-MNIST",
         url="https://github.com/zalandoresearch/fashion-mnist",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrvae_zoo.common.files import write_atomically
-from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, RECIPE, WEIGHTS
+from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, RECIPE, SAMPLER, WEIGHTS
 from mrvae_zoo.errors import HubError
 from mrvae_zoo.hub.client import (
     LIBRARY,
@@ -71,7 +71,7 @@ class Fetched(NamedTuple):
 
 
 def fetch(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Fetched:
-    """Fetch a model at a commit: config.json, model.safetensors, and the curve and recipe if present.
+    """Fetch a model at a commit: config.json, model.safetensors, and curve, sampler and recipe if present.
 
     Files that are in the cache are not downloaded again.
 
@@ -85,6 +85,7 @@ def fetch(repo_id: str, commit: str, options: HubOptions = ANYHOW) -> Fetched:
     """
     files = _Files(repo_id, commit, options)
     config = _description(files)  # before the weights: whoever finds these knows that the rest was asked for
+    files.get_if_any(SAMPLER)
     expected = _read_checksum(config, repo_id)
     weights = files.get(WEIGHTS)
     if weights is None:

@@ -12,7 +12,7 @@ from mrvae_zoo.checkpoints.folder import load_checkpoint, save_pretrained
 from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL, local_folder
 from mrvae_zoo.common.devices import find_device
-from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, README, RECIPE, WEIGHTS
+from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, README, RECIPE, SAMPLER, WEIGHTS
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 from mrvae_zoo.hub.client import LIBRARY as SEARCHED
 from mrvae_zoo.models.vae import BaseVAE, unwrap
@@ -103,8 +103,8 @@ def make_package(
         check_curve(model, data_root, progress=progress)
     name = repo_id.split("/")[1] if name is None else name
     page = make_card(folder, name=name, repo_id=repo_id, data_root=data_root, device=device)
-    names = (RECIPE, CONFIG, WEIGHTS, CURVE, LATENTS)
-    own = (file for file in names if (folder / file).is_file())  # neither recipe nor latents are a must
+    names = (RECIPE, CONFIG, WEIGHTS, CURVE, LATENTS, SAMPLER)
+    own = (file for file in names if (folder / file).is_file())  # recipe, latents and sampler are no must
     files = {file: (folder / file).read_bytes() for file in own} | page.files
     check_page(files)
     return Package(name=name, model=model, files=files)

@@ -15,7 +15,7 @@ from mrvae_zoo._version import __version__
 from mrvae_zoo.cards.images import EXAMPLES
 from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
 from mrvae_zoo.checkpoints.sources import check_repo_id, check_revision
-from mrvae_zoo.common.layout import CURVE_PLOT, RECONSTRUCTIONS, SAMPLES
+from mrvae_zoo.common.layout import CURVE_PLOT, LATENTS, RECONSTRUCTIONS, SAMPLER, SAMPLES
 from mrvae_zoo.errors import HubError
 from mrvae_zoo.hub.client import (
     LONGEST_WAIT,
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 
-# What an older version of a page may have left; other files of a repository are not ours to remove.
-PAGE_IMAGES = (CURVE_PLOT, RECONSTRUCTIONS, SAMPLES, *EXAMPLES)
+# What an older version of a model or its page may have left; other files of a repository are not ours to remove.
+OPTIONAL = (LATENTS, SAMPLER, CURVE_PLOT, RECONSTRUCTIONS, SAMPLES, *EXAMPLES)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -275,7 +275,7 @@ class _Push:
                 same = file is not None and file.blob_id == git_blob_id(content)
             if not same:
                 changed.append(name)
-        return changed, [name for name in PAGE_IMAGES if name in there and name not in self.package.files]
+        return changed, [name for name in OPTIONAL if name in there and name not in self.package.files]
 
     def _find_head(self) -> str:
         info = self._ask(lambda: self.api.model_info(self.repo_id, revision=self.branch))

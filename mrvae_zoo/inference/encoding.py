@@ -3,7 +3,7 @@
 Letters: N images, C, H, W image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from mrvae_zoo.common.decoding import find_images, open_readable
 from mrvae_zoo.common.images import Changes
+from mrvae_zoo.inference.per_image import BetaForEach
 from mrvae_zoo.inference.tiling import encode_tiled
 from mrvae_zoo.models.posterior import Posterior
-from mrvae_zoo.models.vae import FixedRateVAE
+from mrvae_zoo.models.vae import BaseVAE
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -33,12 +34,14 @@ class Encoded:
         files: The paths of the encoded images.
         skipped: The paths of the unreadable files that were skipped.
         input_shape: The shape (C, H, W) of each image, as encoded.
+        chosen: The β of each image, if each has its own, and what was found there.
     """
 
     posterior: Posterior
     files: tuple[Path, ...]
     skipped: tuple[Path, ...]
     input_shape: tuple[int, int, int]
+    chosen: BetaForEach | None = None
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[bool]]:
@@ -60,18 +63,20 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[bool]]:
 
 @torch.no_grad()
 def encode_files(
-    model: FixedRateVAE,
+    model: BaseVAE,
     files: Sequence[Path],
     *,
     may_skip: Sequence[bool],
+    choose: Callable[[Tensor], BetaForEach] | None = None,
     accelerator: "Accelerator | None" = None,
 ) -> Encoded:
     """Encode the images in `files`.
 
     Args:
-        model: A model at one β.
+        model: A model at one β, or any with `choose`.
         files: The image files; for a spatial model, all of one size.
         may_skip: One flag per file: whether to skip it if it cannot be read.
+        choose: A function that finds the β of each image of a batch (B, C, H, W).
         accelerator: The Accelerator of several processes. Each encodes its share, and all return the whole result.
 
     Raises:
@@ -81,8 +86,7 @@ def encode_files(
     share = -(-len(files) // processes)
     mine = range(min(rank * share, len(files)), min((rank + 1) * share, len(files)))
     readable = torch.zeros(share, dtype=torch.bool, device="cpu")
-    means: list[Tensor] = []
-    log_vars: list[Tensor] = []
+    rows: list[tuple[Tensor, ...]] = []  # mean and log-variance, and with `choose` what it found
     shapes: set[tuple[int, ...]] = set()
     changes = Changes()
     for some in (mine[at : at + BATCH] for at in range(0, len(mine), BATCH)):
@@ -95,9 +99,10 @@ def encode_files(
         x = model.preprocess(images, changes)
         shapes.add(tuple(x.shape[1:]))
         _check_one(len(shapes))
-        posterior = encode_tiled(model, x) if model.config.spatial else model.encode(x)
-        means.append(posterior.mean)
-        log_vars.append(posterior.log_var)
+        chosen = None if choose is None else choose(x)
+        beta = None if chosen is None else chosen.beta
+        posterior = encode_tiled(model, x, beta) if model.config.spatial else model.encode(x, beta)
+        rows.append((*posterior, *(chosen or ())))
     changes.tell()
     shape = torch.tensor(shapes.pop() if shapes else (0, 0, 0), device="cpu")
     if accelerator is not None and processes > 1:
@@ -108,19 +113,27 @@ def encode_files(
     if not shape[0]:
         raise ValueError(f"none of {len(files)} images can be read; the first is {files[0]}")
     size = (int(shape[1]), int(shape[2]))
-    empty = torch.empty(0, *model.latent_shape(size), dtype=model.dtype, device=model.device)
-    mean, log_var = (torch.cat([empty, *parts]) for parts in (means, log_vars))
+    rows.append(_no_rows(model, size, chosen=choose is not None))  # of a process that has read no image
+    columns = [torch.cat(parts) for parts in zip(*rows, strict=True)]
     if accelerator is not None and processes > 1:
-        mean, log_var = (_gather(_spread(tensor, readable), accelerator) for tensor in (mean, log_var))
+        columns = [_gather(_spread(column, readable), accelerator) for column in columns]
         readable = _gather(readable, accelerator)
-        mean, log_var = mean[readable], log_var[readable]
+        columns = [column[readable] for column in columns]
     kept = readable[: len(files)].tolist()
     return Encoded(
-        posterior=Posterior(mean, log_var),
+        posterior=Posterior(*columns[:2]),
         files=tuple(file for file, ok in zip(files, kept, strict=True) if ok),
         skipped=tuple(file for file, ok in zip(files, kept, strict=True) if not ok),
         input_shape=(int(shape[0]), *size),
+        chosen=BetaForEach(*columns[2:]) if choose is not None else None,
     )
+
+
+def _no_rows(model: BaseVAE, size: tuple[int, int], *, chosen: bool) -> tuple[Tensor, ...]:
+    """Return what zero images of this size (H, W) are encoded to."""
+    latents = torch.empty(0, *model.latent_shape(size), dtype=model.dtype, device=model.device)
+    nats = torch.empty(0, dtype=torch.promote_types(model.dtype, torch.float32), device=model.device)
+    return (latents, latents, nats, nats, nats.bool()) if chosen else (latents, latents)
 
 
 def _check_one(sizes: int) -> None:

@@ -10,34 +10,36 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from mrvae_zoo.gating.beta import Beta
 from mrvae_zoo.models.base import crop, pad_to_stride
 from mrvae_zoo.models.config import SPATIAL_STRIDE
 from mrvae_zoo.models.posterior import Posterior
-from mrvae_zoo.models.vae import FixedRateVAE
+from mrvae_zoo.models.vae import BaseVAE
 
 Slices = tuple[slice, slice]
 
 
-def encode_tiled(model: FixedRateVAE, x: Tensor, *, tile: int = 256) -> Posterior:
-    """Compute `model.encode(x)` one tile at a time.
+def encode_tiled(model: BaseVAE, x: Tensor, beta: Beta | None = None, *, tile: int = 256) -> Posterior:
+    """Compute `model.encode(x, beta)` one tile at a time.
 
     Args:
-        model: A spatial model at one β, `model.at(beta)`.
+        model: A spatial model. At a single β, `model.at(beta)` is the fastest.
         x: The images, (B, C, H, W).
+        beta: One β for all images, or one β per image, (B,). A model at one β needs none.
         tile: The side of a tile in pixels, a multiple of 8.
 
     Returns:
         The mean and log-variance, each (B, Z, h, w).
 
     Raises:
-        ValueError: The model is not spatial, or the side of a tile is not a multiple of 8.
+        ValueError: The model is not spatial or does not take this β, or the side of a tile is not a multiple of 8.
     """
     _check_spatial(model)
     padded = pad_to_stride(x)
     height, width = (side // SPATIAL_STRIDE for side in padded.shape[-2:])
     whole: list[Tensor] = []
     for (rows, columns), around, (inner_rows, inner_columns) in tiles(model, (height, width), tile):
-        part = model.encode(padded[..., scale(around[0]), scale(around[1])])
+        part = model.encode(padded[..., scale(around[0]), scale(around[1])], beta)
         if not whole:
             whole = [x.new_empty(len(x), model.latent_dim, height, width, dtype=one.dtype) for one in part]
         for target, one in zip(whole, part, strict=True):
@@ -45,17 +47,21 @@ def encode_tiled(model: FixedRateVAE, x: Tensor, *, tile: int = 256) -> Posterio
     return Posterior(*whole)
 
 
-def decode_tiled(model: FixedRateVAE, z: Tensor, size: tuple[int, int], *, tile: int = 256) -> Tensor:
-    """Compute `model.decode(z)` one tile at a time, cropped to `size` (H, W): (B, C, H, W).
+def decode_tiled(
+    model: BaseVAE, z: Tensor, size: tuple[int, int], beta: Beta | None = None, *, tile: int = 256
+) -> Tensor:
+    """Compute `model.decode(z, beta)` one tile at a time, cropped to `size` (H, W): (B, C, H, W).
 
     Args:
-        model: A spatial model at one β, `model.at(beta)`.
+        model: A spatial model. At a single β, `model.at(beta)` is the fastest.
         z: The latents, (B, Z, h, w).
         size: The size (H, W) of the image, which the model padded to 8h × 8w.
+        beta: One β for all images, or one β per image, (B,). A model at one β needs none.
         tile: The side of a tile in pixels, a multiple of 8.
 
     Raises:
-        ValueError: The model is not spatial, the side of a tile is not a multiple of 8, or z does not fit this size.
+        ValueError: The model is not spatial or does not take this β, the side of a tile is not a multiple of 8, or z
+            does not fit this size.
     """
     _check_spatial(model)
     expected = model.latent_shape(size)
@@ -65,7 +71,7 @@ def decode_tiled(model: FixedRateVAE, z: Tensor, size: tuple[int, int], *, tile:
     height, width = z.shape[-2:]
     whole: Tensor | None = None
     for (rows, columns), around, (inner_rows, inner_columns) in tiles(model, (height, width), tile):
-        part = model.decode(z[..., around[0], around[1]])
+        part = model.decode(z[..., around[0], around[1]], beta)
         if whole is None:
             whole = part.new_empty(len(z), part.shape[1], height * SPATIAL_STRIDE, width * SPATIAL_STRIDE)
         whole[..., scale(rows), scale(columns)] = part[..., scale(inner_rows), scale(inner_columns)]
@@ -73,7 +79,7 @@ def decode_tiled(model: FixedRateVAE, z: Tensor, size: tuple[int, int], *, tile:
     return crop(whole, size)
 
 
-def tiles(model: FixedRateVAE, places: tuple[int, int], tile: int) -> Iterator[tuple[Slices, Slices, Slices]]:
+def tiles(model: BaseVAE, places: tuple[int, int], tile: int) -> Iterator[tuple[Slices, Slices, Slices]]:
     """Yield for each tile, in places of the latents: where it goes, what to compute, and where it lies in that."""
     if tile < SPATIAL_STRIDE or tile % SPATIAL_STRIDE:
         raise ValueError(f"tile={tile} should be a multiple of {SPATIAL_STRIDE}")
@@ -87,12 +93,12 @@ def tiles(model: FixedRateVAE, places: tuple[int, int], tile: int) -> Iterator[t
             yield place, around, inside
 
 
-def _check_spatial(model: FixedRateVAE) -> None:
+def _check_spatial(model: BaseVAE) -> None:
     if not model.config.spatial:
         raise ValueError("tiles are for a spatial model, whose latents have places")
 
 
-def reach(model: FixedRateVAE) -> int:
+def reach(model: BaseVAE) -> int:
     """Return how many places away an image still matters: one per 3×3 convolution of a side of the network."""
     return int(model.config.arguments["depth"]) + 2
 

@@ -223,8 +223,8 @@ class Network(nn.Module):
             expected = f"(B, {self.latent_dim}, h, w)" if self.config.spatial else f"(B, {self.latent_dim})"
             raise ValueError(f"z is {shape}; this model takes a tensor {expected}")
 
-    def _prior(self, n: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
-        """Draw from the prior for `n` images of this size: (n, Z), or (n, Z, h, w)."""
+    def _check_draws(self, n: int, size: tuple[int, int] | None) -> None:
+        """Raise a ValueError if the model cannot draw `n` images of this size."""
         if n < 1:
             raise ValueError(f"n={n} should be at least 1")
         if (size is not None) != self.config.spatial:
@@ -233,6 +233,9 @@ class Network(nn.Module):
             raise ValueError(f"size={size}: this model {kind}; {expected}")
         if size is not None and min(size) < 1:
             raise ValueError(f"size={size} should be (H, W), each at least 1")
+
+    def _prior(self, n: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
+        """Draw from the prior for `n` images of this size: (n, Z), or (n, Z, h, w)."""
         shape = (self.latent_dim,) if size is None else self.latent_shape(size)
         return standard_normal((n, *shape), like=next(self.parameters()), generator=generator)
 

@@ -22,6 +22,8 @@ from mrvae_zoo.models.config import ModelConfig
 from mrvae_zoo.models.curve import RDCurve
 from mrvae_zoo.models.latents import LatentStatistics
 from mrvae_zoo.models.posterior import Posterior
+from mrvae_zoo.models.sampler import SAMPLERS, MixtureSampler, SamplerName
+from mrvae_zoo.models.traversal import LATENTS, LIMIT, STEPS, Traversal, walk_between, walk_latents
 
 if TYPE_CHECKING:
     import os
@@ -52,6 +54,7 @@ class BaseVAE(Network):
         name: The source that the model was loaded from, or None.
         curve: The rate-distortion curve that was measured on the model, or None.
         recipe: The text of the recipe.toml that the model was trained with, or None.
+        sampler: The mixtures that `sample` draws from, as `mrvae_zoo.fit_sampler` gives them, or None.
     """
 
     if TYPE_CHECKING:
@@ -62,6 +65,7 @@ class BaseVAE(Network):
         self.name: str | None = None
         self.curve: RDCurve | MaybeNone = None
         self.recipe: str | None = None
+        self.sampler: MixtureSampler | None = None
 
     def forward(
         self,
@@ -107,10 +111,90 @@ class BaseVAE(Network):
         beta: Beta | None = None,
         *,
         size: tuple[int, int] | None = None,
+        sampler: SamplerName | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Decode `n` draws from the prior: (n, C, H, W). A spatial model also needs the `size` (H, W) of the images."""
-        return crop(self.decode(self._prior(n, size, generator), beta), size)
+        """Draw `n` new images at β: (n, C, H, W).
+
+        Args:
+            n: The number of images, at least 1.
+            beta: One β for all images, or one β per image, (n,); see the class.
+            size: The size (H, W) of the images, for a spatial model only.
+            sampler: What to draw z from. "prior" is the standard normal p(z). "mixture" is the Gaussian mixture that
+                was fitted to the aggregated posterior of the training images, at the fitted β nearest to β in log β.
+                None takes the mixture if the model has a `sampler`, and else the prior.
+            generator: A torch generator that makes the draws repeatable.
+
+        Raises:
+            ValueError: The model does not take this β or this size, or has no mixture to draw from.
+        """
+        if sampler is None:
+            sampler = "prior" if self.sampler is None else "mixture"
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler={sampler!r} should be one of {', '.join(map(repr, SAMPLERS))}, or None")
+        self._check_draws(n, size)
+        z = self._prior(n, size, generator) if sampler == "prior" else self._from_mixture(n, beta, generator)
+        return crop(self.decode(z, beta), size)
+
+    def _from_mixture(self, n: int, beta: Beta | None, generator: torch.Generator | None) -> Tensor:
+        """Draw z for `n` images from the mixtures: (n, Z)."""
+        if self.sampler is None:
+            reason = (
+                "its latents have places, so it takes none"
+                if self.config.spatial
+                else "fit one with model.sampler = mrvae_zoo.fit_sampler(model, data), or with mrvae fit-sampler"
+            )
+            raise ValueError(f"{self.name or 'this model'} has no mixture to draw from: use sampler='prior'; {reason}")
+        checked = self._check_beta(beta, n)
+        betas = (
+            torch.tensor(self.config.beta, dtype=torch.float32, device="cpu")
+            if checked is None
+            else checked.detach().float().cpu()
+        )
+        return self.sampler.draw(betas.expand(n), generator).to(self.device, self.dtype)
+
+    def traverse(
+        self, x: Tensor, beta: Beta | None = None, *, latents: int = LATENTS, steps: int = STEPS, limit: float = LIMIT
+    ) -> Traversal:
+        """Walk each latent of an image from −limit to limit while the others stay at their posterior mean.
+
+        The most informative latents come first: those with the highest KL divergence at this β over the data of the
+        curve, if it was measured (see `latent_statistics`), else for this image. A spatial model walks a latent at all
+        places at once, and its others stay at a draw from the posterior, since its decoder counts on their noise.
+
+        Example:
+            model.traverse(x[0], 1.0).picture().save("latents.png")
+
+        Args:
+            x: One image, (C, H, W) or (1, C, H, W), as the model takes it.
+            beta: One β.
+            latents: The number of latents to walk. A model with fewer walks all.
+            steps: The number of values, at least 2.
+            limit: The last of these values, in standard deviations of the prior. The first is its negative.
+
+        Raises:
+            ValueError: An argument is wrong, or the model does not take this x or this β.
+        """
+        plain = self if beta is None else self.at(beta)
+        table = None if self.curve is None else self.curve.latents
+        return walk_latents(plain, x, table, latents=latents, steps=steps, limit=limit)
+
+    def interpolate(self, a: Tensor, b: Tensor, beta: Beta | None = None, *, steps: int = STEPS) -> Tensor:
+        """Decode `steps` points on the straight line between the posterior means of two images: (steps, C, H, W).
+
+        The first and the last are the reconstructions of the two images. A spatial model, whose decoder counts on
+        noise, goes from a draw to a draw with the same noise.
+
+        Args:
+            a: The first image, (C, H, W) or (1, C, H, W), as the model takes it.
+            b: The second image, of the same shape.
+            beta: One β.
+            steps: The number of images to return, at least 2.
+
+        Raises:
+            ValueError: An argument is wrong, or the model does not take these images or this β.
+        """
+        return walk_between(self if beta is None else self.at(beta), a, b, steps=steps)
 
     def at(self, beta: Beta) -> "FixedRateVAE":
         """Return the plain VAE at one β, a `FixedRateVAE`: a copy of the model with the gates folded into the weights.
@@ -228,6 +312,7 @@ class MultiRateVAE(BaseVAE):
         encoder, decoder = fold(self.encoder, features), fold(self.decoder, features)
         plain = FixedRateVAE(config, encoder, decoder).train(self.training)
         plain.name, plain.recipe, plain._told = self.name, self.recipe, self._told
+        plain.sampler = None if self.sampler is None else self.sampler.at(plain.beta)
         return plain
 
     def _check_beta(self, beta: Beta | None, batch_size: int | None) -> Tensor:

@@ -20,6 +20,7 @@ from mrvae_zoo.common.layout import (
     RECIPE,
     RECONSTRUCTIONS,
     RUN_PLOT,
+    SAMPLER,
     STATES,
     WEIGHTS,
 )
@@ -155,7 +156,7 @@ def is_finished(run: Path) -> bool:
 
 def clear(run: Path) -> None:
     """Remove the files of an earlier training, config.json first, so that the rest is never taken for a model."""
-    for name in (CONFIG, WEIGHTS, CURVE, LATENTS, METRICS, RECIPE, RUN_PLOT, RECONSTRUCTIONS):
+    for name in (CONFIG, WEIGHTS, CURVE, LATENTS, SAMPLER, METRICS, RECIPE, RUN_PLOT, RECONSTRUCTIONS):
         (run / name).unlink(missing_ok=True)
     remove_states(run)
     remove_temporary(run)

@@ -1,9 +1,11 @@
 """`mrvae curve --against`: two curves side by side."""
 
 import json
+import math
 
 import pytest
 from helpers import failed, ok
+from scipy.interpolate import PchipInterpolator
 
 import mrvae_zoo
 from mrvae_zoo import RDCurve, RDPoint
@@ -25,10 +27,20 @@ def two(tmp_path):
 
 def test_two_curves_are_compared(mrvae, two, tmp_path):
     done = ok(mrvae("curve", "b", "--against", "a", "-o", "both.png"))
-    first, second, last = (line.split() for line in done.stdout.splitlines()[1:])
+    first, second, last, *mean = (line.split() for line in done.stdout.splitlines()[1:])
     assert first == ["0.1", "30.00", "20.00", "70.00", "80.00", "73.00", "82.00", "-10.98%"]
     assert [cell.endswith("*") for cell in second] == [False, False, True, False, True, False, True, False]
     assert last[-1] == "+5.00%"
+    # From D = 80 to 90, log R of a falls linearly from log 20 to log 10; b is a PCHIP through three points.
+    fitted = PchipInterpolator([70, 75, 95], [math.log(30), math.log(20), math.log(10)]).integrate(80, 90) / 10
+    rate = math.exp(fitted - math.log(200) / 2) - 1
+    # From log R = log 10 to log 20, D of a falls linearly from 90 to 80.
+    logs = [math.log(10), math.log(20), math.log(30)]
+    nats = PchipInterpolator(logs, [95, 75, 70]).integrate(logs[0], logs[1]) / math.log(2) - 85
+    assert [" ".join(line) for line in mean] == [
+        f"BD-rate {rate:+.2%}: the mean change in rate from a at equal distortion",
+        f"BD-distortion {nats:+.2f} nats: the mean change in distortion from a at equal rate",
+    ]
     assert done.stderr.splitlines() == [
         "wrote both.png",
         "* interpolated: not measured at this β",
@@ -40,6 +52,22 @@ def test_two_curves_are_compared(mrvae, two, tmp_path):
     assert [point["against"]["interpolated"] for point in told["points"]] == [False, True, False]
     assert told["points"][2]["model"] == {"rate": 10, "distortion": 95, "loss": 105, "interpolated": False}
     assert told["points"][2]["loss_change"] == 0.05
+    assert told["bd_rate"] == pytest.approx(rate)
+    assert told["bd_distortion"] == pytest.approx(nats)
+
+
+def test_curves_that_share_no_distortion_say_so_in_a_line(mrvae, two, tmp_path):
+    save(tmp_path / "c", {"name": "mnist"}, (0.1, 20, 380), (1, 10, 390))
+    done = ok(mrvae("curve", "c", "--against", "a"))
+    assert len(done.stdout.splitlines()) == 4
+    assert done.stdout.splitlines()[-1].startswith("BD-distortion +300.00 nats: ")
+    assert (
+        done.stderr
+        == "no BD-rate: the curves have no range of distortion in common: they cover [80, 90] and [380, 390]\n"
+    )
+    told = json.loads(ok(mrvae("curve", "c", "--against", "a", "--json")).stdout)
+    assert told["bd_rate"] is None
+    assert told["bd_distortion"] == pytest.approx(300)
 
 
 def test_what_cannot_be_compared(mrvae, two, tmp_path):

@@ -19,11 +19,15 @@ COMPUTES = {
         "sample",
         "encode",
         "decode",
+        "traverse",
+        "interpolate",
         "curve",
         "benchmark",
         "verify",
+        "sweep",
         "compare",
         "train",
+        "fit-sampler",
         "card",
         "push",
         "publish",
@@ -67,7 +71,8 @@ def test_the_list_of_commands_has_groups_and_cuts_nothing(mrvae):
     assert first == ["Train", "Check", "Print"]
 
 
-LOCAL = [name for name in EXAMPLES if name not in ("push", "publish", "verify", "compare", "train")]
+NOT_LOCAL = ("push", "publish", "verify", "sweep", "compare", "train", "fit-sampler")
+LOCAL = [name for name in EXAMPLES if name not in NOT_LOCAL]
 
 
 @pytest.mark.slow
@@ -76,7 +81,17 @@ def test_the_examples_run_as_written(mrvae, tmp_path):
     (tmp_path / "examples").symlink_to(CHECKOUT / "examples")
     for name in LOCAL:
         ok(mrvae(*shlex.split(EXAMPLES[name])[1:]))
-    for file in ("grid.png", "new.png", "plot.png", "decoded/0.png", "model.onnx", "digits.toml", "card/README.md"):
+    for file in (
+        "grid.png",
+        "new.png",
+        "latents.png",
+        "way.png",
+        "plot.png",
+        "decoded/0.png",
+        "model.onnx",
+        "digits.toml",
+        "card/README.md",
+    ):
         assert (tmp_path / file).is_file()
 
 
@@ -85,7 +100,7 @@ def test_so_do_those_on_data_and_with_a_hub(data_root, hub_client, tmp_path):
     """`publish` is of a checkout; `test_push.py` publishes a copy of this one."""
     (tmp_path / "data").symlink_to(data_root)
     home = hub_client.new_home()
-    for name in ("train", "push", "verify", "compare"):
+    for name in ("train", "push", "verify", "sweep", "compare"):
         arguments = shlex.split(EXAMPLES[name].replace("org/", "zoo/"))[1:]
         code = f"import sys; from mrvae_zoo.cli import run; sys.exit(run({arguments!r}))"
         done = hub_client(code, cwd=tmp_path, home=home)
@@ -101,7 +116,7 @@ def test_wrong_options_point_to_what_was_meant(mrvae):
     failed(mrvae("curve", "mrvae_mlp.mnist", "--data-rot", "."), "Did you mean --data-root or --data?")
     encode = ("encode", "mrvae_mlp.mnist", "x.png", "-o", "x")
     failed(mrvae(*encode, "--beta", "y"), "mrvae: --beta y: should be a number. See: mrvae encode --help")
-    failed(mrvae(*encode), "mrvae: give --beta or --rate. See: mrvae encode --help")
+    failed(mrvae(*encode), "mrvae: give --beta, --rate, --rate-each or --distortion-each. See: mrvae encode --help")
     failed(mrvae("sample", "m", "-o", "x.png", "-n", 0), "mrvae: -n 0: should be at least 1. See: mrvae sample --help")
     failed(mrvae("sample", "m", "-o", "x.png", "--size", 3), "requires 2 arguments. See: mrvae sample --help")
     failed(mrvae("curve", "m", "--binarize", "x"), "'x' is not one of 'none', 'static'. See: mrvae curve --help")

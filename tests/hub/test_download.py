@@ -84,7 +84,14 @@ def test_what_is_in_the_cache_is_not_asked_for(hub, hub_client, put, tmp_path):
     assert told(hub_client(LOAD % "", home=home)) == [32, True]
     asked = hub.requests()[before:]
     got = {request["path"].rsplit("/", 1)[1] for request in asked if "/resolve/" in request["path"]}
-    assert got == {"config.json", "model.safetensors", "latents.json", "rd_curve.json", "recipe.toml"}
+    assert got == {
+        "config.json",
+        "model.safetensors",
+        "latents.json",
+        "rd_curve.json",
+        "recipe.toml",
+        "sampler.safetensors",
+    }
     assert all(commit in request["path"] for request in asked if "/resolve/" in request["path"])
 
     before = len(hub.requests())

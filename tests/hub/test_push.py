@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 PULL = ("sample", "-n", "1", "-o", "s.png", "--force")  # a command that needs the weights
 FILES = {"README.md", "config.json", "latents.json", "model.safetensors", "rd_curve.json", "recipe.toml"}
+FILES |= {"sampler.safetensors"}
 PAGE_IMAGES = {"rd_curve.png", "reconstructions.png", "samples.png", "example_1.png", "example_2.png"}
 OURS = FILES | PAGE_IMAGES
 REPO = "zoo/mrvae_mlp.mnist"
@@ -158,6 +159,23 @@ push_to_hub("{DEFAULT_MODEL}", "{REPO}")
     done = hub_client(code)
     assert done.returncode == 0, done.stderr
     assert set(hub.files(REPO)) - {".gitattributes"} == OURS - {"samples.png"}
+
+
+def test_a_sampler_comes_back_and_goes_with_the_weights_that_it_belonged_to(hub, hub_client):
+    """Pushed over by other weights without a sampler: the old one would belong to none."""
+    code = f"""
+import json, mrvae_zoo, torch
+here = mrvae_zoo.load_pretrained("{DEFAULT_MODEL}")
+mrvae_zoo.push_to_hub(here, "{REPO}")
+there = mrvae_zoo.load_pretrained("hf-hub:{REPO}")
+ours, theirs = here.sampler.to_tensors(), there.sampler.to_tensors()
+same = ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+here.sampler = None
+mrvae_zoo.push_to_hub(here.double(), "{REPO}")
+print(json.dumps([same, mrvae_zoo.load_pretrained("hf-hub:{REPO}").sampler is None]))
+"""
+    assert told(hub_client(code)) == [True, True]
+    assert set(hub.files(REPO)) - {".gitattributes"} == OURS - {"sampler.safetensors"}
 
 
 @pytest.mark.long

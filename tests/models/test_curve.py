@@ -220,7 +220,9 @@ def test_a_nat_of_an_optimal_linear_vae_buys_what_it_is_worth():
     curve = RDCurve(points=tuple(RDPoint(beta=b, rate=math.log(30 / b) / 2, distortion=b / 2) for b in betas))
     assert curve.exchange[0] == pytest.approx(1, abs=0.001)
     assert curve.exchange[1] == pytest.approx(0.989 / math.log(1 / 0.011) / math.sqrt(0.011))
-    wasted = RDCurve(points=(RDPoint(beta=0.1, rate=20.0, distortion=9.0), RDPoint(beta=0.4, rate=10.0, distortion=9.0)))
+    wasted = RDCurve(
+        points=(RDPoint(beta=0.1, rate=20.0, distortion=9.0), RDPoint(beta=0.4, rate=10.0, distortion=9.0))
+    )
     assert wasted.exchange == (0.0,)
     flat = RDCurve(points=(RDPoint(beta=0.1, rate=1.0, distortion=9.0), RDPoint(beta=0.4, rate=1.0, distortion=9.0)))
     assert flat.exchange == (math.inf,)

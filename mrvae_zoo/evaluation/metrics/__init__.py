@@ -1,0 +1,1 @@
+"""The metrics of a sweep over β, by what they are about."""
