@@ -3,8 +3,8 @@
     python benchmarks/ablations.py RECIPE --data-root DIR --record RESULT --runs DIR --epochs 8
 
 RESULT is the JSON of a comparison (`mrvae compare RECIPE`); its dedicated β-VAEs and its learning rate are taken. Every
-variant is trained at the budget, with each seed, and measured on the validation split, one draw of z an image. Writes benchmarks/results/ablations.json, and the table between the markers in
-docs/results/ablations.md.
+variant is trained at the budget, with each seed, and measured on the validation split, one draw of z an image. Writes
+benchmarks/results/ablations.json, and the table between the markers in docs/results/ablations.md.
 """
 
 import argparse

@@ -9,8 +9,8 @@ PSNRs are means over the 24 images; between two points, PSNR is linear in the lo
 neighbouring pixels differ across the borders of 8×8 patches, over how far they differ elsewhere: 1 where none are seen.
 
 Writes benchmarks/results/kodak.json, docs/results/kodak.png (PSNR over bits per pixel), for each model
-docs/results/kodak_MODEL.png (a piece of one photograph at four β, beside JPEG files of the same size), and the table of
-docs/results/photographs.md.
+docs/results/kodak_MODEL.png (a piece of one photograph at four β, beside JPEG files of the same size) and
+benchmarks/results/beside_MODEL.md (for its card), and the table of docs/results/photographs.md.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from mrvae_zoo.gating.beta import log_spaced
 CHECKOUT = Path(__file__).parents[1]
 RESULTS, PAGE, PLOT = "benchmarks/results/kodak.json", "docs/results/photographs.md", "docs/results/kodak.png"
 PICTURES = "docs/results/kodak_{name}.png"
+BESIDE = "benchmarks/results/beside_{name}.md"
 RATES = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # bits per pixel, of the table
 POINTS = 12  # β of a model
 PATCH = 8  # pixels of a side, of JPEG's blocks and of the model's places
@@ -75,6 +76,8 @@ def main() -> None:
     page = insert((given.checkout / PAGE).read_text(encoding="utf-8"), "kodak", table_part(result))
     write_atomically(given.checkout / RESULTS, json.dumps(result, indent=1) + "\n")
     write_atomically(given.checkout / PAGE, page)
+    for name in result["models"]:
+        write_atomically(given.checkout / BESIDE.format(name=name.split("/")[-1]), beside(result, name))
     plot(result, given.checkout / PLOT)
 
 
@@ -86,6 +89,16 @@ def table_part(result: dict[str, Any]) -> str:
         shown = f"`{name}`" if name in result["models"] else name
         rows.append([shown, *("" if decibels is None else f"{decibels:.2f}" for decibels in found)])
     return table(["PSNR in dB at bits per pixel", *map(str, RATES)], rows, "l" + "r" * len(RATES)) + "\n"
+
+
+def beside(result: dict[str, Any], name: str) -> str:
+    """Return what the card of a model says: its PSNR beside that of the codecs."""
+    alone = {**result, "models": {name: result["models"][name]}}
+    return (
+        f"On the {result['images']} photographs of Kodak, which were not used for training, whole and at equal rate. "
+        "The rate of the model is its KL divergence, and no file of that size is written here. That of a codec is the "
+        "size of its files, as Pillow writes them.\n\n" + table_part(alone)
+    )
 
 
 def measure_codec(codec: str, photos: Sequence[Image.Image]) -> list[dict[str, float]]:

@@ -70,6 +70,8 @@ class Subject:
         data: The facts of the data that the model was trained on.
         measured_on: The facts of the data that the curve was measured on, most often the same.
         comparison: The comparison with dedicated β-VAEs; None if there is none.
+        beside: Markdown that sets the model beside something known, from benchmarks/results/beside_NAME.md of a
+            checkout; "" if there is none.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Subject:
     data: DataFacts
     measured_on: DataFacts
     comparison: Comparison | None
+    beside: str
 
     @property
     def data_name(self) -> str:
@@ -146,6 +149,7 @@ def read_subject(
         comparison=None
         if compare is None
         else read_comparison(compare, seed=None if recipe is None else recipe.training.seed),
+        beside=_find_beside(source),
     )
 
 
@@ -227,6 +231,12 @@ def _source(folder: Path, name: str, repo_id: str | None) -> str:
         return name
     own = folder.resolve().name
     return f"{LOCAL}{own}" if own in list_models() or own.startswith((LOCAL, HUB)) else own
+
+
+def _find_beside(source: str) -> str:
+    """What a checkout says of one of its models beside something known."""
+    path = root() / "benchmarks" / "results" / f"beside_{source}.md"
+    return path.read_text(encoding="utf-8").strip() if source in list_models() and path.is_file() else ""
 
 
 def _find_comparison(name: str, recipe: Recipe) -> Path | None:

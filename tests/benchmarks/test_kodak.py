@@ -36,6 +36,8 @@ def test_the_page_shows_what_the_file_holds(kodak):
     page = (CHECKOUT / kodak.PAGE).read_text(encoding="utf-8")
     assert kodak.insert(page, "kodak", kodak.table_part(result)) == page
     assert result["images"] == 24
+    for name in result["models"]:
+        assert kodak.beside(result, name) == (CHECKOUT / kodak.BESIDE.format(name=name)).read_text(encoding="utf-8")
     assert set(result["models"]) == set(mrvae_zoo.list_models("mrvae_*spatial.*", pretrained=True))
 
 

@@ -181,6 +181,15 @@ def test_a_page_in_git_is_plain_and_complete(name):
         assert "How far the model is, at each β, from a β-VAE trained for that β has not been measured." in own
 
 
+BESIDE = sorted((CHECKOUT / "benchmarks" / "results").glob("beside_*.md"))
+
+
+@pytest.mark.parametrize("path", BESIDE, ids=lambda path: path.stem)
+def test_a_page_shows_what_the_checkout_says_beside_it(path):
+    page = (CHECKOUT / "cards" / path.stem.removeprefix("beside_") / "README.md").read_text(encoding="utf-8")
+    assert f"### Beside something known\n\n{path.read_text(encoding='utf-8').strip()}\n" in page
+
+
 def test_the_repository_is_where_the_card_loads_from(card, readme):
     other = make_card(model_folder(DEFAULT_MODEL), name=DEFAULT_MODEL, repo_id="org/name")
     (code,) = python_of(other.files.pop("README.md").decode())
