@@ -100,7 +100,7 @@ def test_every_report_is_also_json(mrvae, own_root, digits):
     decoded = json.loads(ok(mrvae("decode", "l", "-o", "out", "--json")).stdout)
     assert decoded["images"] == [f"{n}.png" for n in range(10)]
     sampled = json.loads(ok(mrvae("sample", DEFAULT_MODEL, "-n", 3, "-o", "s.png", "--json")).stdout)
-    assert sampled == {"output": "s.png", "images": 3, "beta": 1.0, "seed": 0}
+    assert sampled == {"output": "s.png", "images": 3, "beta": 1.0, "seed": 0, "sampler": "mixture"}
     made = json.loads(ok(mrvae("export", DEFAULT_MODEL, "--format", "pt2", "-o", "m.pt2", "--json")).stdout)
     assert made["bytes"] > 1e6
     seen = json.loads(ok(mrvae("init-recipe", digits[0].parent, "-o", "r.toml", "--json")).stdout)
