@@ -31,6 +31,13 @@ class DeviceOption(StrEnum):
     mps = "mps"
 
 
+class BinarizeOption(StrEnum):
+    """The values of --binarize."""
+
+    none = "none"
+    static = "static"
+
+
 Name = Annotated[
     str,
     typer.Argument(
@@ -71,6 +78,20 @@ DataRoot = Annotated[
 Device = Annotated[
     DeviceOption,
     typer.Option("--device", help="Where to compute. auto is the GPU, if there is one."),
+]
+
+
+MeasuredOn = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SET", help="The data set to measure on. Default: the one of the published curve."),
+]
+Binarize = Annotated[
+    BinarizeOption | None,
+    typer.Option("--binarize", help="How to binarize --data. static draws every pixel once, as 0 or 1."),
+]
+LookedAt = Annotated[
+    float | None,
+    typer.Option("--beta", metavar="B", help="The β to look at. Default: 1, or what the model has next to it."),
 ]
 
 

@@ -1,16 +1,17 @@
 """The command `mrvae curve`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mrvae_zoo.cli.common import (
+    Binarize,
     Device,
     DeviceOption,
     Force,
     Json,
+    MeasuredOn,
     Name,
     measuring,
     print_curve,
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
 TITLES = {"bd_rate": "BD-rate", "bd_distortion": "BD-distortion", "bd_psnr": "BD-PSNR"}
 
 
-class BinarizeOption(StrEnum):
-    """The values of --binarize."""
-
-    none = "none"
-    static = "static"
-
-
 def curve(
     name: Name,
     against: Annotated[
@@ -46,16 +40,8 @@ def curve(
         Path | None,
         typer.Option("--data-root", metavar="DIR", help="Measure the curve again on the data sets in this folder."),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data", metavar="SET", help="The data set to measure on. Default: the one of the published curve."
-        ),
-    ] = None,
-    binarize: Annotated[
-        BinarizeOption | None,
-        typer.Option("--binarize", help="How to binarize --data. static draws every pixel once, as 0 or 1."),
-    ] = None,
+    data: MeasuredOn = None,
+    binarize: Binarize = None,
     draws: Annotated[
         int | None,
         typer.Option(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Device, DeviceOption, Force, ImageOutput, Json, Name, print_json, say
+from mrvae_zoo.cli.common import Device, DeviceOption, Force, ImageOutput, Json, LookedAt, Name, print_json, say
 from mrvae_zoo.cli.traverse import middle_beta
 
 
@@ -16,10 +16,7 @@ def interpolate(
     ],
     second: Annotated[Path, typer.Argument(metavar="B", help="The second image.", show_default=False)],
     output: ImageOutput,
-    beta: Annotated[
-        float | None,
-        typer.Option("--beta", metavar="B", help="The β to look at. Default: 1, or what the model has next to it."),
-    ] = None,
+    beta: LookedAt = None,
     steps: Annotated[
         int, typer.Option("--steps", metavar="N", help="How many images to decode, both ends included.", min=2, max=64)
     ] = 9,

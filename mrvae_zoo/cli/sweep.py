@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrvae_zoo.cli.common import (
+    Binarize,
     DataRoot,
     Device,
     DeviceOption,
     Force,
     Json,
+    MeasuredOn,
     Name,
     Seed,
     print_json,
@@ -20,7 +22,6 @@ from mrvae_zoo.cli.common import (
     progress_bar,
     say,
 )
-from mrvae_zoo.cli.curve import BinarizeOption
 
 if TYPE_CHECKING:
     from mrvae_zoo.data.sets import ImageData
@@ -39,16 +40,8 @@ def sweep(
             "active_units, rate, a pattern such as 'anomaly*', or a metric of a plug-in. May be repeated.",
         ),
     ],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data", metavar="SET", help="The data set to measure on. Default: the one of the published curve."
-        ),
-    ] = None,
-    binarize: Annotated[
-        BinarizeOption | None,
-        typer.Option("--binarize", help="How to binarize --data. static draws every pixel once, as 0 or 1."),
-    ] = None,
+    data: MeasuredOn = None,
+    binarize: Binarize = None,
     betas: Annotated[
         int, typer.Option("--betas", metavar="N", help="The number of β, log-spaced over the range.", min=2, max=1000)
     ] = 13,

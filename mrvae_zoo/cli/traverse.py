@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Device, DeviceOption, Force, ImageOutput, Json, Name, print_json, print_table, say
+from mrvae_zoo.cli.common import (
+    Device,
+    DeviceOption,
+    Force,
+    ImageOutput,
+    Json,
+    LookedAt,
+    Name,
+    print_json,
+    print_table,
+    say,
+)
 
 
 def traverse(
@@ -14,10 +25,7 @@ def traverse(
         Path, typer.Argument(metavar="IMAGE", help="The image, in any format that Pillow reads.", show_default=False)
     ],
     output: ImageOutput,
-    beta: Annotated[
-        float | None,
-        typer.Option("--beta", metavar="B", help="The β to look at. Default: 1, or what the model has next to it."),
-    ] = None,
+    beta: LookedAt = None,
     latents: Annotated[
         int, typer.Option("--latents", metavar="N", help="How many latents to walk, a row each.", min=1)
     ] = 10,
