@@ -85,7 +85,8 @@ def beside(result: dict[str, Any]) -> str:
     rows = [(f"{row['beta']:g}", f"{row['L']:.2f}", f"{row['mig']:.3f}", f"{row['dci']:.3f}") for row in theirs]
     return (
         f"Three β-TCVAEs of the same network without gates were trained for one β each, with the same recipe "
-        f"({result['epochs']} epochs, one seed each). {' '.join(lines)}\n\n"
+        f"({result['epochs']} epochs, one seed each). {' '.join(lines)} "
+        f"The model was looked at at {len(ours)} β, and so had more to choose from.\n\n"
         + table(("β of a β-TCVAE", "L", "mutual information gap", "DCI disentanglement"), rows, "rrrr")
         + "\n"
     )
