@@ -182,12 +182,14 @@ class Description(NamedTuple):
         parameters: The number of parameters.
         data: The name of the data set that the model was trained on, from the recipe or else from the curve. None if
             neither names it.
+        sampler: The mixtures that `sample` draws from, if they are in the folder, or None.
     """
 
     config: ModelConfig
     curve: RDCurve | None
     parameters: int
     data: str | None
+    sampler: MixtureSampler | None = None
 
 
 def read_description(folder: Path, config: ModelConfig | None = None) -> Description:
@@ -200,16 +202,18 @@ def read_description(folder: Path, config: ModelConfig | None = None) -> Descrip
     Raises:
         CheckpointError: A file is missing or wrong; the message names the file and the fault.
     """
+    sampler = None
     if config is None:
         record = read_config(folder)
         model = skeleton(folder, record)
         config = record.model
+        sampler = read_sampler(folder, config, record.weights.sha256)
     else:
         with torch.device("meta"):
             model = build_model(config)
     curve = _read_curve(folder, config)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Description(config, curve, parameters, data_name(folder, curve))
+    return Description(config, curve, parameters, data_name(folder, curve), sampler)
 
 
 def _read_curve(folder: Path, config: ModelConfig) -> RDCurve | None:

@@ -188,10 +188,10 @@ def training_bar(*, keep: bool = False) -> "Iterator[Callable[[Progress], None]]
 
 
 @contextmanager
-def measuring() -> Iterator[Callable[[float], None]]:
-    """Show a progress bar for a measurement; yields the function that takes the share done."""
+def measuring(what: str = "measuring the curve") -> Iterator[Callable[[float], None]]:
+    """Show a progress bar for what is done; yields the function that takes the share done."""
     from rich.progress import TimeRemainingColumn
 
-    columns = ("measuring the curve", "{task.percentage:>3.0f}%", TimeRemainingColumn(compact=True))
+    columns = (what, "{task.percentage:>3.0f}%", TimeRemainingColumn(compact=True))
     with progress_bar(*columns, keep=False) as update:
         yield lambda share: update(completed=share, total=1.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mrvae_zoo.cli.common import Device, DeviceOption, Force, Images, Json, Name, print_json, say
+from mrvae_zoo.cli.common import Device, DeviceOption, Force, Images, Json, Name, measuring, print_json, say
 from mrvae_zoo.common.environment import is_main_process, process_count
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def encode(
     from mrvae_zoo.checkpoints.folder import read_config
     from mrvae_zoo.common.files import check_output
     from mrvae_zoo.common.processes import make_accelerator
+    from mrvae_zoo.common.progress import no_bar
     from mrvae_zoo.errors import counted, name_some
     from mrvae_zoo.hub.load import exact, load_pretrained, locate_checkpoint
     from mrvae_zoo.inference.encoding import encode_files, find_files
@@ -85,7 +86,10 @@ def encode(
     if rate is not None:
         beta = _beta_for(model, rate)
     plain = model if beta is None else model.at(beta)
-    encoded = encode_files(plain, files, may_skip=may_skip, choose=choose, accelerator=accelerator)
+    with measuring("encoding") if is_main_process() else no_bar() as progress:
+        encoded = encode_files(
+            plain, files, may_skip=may_skip, choose=choose, accelerator=accelerator, progress=progress
+        )
     if accelerator is not None:
         accelerator.wait_for_everyone()
         accelerator.end_training()

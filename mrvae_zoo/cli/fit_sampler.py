@@ -13,9 +13,9 @@ from mrvae_zoo.cli.common import (
     Json,
     Name,
     Seed,
+    measuring,
     print_json,
     print_table,
-    progress_bar,
     say,
 )
 
@@ -76,16 +76,8 @@ def fit_sampler(
     check_no_places(model)
     fitted_at = None if betas is None else _spaced(model, betas)
     images = load_data(_trained_on(model, folder, data), "train", data_root, model.input_shape)
-    with progress_bar("fitting mixtures", "{task.percentage:>3.0f}%", keep=False) as update:
-        sampler = fit(
-            model,
-            images,
-            fitted_at,
-            examples=examples,
-            components=components,
-            seed=seed,
-            progress=lambda share: update(completed=share, total=1.0),
-        )
+    with measuring("fitting mixtures") as progress:
+        sampler = fit(model, images, fitted_at, examples=examples, components=components, seed=seed, progress=progress)
     save_sampler(folder, sampler)
     say(f"wrote {folder / SAMPLER}")
     _print(sampler, folder / SAMPLER, json=json)

@@ -7,6 +7,7 @@ from mrvae_zoo.cli.common import Json, Name, print_json, print_table, say
 if TYPE_CHECKING:
     from mrvae_zoo.checkpoints.folder import Description
     from mrvae_zoo.models.latents import LatentTable
+    from mrvae_zoo.models.sampler import MixtureSampler
 
 ROWS, MOST = 7, 10  # rows of the curve to show, so that everything fits on a screen, and of latents
 
@@ -15,6 +16,7 @@ def info(name: Name, json: Json = False) -> None:
     """Show what a model is: its network, its data with their licence, its size and its curve. Needs no weights."""
     from mrvae_zoo.common.schema import to_plain
     from mrvae_zoo.data.sets import data_facts
+    from mrvae_zoo.errors import counted
     from mrvae_zoo.hub.load import describe_model
 
     model = describe_model(name)
@@ -29,6 +31,7 @@ def info(name: Name, json: Json = False) -> None:
                 "config": to_plain(model.config),
                 "curve": None if model.curve is None else model.curve.to_plain(),
                 "latents": None if model.curve is None else to_plain(model.curve.latents),
+                "sampler": None if model.sampler is None else mixtures_of(model.sampler),
             }
         )
         return
@@ -36,6 +39,9 @@ def info(name: Name, json: Json = False) -> None:
     if facts is not None:
         lines["data"] = facts.title
         lines["licence of data"] = facts.licence or ("none stated" if facts.known else "not known")
+    if model.sampler is not None:
+        betas = model.sampler.betas
+        lines["sampler"] = f"{counted(len(betas), 'mixture')}, fitted at β from {betas[0]:g} to {betas[-1]:g}"
     for key, value in lines.items():
         say_fact(key, value)
     if model.curve is None:
@@ -62,6 +68,11 @@ def show_latents(latents: "LatentTable", *, places: bool) -> None:
     say_fact("latents", f"KL in nats{' per place' if places else ''}, the first {len(order)} at β = {shown[0].beta:g}")
     header = ["latent", *(f"β = {point.beta:.4g}" for point in shown)]
     print_table(header, [[str(i), *(f"{point.kl[i]:.3f}" for point in shown)] for i in order])
+
+
+def mixtures_of(sampler: "MixtureSampler") -> list[dict[str, float]]:
+    """Return the β, the number of components and the gain in nats of each mixture."""
+    return [{"beta": each.beta, "components": len(each.weights), "gain": each.gain} for each in sampler.mixtures]
 
 
 def describe(model: "Description") -> dict[str, str]:

@@ -1,7 +1,5 @@
 """The command `mrvae sweep`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +15,9 @@ from mrvae_zoo.cli.common import (
     MeasuredOn,
     Name,
     Seed,
+    measuring,
     print_json,
     print_table,
-    progress_bar,
     say,
 )
 
@@ -107,7 +105,7 @@ def sweep(
     model = load_pretrained(name, device=device.value)
     split = measured_split(model, data_root, data_name=data, binarize=None if binarize is None else binarize.value)
     labelled = held_out_class is not None or labels is not None or any("labels" in each.needs for each in metrics)
-    with _sweeping() as progress:
+    with measuring("sweeping over β") as progress:
         found = measure(
             model,
             split,
@@ -146,13 +144,3 @@ def _outliers(source: str, model: "BaseVAE", data: "ImageData", data_root: Path)
     if not is_set and Path(source).is_dir():
         return load_whole_folder(Path(source), model.input_shape, binarize=data.binarize)
     return load_data(DataRecipe(name=source, binarize=data.binarize), "test", data_root, model.input_shape)
-
-
-@contextmanager
-def _sweeping() -> Iterator[Callable[[float], None]]:
-    """Show a progress bar for a sweep; yields the function that takes the share done."""
-    from rich.progress import TimeRemainingColumn
-
-    columns = ("sweeping over β", "{task.percentage:>3.0f}%", TimeRemainingColumn(compact=True))
-    with progress_bar(*columns, keep=False) as update:
-        yield lambda share: update(completed=share, total=1.0)

@@ -69,6 +69,7 @@ def encode_files(
     may_skip: Sequence[bool],
     choose: Callable[[Tensor], BetaForEach] | None = None,
     accelerator: "Accelerator | None" = None,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> Encoded:
     """Encode the images in `files`.
 
@@ -78,6 +79,7 @@ def encode_files(
         may_skip: One flag per file: whether to skip it if it cannot be read.
         choose: A function that finds the β of each image of a batch (B, C, H, W).
         accelerator: The Accelerator of several processes. Each encodes its share, and all return the whole result.
+        progress: A function that is called with the share of the images of this process that is done, in [0, 1].
 
     Raises:
         ValueError: A file that may not be skipped cannot be read, no file can be read, or the sizes differ.
@@ -90,6 +92,7 @@ def encode_files(
     shapes: set[tuple[int, ...]] = set()
     changes = Changes()
     for some in (mine[at : at + BATCH] for at in range(0, len(mine), BATCH)):
+        progress((some.start - mine.start) / len(mine))
         found = open_readable([files[index] for index in some], [may_skip[index] for index in some])
         for index, image in zip(some, found, strict=True):
             readable[index - mine.start] = image is not None

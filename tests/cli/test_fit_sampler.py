@@ -34,6 +34,11 @@ def test_a_model_of_ones_own_gets_its_sampler_and_is_drawn_from(mrvae, own, own_
     assert {path.name for path in own.iterdir()} == {*before, "sampler.safetensors"}
     assert all((own / name).read_bytes() == content for name, content in before.items())
     written = (own / "sampler.safetensors").read_bytes()
+    assert "sampler          3 mixtures, fitted at β from 0.01 to 10" in ok(mrvae("info", "own")).stdout
+    told = json.loads(ok(mrvae("info", "own", "--json")).stdout)["sampler"]
+    assert [(round(each["beta"], 4), each["components"]) for each in told] == [
+        (float(row[0]), int(row[1])) for row in rows[1:]
+    ]
 
     failed(mrvae(*fit, "--data", "mine"), "own/sampler.safetensors exists; pass --force to overwrite it")
     told = json.loads(ok(mrvae(*fit, "--data", "mine", "--betas", 1, "--force", "--json")).stdout)
