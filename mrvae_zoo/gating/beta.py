@@ -58,6 +58,11 @@ def check_beta(beta: Beta, beta_range: tuple[float, float], batch_size: int | No
     return beta.to(like.device, dtype).clamp(low, high)
 
 
+def count_of(beta: Beta) -> int | None:
+    """Return how many β there are, or None for a number; raises a ValueError if it is neither."""
+    return None if _is_number(beta) else _as_tensor(beta).numel()
+
+
 def _is_number(beta: Beta) -> TypeGuard[float]:
     return isinstance(beta, (float, int, numbers.Real)) and not isinstance(beta, bool)
 

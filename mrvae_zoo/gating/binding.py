@@ -1,4 +1,4 @@
-"""How β reaches layers inside a foreign forward: it is bound to the thread for the duration of one call.
+"""How β reaches layers inside foreign code: it is bound to the thread for the duration of one call, or of one block.
 
 Elsewhere β is an argument. This is the one exception, because a foreign `forward` does not pass β on.
 
@@ -12,6 +12,7 @@ Letters: B batch, C channels of a layer's output, K features of log β.
 """
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from mrvae_zoo.gating.gates import Gate
 from mrvae_zoo.gating.layers import gated_activations
+from mrvae_zoo.gating.low_rank import LowRank
 
 Shapes = dict[str, set[tuple[int, ...]]]  # layer -> shapes of its outputs whose leading axis is known to be the batch
 
@@ -43,7 +45,7 @@ class Binding:
         owner: The identity of the module that is called.
         features: The features of β, (K,) or (B, K).
         known: The output shapes whose leading axis is known to be the batch, for features (B, K). None only compares
-            the sizes.
+            the sizes; {} trusts no shape.
         tagged: The examples that are NaN, (B,) bool, while a call looks for the batch axis. No gate is applied then.
         outer: The binding that this one is nested in.
         backward: The number of the backward pass that the call is part of; −1 outside of one.
@@ -71,6 +73,14 @@ class Binding:
         _current.binding = self.outer
 
 
+def is_current(binding: Binding) -> bool:
+    """Whether this thread is inside `with binding:`."""
+    inner = _current.binding
+    while inner is not None and inner is not binding:
+        inner = inner.outer
+    return inner is not None
+
+
 def backward_pass() -> int:
     """Return the number of the backward pass that this thread is in; −1 outside of one, and while compiling."""
     return -1 if torch.compiler.is_compiling() else torch._C._current_graph_task_id()
@@ -83,17 +93,19 @@ class Hook:
     Attributes:
         owner: The identity of the gated module that the layer is part of.
         name: The name of the layer.
-        gate: The gate of the layer, which is its child.
+        gate: The gate of the layer, which is its child; None for a layer that has only a part of low rank.
         channel_dim: The axis of the pre-activation that holds the channels.
+        low_rank: The part of the layer's weight that moves with β, which is its child too, or None.
     """
 
     owner: Owner
     name: str
-    gate: Gate
+    gate: Gate | None
     channel_dim: int
+    low_rank: LowRank | None = None
 
-    def __call__(self, _layer: nn.Module, _inputs: Any, y: Tensor) -> Tensor:
-        """Act as a forward hook: y (B, ..., C, ...) is the layer's output."""
+    def __call__(self, _layer: nn.Module, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], y: Tensor) -> Tensor:
+        """Act as a forward hook with keyword arguments: y (B, ..., C, ...) is the layer's output."""
         binding = self.binding()
         binding.reached.add(self.name)
         if binding.tagged is not None:
@@ -101,7 +113,11 @@ class Hook:
             return y
         if binding.features.ndim > 1:
             check_batch_axis(binding, self, y)
-        return gated_activations(y, self.gate(binding.features), channel_dim=self.channel_dim)
+        if self.low_rank is not None:
+            y = y + self.low_rank(binding.features, *inputs, **kwargs)
+        return (
+            y if self.gate is None else gated_activations(y, self.gate(binding.features), channel_dim=self.channel_dim)
+        )
 
     def binding(self) -> Binding:
         """Return the innermost running call of this layer's module.
@@ -114,8 +130,9 @@ class Hook:
             binding = binding.outer
         if binding is None or binding.backward != backward_pass():
             raise RuntimeError(
-                f"layer {self.name!r} runs without the β of a call: call the gated module, not its layers. Where "
-                "activation checkpointing inside the module ran the layer again, checkpoint the whole call instead: "
+                f"layer {self.name!r} runs without the β of a call: call the gated module, not its layers, or stay "
+                "inside `with gated.bound(beta)`. Where activation checkpointing inside the module ran the layer "
+                "again, checkpoint the whole call instead: "
                 "torch.utils.checkpoint.checkpoint(gated, x, beta, use_reentrant=False)"
             )
         return binding
@@ -126,7 +143,7 @@ class InputHook(Hook):
 
     def __call__(self, layer: nn.Module, inputs: Any) -> Tensor:  # type: ignore[override]
         """Act as a forward pre-hook."""
-        return super().__call__(layer, None, *inputs)
+        return super().__call__(layer, inputs, {}, *inputs)
 
 
 def record_rows(binding: Binding, hook: Hook, y: Tensor) -> None:

@@ -7,12 +7,15 @@ The rule, unless `include` names the layers:
   to feed a norm if one of the same width follows it in a Sequential. For a convolution it is enough that one is
   registered right after it (as in ResNet's conv1, bn1). Identity and Dropout between them do not count.
 - `out_proj` of `nn.MultiheadAttention` is left plain: attention reads its weight and never calls it.
+
+Where weights have parts of low rank that move with β, the layers that feed a norm have them as well: a norm does not
+undo what turns its input. Grouped convolutions have none.
 """
 
 import fnmatch
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -47,6 +50,8 @@ GATEABLE = tuple(CHANNEL_DIM)
 
 # Subclasses with a forward of their own that is known to be the plain layer's, but for the axis of the channels.
 KNOWN_FORWARDS = {
+    "diffusers.models.autoencoders.autoencoder_kl_cogvideox.CogVideoXSafeConv3d": -4,
+    "diffusers.models.autoencoders.autoencoder_kl_wan.WanCausalConv3d": -4,
     "timm.layers.linear.Linear": -1,
     "timm.layers.conv2d_same.Conv2dSame": -3,
     "timm.layers.norm.GroupNorm": 1,
@@ -71,12 +76,23 @@ PASSED_OVER = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One layer to gate: its name, itself, the axis of its channels, and whether it also applies an activation."""
+    """One layer that β reaches.
+
+    Attributes:
+        name: The name of the layer.
+        layer: The layer.
+        channel_dim: The axis of its output that holds the channels.
+        with_activation: Whether the layer also applies an activation.
+        gated: Whether the layer has a gate.
+        rank: The rank of the part of its weight that moves with β; 0 for none.
+    """
 
     name: str
     layer: nn.Module
     channel_dim: int
     with_activation: bool = False
+    gated: bool = True
+    rank: int = 0
 
     @property
     def channels(self) -> int:
@@ -90,9 +106,11 @@ class Site:
 
 
 def sites(
-    module: nn.Module, *, include: Patterns | None, exclude: Patterns, types: tuple[type[nn.Module], ...]
+    module: nn.Module, *, include: Patterns | None, exclude: Patterns, types: tuple[type[nn.Module], ...], rank: int = 0
 ) -> list[Site]:
     """Return the layers of `module` to gate, in the order of registration; see the module's docstring for the rule.
+
+    With a `rank`, layers with a weight matrix also have a part of that rank that moves with β.
 
     Raises:
         ValueError: No layer is chosen, a pattern matches no layer, or a chosen layer computes something else than its
@@ -107,13 +125,18 @@ def sites(
     else:
         chosen = {name: layer for name, layer in layers.items() if matches(name, include)}
     chosen = {name: layer for name, layer in chosen.items() if not matches(name, exclude)}
+    ungated: set[int] = set()
     if include is None:
-        kept = {id(layer) for layer in chosen.values()}
-        left = left_to_a_norm(module, kept) | attention_outputs(module)
-        chosen = {name: layer for name, layer in chosen.items() if id(layer) not in left}
+        ungated = left_to_a_norm(module, {id(layer) for layer in chosen.values()})
+        unreached = attention_outputs(module) | (ungated if rank == 0 else set())
+        chosen = {name: layer for name, layer in chosen.items() if id(layer) not in unreached}
     if not chosen:
         raise ValueError(f"there is no layer to gate in this {type(module).__name__}")
-    return [site(name, layer) for name, layer in chosen.items()]
+    found = [
+        replace(site(name, layer), gated=id(layer) not in ungated, rank=rank if has_matrix(layer) else 0)
+        for name, layer in chosen.items()
+    ]
+    return [one for one in found if one.gated or one.rank]
 
 
 def site(name: str, layer: nn.Module) -> Site:
@@ -155,6 +178,11 @@ def home(cls: type, method: str) -> type | None:
 def is_affine(layer: nn.Module) -> bool:
     """Whether the layer has a weight; a norm may have none."""
     return getattr(layer, "weight", None) is not None
+
+
+def has_matrix(layer: nn.Module) -> bool:
+    """Whether a part of low rank can be added to the layer's weight: a Linear, or a convolution without groups."""
+    return isinstance(layer, tuple(LINEAR)) and getattr(layer, "groups", 1) == 1
 
 
 def width(layer: nn.Module) -> int:
@@ -222,3 +250,10 @@ def write_gates(layer: nn.Module, gates: Gates) -> None:
         gated_bias = at_least_float32(bias) * scale
         gated_bias = gated_bias if shift is None else gated_bias + shift
         layer.bias = nn.Parameter(gated_bias.to(bias.dtype), bias.requires_grad)
+
+
+def add_to_weight(layer: nn.Module, moved: Tensor) -> None:
+    """Add a tensor to the weight of a layer."""
+    weight = layer.weight
+    assert isinstance(weight, nn.Parameter)
+    layer.weight = nn.Parameter((at_least_float32(weight) + moved).to(weight.dtype), weight.requires_grad)

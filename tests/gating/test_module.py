@@ -15,6 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 import mrvae_zoo
 from mrvae_zoo import gate
+from mrvae_zoo.gating import gated_module
+from mrvae_zoo.gating.calls import Call
 from mrvae_zoo.gating.sites import GATEABLE
 
 BETAS = (0.01, 0.05, 0.5, 3.0, 10.0)
@@ -419,9 +421,9 @@ def test_looking_for_the_batch_axis_happens_once_a_shape_and_leaves_nothing_behi
     module, x = make("resnet18")
     gated, calls = gate(module).train(), []
     state = copy.deepcopy(gated.state_dict())
-    found = type(gated)._find_batch_axis
-    monkeypatch.setattr(type(gated), "_find_batch_axis", lambda *a: calls.append(a[1].shape[0]) or found(*a))
-    verdict, mixed = gated._verdict(x, (), {})
+    found = gated_module.find_batch_axis
+    monkeypatch.setattr(gated_module, "find_batch_axis", lambda *a: calls.append(a[0].x.shape[0]) or found(*a))
+    verdict, mixed = gated._verdict(Call("__call__", (x,), {}))
     assert not mixed
     assert all(torch.equal(value, state[key]) for key, value in gated.state_dict().items())
     assert all(part.training for part in gated.modules())

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from mrvae_zoo.errors import nearest
 from mrvae_zoo.gating.base import Gating
+from mrvae_zoo.gating.gated_module import GatedModule
 from mrvae_zoo.gating.layers import call
-from mrvae_zoo.gating.module import GatedModule, gate_with
+from mrvae_zoo.gating.module import gate_with
 from mrvae_zoo.models.architectures.blocks import Activation
 from mrvae_zoo.models.architectures.mlp import MLPDecoder, perceptron
 
