@@ -40,6 +40,7 @@ SHAPES = {
     "mrvae_conv": (3, 13, 10),
     "mrvae_resnet": (1, 12, 9),
     "mrvae_resnet_spatial": (3, None, None),
+    "mrvae_autoencoder_kl": (3, None, None),
     "mrvae_timm": (2, 32, 32),
     PLUGIN: (2, 5, 4),
 }
@@ -50,6 +51,7 @@ OPTIONS = {
     "mrvae_conv": {"widths": (6, 8), "depth": 1, "norm": "batch"},
     "mrvae_resnet": {"widths": (8, 12), "depth": 2, "bottleneck": 4},
     "mrvae_resnet_spatial": {"width": 8, "depth": 1, "bottleneck": 4},
+    "mrvae_autoencoder_kl": {"block_out_channels": (6, 8), "norm_num_groups": 2},
     "mrvae_timm": {"backbone": "test_convnext", "widths": (16,)},
     PLUGIN: {"state_size": 16},
 }

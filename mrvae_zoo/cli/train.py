@@ -25,6 +25,8 @@ from mrvae_zoo.cli.common import (
 )
 from mrvae_zoo.common.environment import is_main_process
 
+DIFFUSERS = "diffusers:"
+
 
 class SplitOption(StrEnum):
     """The values of --split."""
@@ -42,7 +44,12 @@ def train(
     ],
     overrides: Overrides = None,
     init: Annotated[
-        str | None, typer.Option("--init", metavar="NAME", help="Start from the weights of this model.")
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="NAME",
+            help="Start from the weights of this model, or of an AutoencoderKL: diffusers:FOLDER_OR_REPOSITORY.",
+        ),
     ] = None,
     split: Annotated[
         SplitOption, typer.Option("--split", help="The split to measure the curve on at the end.")
@@ -70,9 +77,8 @@ def train(
     RUN then holds the model, its recipe, curve.png and reconstructions.png, and every command takes RUN as a NAME.
     """
     from mrvae_zoo.checkpoints.registry import list_models
-    from mrvae_zoo.checkpoints.sources import LOCAL
     from mrvae_zoo.common.layout import RECIPE
-    from mrvae_zoo.hub.load import as_source, exact, locate_checkpoint, locate_recipe
+    from mrvae_zoo.hub.load import locate_recipe
     from mrvae_zoo.training.recipe import read_recipe
     from mrvae_zoo.training.run_folder import check_run, is_finished
     from mrvae_zoo.training.seeds import spread, train_seeds
@@ -89,12 +95,11 @@ def train(
         )
     path = Path(name) if name.endswith(".toml") else locate_recipe(name)
     recipe = read_recipe(path, overrides or ())
-    start = None if init is None else as_source(init)
-    start = start if start is None or start.startswith(LOCAL) else exact(start)  # with its commit, where it has one
+    start, folder = (None, None) if init is None else _start(init)
     with training_bar(keep=True) as report:
         options = Options(
             data_root=data_root,
-            init=None if start is None else locate_checkpoint(start),
+            init=folder,
             init_name=start,
             resume=resume,
             force=force,
@@ -128,3 +133,20 @@ def train(
     run = output / f"seed-{recipe.training.seed}" if seeds > 1 else output
     at = shlex.quote(str(run))
     say(f"use it with: mrvae reconstruct {at} IMAGES -o grid.png, or mrvae_zoo.load_pretrained({str(run)!r})")
+
+
+def _start(init: str) -> tuple[str, Path]:
+    """Return the source of the initial weights in the form that is recorded, and its folder, downloaded if need be."""
+    if init.startswith(DIFFUSERS):
+        from mrvae_zoo.diffusers.stock import autoencoder_class, exact_name, locate
+
+        autoencoder_class()  # whose absence is an error before anything is downloaded
+        name = init.removeprefix(DIFFUSERS)
+        folder = locate(name)
+        return f"{DIFFUSERS}{exact_name(name, folder)}", folder
+    from mrvae_zoo.checkpoints.sources import LOCAL
+    from mrvae_zoo.hub.load import as_source, exact, locate_checkpoint
+
+    source = as_source(init)
+    source = source if source.startswith(LOCAL) else exact(source)  # with its commit, where it has one
+    return source, locate_checkpoint(source)

@@ -11,7 +11,8 @@ format has optional inputs, so pass zeros for no noise.
 A graph cannot refuse its input, so β is clamped to the model's range and x to its data range. The file contains the
 config of the model, as the metadata `mrvae_zoo.config` (ONNX) or the extra file `config.json` (pt2).
 
-A spatial model takes any H and W that are multiples of 8, and its latents are (B, Z, H/8, W/8).
+A spatial model takes any H and W that are multiples of its stride s, most often 8, and at least 2s. Its latents are
+(B, Z, H/s, W/s).
 
 Letters: B batch, C, H, W image, Z latents.
 """
@@ -31,7 +32,6 @@ from mrvae_zoo.common.files import write_atomically
 from mrvae_zoo.common.layout import CONFIG
 from mrvae_zoo.common.schema import to_plain
 from mrvae_zoo.errors import MissingExtraError
-from mrvae_zoo.models.config import SPATIAL_STRIDE
 from mrvae_zoo.models.vae import BaseVAE, MultiRateVAE, unwrap
 
 Format = Literal["onnx", "pt2"]
@@ -152,9 +152,7 @@ def trace(model: BaseVAE, part: Part) -> torch.export.ExportedProgram:
     """Return the graph of a part, for any batch size."""
     model = copy.deepcopy(model).to("cpu", torch.float32).eval()
     channels, *size = model.input_shape
-    height, width = (
-        SPATIAL_STRIDE * places if side is None else side for side, places in zip(size, (3, 5), strict=True)
-    )
+    height, width = (model.stride * places if side is None else side for side, places in zip(size, (3, 5), strict=True))
     x = torch.full((EXAMPLE_BATCH, channels, height, width), 0.5, dtype=torch.float32, device="cpu")
     beta = torch.full((EXAMPLE_BATCH,), math.sqrt(math.prod(model.beta_range)), dtype=torch.float32, device="cpu")
     latents = torch.zeros(EXAMPLE_BATCH, *model.latent_shape((height, width)), dtype=torch.float32, device="cpu")
@@ -164,7 +162,7 @@ def trace(model: BaseVAE, part: Part) -> torch.export.ExportedProgram:
     axes: dict[str, dict[int, Any]] = {name: {0: batch} for name in names}
     if model.config.spatial:
         rows, columns = torch.export.Dim("rows", min=2), torch.export.Dim("columns", min=2)
-        places, pixels = {2: rows, 3: columns}, {2: SPATIAL_STRIDE * rows, 3: SPATIAL_STRIDE * columns}
+        places, pixels = {2: rows, 3: columns}, {2: model.stride * rows, 3: model.stride * columns}
         for name in set(names) - {"beta"}:
             axes[name] |= pixels if name == "x" else places
     whole_at = part == "model" and "beta" not in names

@@ -83,6 +83,11 @@ architectures: Table[Architecture] = Table(
             start="mrvae_zoo.models.architectures.resnet_spatial:start",
         ),
         Architecture(
+            name="mrvae_autoencoder_kl",
+            build="mrvae_zoo.models.architectures.autoencoder_kl:build",
+            spatial=True,
+        ),
+        Architecture(
             name="mrvae_timm",
             build="mrvae_zoo.models.architectures.timm_encoder:build",
             gatings=("affine", "paper", "paper_open", "none"),

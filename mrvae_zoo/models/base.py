@@ -62,7 +62,8 @@ class Network(nn.Module):
 
     Args:
         config: The description of the model: its architecture, sizes and range of β.
-        encoder: The encoder network, called as `encoder(x, features) -> (mean, log_var)`, each (B, Z).
+        encoder: The encoder network, called as `encoder(x, features) -> (mean, log_var)`, each (B, Z). An attribute
+            `stride` says how many pixels a place of a spatial model has, if not 8.
         decoder: The decoder network, called as `decoder(z, features)`. It returns logits or the mean, (B, C, H, W).
     """
 
@@ -106,9 +107,14 @@ class Network(nn.Module):
         """The device of the weights."""
         return next(self.parameters()).device
 
+    @property
+    def stride(self) -> int:
+        """The pixels of an image, each way, for one place of the latents of a spatial model."""
+        return int(getattr(self.encoder, "stride", SPATIAL_STRIDE))
+
     def latent_shape(self, size: tuple[int, int]) -> tuple[int, ...]:
         """Return the shape of z for an image of `size` (H, W): (Z,), or (Z, h, w) for a spatial model."""
-        places = (-(-side // SPATIAL_STRIDE) for side in size) if self.config.spatial else ()
+        places = (-(-side // self.stride) for side in size) if self.config.spatial else ()
         return (self.latent_dim, *places)
 
     def compile(self, *args: Any, **options: Any) -> None:
@@ -155,7 +161,7 @@ class Network(nn.Module):
         return pack(features, self._gates) if packed else features
 
     def _posterior(self, x: Tensor, features: Tensor | Packed | None) -> Posterior:
-        x = pad_to_stride(x) if self.config.spatial else x
+        x = pad_to_stride(x, self.stride) if self.config.spatial else x
         mean, log_var = self.encoder(x.to(self.dtype), features)
         return Posterior(mean, log_var.clamp(*LOG_VAR_RANGE))
 
@@ -245,9 +251,9 @@ def _mean_of(name: str, nats: Tensor) -> str:
     return "" if mean is None else f", mean {name} {mean:.4g} nats"
 
 
-def pad_to_stride(x: Tensor) -> Tensor:
+def pad_to_stride(x: Tensor, stride: int) -> Tensor:
     """Pad images (B, C, H, W) to the next multiple of the stride by repeating their last row and column."""
-    down, right = (-side % SPATIAL_STRIDE for side in x.shape[-2:])
+    down, right = (-side % stride for side in x.shape[-2:])
     return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
 
 

@@ -14,7 +14,7 @@ MAX_GATING_DEGREE = 16
 NARROWEST = 1.0001  # β_max / β_min
 UNIT = (0.0, 1.0)
 LARGEST_VALUE = 10.0  # the largest magnitude of a value of an image
-SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents of a spatial model
+SPATIAL_STRIDE = 8  # pixels of an image, each way, for one place of the latents, where an encoder says nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,8 @@ class ModelConfig:
         architecture: The name of a registered architecture, for example "mrvae_mlp".
         input_shape: The shape (C, H, W) of an image. A spatial model takes images of any size: (C, None, None), or [C,
             "any", "any"] in a recipe.
-        latent_dim: The number of latents, Z. A spatial model has that many at each of its H/8 × W/8 places.
+        latent_dim: The number of latents, Z. A spatial model has that many at each of its places, H/8 × W/8 of them as
+            a rule (`model.stride` says how many pixels a place has).
         beta_range: The smallest and the largest β of the model, both inclusive.
         likelihood: The likelihood p(x|z): "bernoulli" or "gaussian".
         sigma: The standard deviation of the Gaussian likelihood; None for Bernoulli. A Gaussian recipe without it gets

@@ -7,6 +7,7 @@ Letters: M models, B examples of a whole batch, b those of one process, or of on
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -119,7 +120,7 @@ class LossesOf:
         epsilon = noise.normal(Purpose.LATENTS, *self.model.latent_shape((x.shape[2], x.shape[3])))
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             output = model(x, drawn, noise=epsilon)
-        each = self.objective.loss(output, drawn, self.context)
+        each = self.objective.loss(output, drawn, replace(self.context, x=x))
         loss = weigh(each, drawn, objective.beta_weighting if objective.beta is None else 0.0)
         figures = torch.stack([output.rate.mean(), output.distortion.mean(), loss]).detach()
         fault = torch.where(each.isfinite(), 0.0, drawn).amax().detach()

@@ -26,11 +26,14 @@ class GlobalBatch:
         examples: The number N of examples in the training set.
         start: The position in the whole batch where this process's part begins.
         gather: The function that joins the parts of all processes, (b, ...) -> (B, ...), including gradients.
+        x: The images of this process's part, (b, C, H, W), as the model takes them, for an objective that compares
+            `output.reconstruction` with them itself. A training always gives them.
     """
 
     examples: int
     start: int = 0
     gather: Callable[[Tensor], Tensor] = identity
+    x: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
-"""Starting a training from the weights of a checkpoint, or from the principal components of the images."""
+"""Starting a training from the weights of a checkpoint or of an AutoencoderKL, or from the images' components."""
 
+import hashlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from torch import Tensor
 from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
 from mrvae_zoo.data.selection import choose
 from mrvae_zoo.data.sets import ImageData
+from mrvae_zoo.diffusers.multi_rate import DATA_RANGE
+from mrvae_zoo.diffusers.stock import NOT_OF_THE_NETWORK, WEIGHTS, is_autoencoder, load, options_of, weights_of
 from mrvae_zoo.errors import name_some
 from mrvae_zoo.models.architecture_table import architectures
 from mrvae_zoo.models.vae import MultiRateVAE
@@ -23,12 +26,15 @@ READ = 256  # images at a time
 
 
 def start_from(model: MultiRateVAE, source: Path) -> str:
-    """Take all weights of a checkpoint; returns their checksum.
+    """Take all weights of a checkpoint, or of an AutoencoderKL as diffusers saves it; returns their checksum.
 
     Raises:
         ValueError: The checkpoint does not fit. The message names the tensors that are missing, left over or of another
             shape, and the keys of the model that change the meaning of the weights.
+        MissingExtraError: It is an AutoencoderKL, and diffusers is not installed.
     """
+    if is_autoencoder(source):
+        return _start_from_autoencoder(model, source)
     checkpoint = load_checkpoint(source)
     theirs, ours = checkpoint.state_dict(), model.state_dict()
     meaning = [
@@ -47,6 +53,24 @@ def start_from(model: MultiRateVAE, source: Path) -> str:
         raise ValueError(f"--init {source} does not fit the recipe's model: {'; '.join(faults)}")
     model.load_state_dict(theirs)
     return read_config(source).weights.sha256
+
+
+def _start_from_autoencoder(model: MultiRateVAE, source: Path) -> str:
+    """Take the weights of an AutoencoderKL; the gates begin as the identity. Errors are those of `start_from`."""
+    stock = load(source)
+    there = options_of(stock.config) | {"likelihood": "gaussian", "data_range": DATA_RANGE}
+    here = {name: getattr(model.config, name, None) for name in there} | model.config.arguments
+    faults = [
+        f"model.{name} = {there[name]!r} there, and {here[name]!r} in the recipe"
+        for name in there.keys() - set(NOT_OF_THE_NETWORK)
+        if there[name] != here[name]
+    ]
+    if faults:
+        raise ValueError(
+            f"--init diffusers:{source} does not fit the recipe's model: {name_some(sorted(faults), '; ')}"
+        )
+    model.load_state_dict(model.state_dict() | weights_of(stock))
+    return hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()
 
 
 def start_from_images(model: MultiRateVAE, data: ImageData, beta: float | None) -> None:

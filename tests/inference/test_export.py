@@ -40,7 +40,7 @@ def read_and_run(path: Path, batches: list[Tensors]) -> list[Tensors]:
 def given(model: MultiRateVAE | FixedRateVAE, part: str, n: int) -> Tensors:
     """What a part takes, for n examples with one β each."""
     x, beta = make_images(model, n, seed=n), BETAS[:n]
-    x = pad_to_stride(x) if model.config.spatial else x
+    x = pad_to_stride(x, model.stride) if model.config.spatial else x
     latents = (model.encode(x, beta) if isinstance(model, MultiRateVAE) else model.encode(x)).mean.detach()
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(n))
     inputs = {"x": x, "beta": beta, "z": latents + noise, "noise": noise}
