@@ -34,7 +34,8 @@ def models_table(registry: Path, cards: str, betas: Sequence[float] = (1.0,), *,
     """
     rows = []
     for folder in sorted(path for path in registry.iterdir() if has_weights(path)):
-        config, curve, _, data = read_description(folder)
+        model = read_description(folder)
+        config, curve, data = model.config, model.curve, model.data
         if curve is None or data is None:
             continue
         trained = read_recipe(folder / RECIPE).trained

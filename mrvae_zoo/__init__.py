@@ -24,6 +24,7 @@ Use it
     Traversal                  images along each latent, as model.traverse(x, beta) gives them
     encode_tiled, decode_tiled large images through a spatial model, tile by tile
     export                     one file that runs without mrvae_zoo: ONNX or pt2
+    write_page                 a page on which anyone turns β, in the browser
 Measure it
     RDCurve, RDPoint           a rate-distortion curve; beta_for(rate=20.0) finds a β
     LatentStatistics           what each latent is like at a β, as model.latent_statistics(beta) gives it
@@ -47,6 +48,7 @@ Train one
     load_labels, Labels        the class of each of its images
     sample_beta                β for a training loop of one's own
     gate                       any torch module, gated by β
+    save_gates, load_gates     its gates in a file of their own, beside the module they belong to
     register_architecture      a network of one's own
     ModelConfig                what a model is
 Errors
@@ -65,6 +67,7 @@ from mrvae_zoo.common import face
 
 if TYPE_CHECKING:
     from mrvae_zoo.checkpoints.folder import save_pretrained
+    from mrvae_zoo.checkpoints.gates_file import load_gates, save_gates
     from mrvae_zoo.checkpoints.registry import list_models
     from mrvae_zoo.common.grids import save_images, to_pil
     from mrvae_zoo.data.labels import Labels, load_labels
@@ -98,6 +101,7 @@ if TYPE_CHECKING:
     from mrvae_zoo.models.sampler import MixtureSampler
     from mrvae_zoo.models.traversal import Traversal
     from mrvae_zoo.models.vae import BaseVAE, FixedRateVAE, MultiRateVAE
+    from mrvae_zoo.page.build import write_page
     from mrvae_zoo.training.recipe import Recipe, read_recipe
     from mrvae_zoo.training.train import train
 
@@ -140,6 +144,7 @@ __all__ = [
     "list_architectures",
     "list_models",
     "load_data",
+    "load_gates",
     "load_labels",
     "load_pretrained",
     "measure_curve",
@@ -149,17 +154,23 @@ __all__ = [
     "read_recipe",
     "register_architecture",
     "sample_beta",
+    "save_gates",
     "save_images",
     "save_pretrained",
     "sweep",
     "to_pil",
     "train",
     "unusualness",
+    "write_page",
 ]
 
 _HOME = {
     "checkpoints.registry": ("list_models",),
     "checkpoints.folder": ("save_pretrained",),
+    "checkpoints.gates_file": (
+        "load_gates",
+        "save_gates",
+    ),
     "common.grids": (
         "save_images",
         "to_pil",
@@ -227,6 +238,7 @@ _HOME = {
         "FixedRateVAE",
         "MultiRateVAE",
     ),
+    "page.build": ("write_page",),
     "training.recipe": (
         "Recipe",
         "read_recipe",

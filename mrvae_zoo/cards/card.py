@@ -27,6 +27,7 @@ def make_card(
     *,
     name: str,
     repo_id: str | None = None,
+    space_url: str | None = None,
     data_root: Path | None = None,
     compare: Path | None = None,
     device: str = "cpu",
@@ -40,6 +41,7 @@ def make_card(
         name: The name of the model.
         repo_id: The repository, org/name, that the card says to load the model from. None names the registry, or the
             folder without its path.
+        space_url: The address of the Space on which the model runs in the browser; None if there is none.
         data_root: The folder of data sets, for the images to reconstruct. A checkout needs none for a model of MNIST.
         compare: A file of dedicated β-VAEs (see `mrvae_zoo.cards.subject.read_comparison`). None takes the file
             benchmarks/results/compare_NAME_*.json of a checkout that compares the model's own recipe, if there is one.
@@ -58,4 +60,4 @@ def make_card(
     check_jinja2()
     subject = read_subject(folder, name=name, repo_id=repo_id, compare=compare, device=device, page=page)
     drawn = page_images(subject, data_root)
-    return Card(files={README: (metadata(subject) + "\n" + text(subject, drawn)).encode()} | drawn)
+    return Card(files={README: (metadata(subject) + "\n" + text(subject, drawn, space_url=space_url)).encode()} | drawn)

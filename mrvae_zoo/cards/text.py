@@ -51,18 +51,20 @@ def check_jinja2() -> None:
         raise MissingExtraError("jinja2", "hub")
 
 
-def text(subject: Subject, images: Collection[str]) -> str:
+def text(subject: Subject, images: Collection[str], *, space_url: str | None = None) -> str:
     """The Markdown below the metadata.
 
     Args:
         subject: What the card is about.
         images: The names of the images that lie beside it.
+        space_url: The address of the Space on which the model runs in the browser; None if there is none.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
     facts = _introduction(subject) | _example(subject, images) | _measured(subject) | _terms(subject)
     facts |= {
+        "space_url": space_url,
         "pictures": RECONSTRUCTIONS in images and SAMPLES in images,
         "reconstructions": RECONSTRUCTIONS,
         "samples": SAMPLES,

@@ -18,6 +18,7 @@ from mrvae_zoo.cli.card import card
 from mrvae_zoo.cli.compare import compare
 from mrvae_zoo.cli.curve import curve
 from mrvae_zoo.cli.decode import decode
+from mrvae_zoo.cli.demo import demo
 from mrvae_zoo.cli.encode import encode
 from mrvae_zoo.cli.export import export
 from mrvae_zoo.cli.fit_sampler import fit_sampler
@@ -25,6 +26,7 @@ from mrvae_zoo.cli.info import info
 from mrvae_zoo.cli.init_recipe import init_recipe
 from mrvae_zoo.cli.interpolate import interpolate
 from mrvae_zoo.cli.list_ import list_command
+from mrvae_zoo.cli.page import page
 from mrvae_zoo.cli.publish import publish
 from mrvae_zoo.cli.push import push
 from mrvae_zoo.cli.reconstruct import reconstruct
@@ -78,6 +80,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {  # by group: each comman
         encode: "mrvae encode mrvae_mlp.mnist examples/digits --rate 20 -o latents.safetensors",
         decode: "mrvae decode latents.safetensors -o decoded",
         export: "mrvae export mrvae_mlp.mnist --format onnx -o model.onnx",
+        demo: "mrvae demo mrvae_mlp.mnist",
     },
     "Measure": {
         curve: "mrvae curve mrvae_mlp.mnist -o plot.png",
@@ -96,6 +99,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {  # by group: each comman
     },
     "Share": {
         card: "mrvae card mrvae_mlp.mnist -o card",
+        page: "mrvae page mrvae_mlp.mnist -o dial",
         push: "mrvae push run org/digits --data-root data --tag v1",
         publish: "mrvae publish --author org",
     },

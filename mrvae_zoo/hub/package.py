@@ -7,37 +7,42 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrvae_zoo.cards.card import make_card
+from mrvae_zoo.cards.images import EXAMPLES
 from mrvae_zoo.cards.metadata import LIBRARY
 from mrvae_zoo.checkpoints.folder import load_checkpoint, save_pretrained
 from mrvae_zoo.checkpoints.registry import has_weights, list_models, model_folder
 from mrvae_zoo.checkpoints.sources import HUB, LOCAL, local_folder
 from mrvae_zoo.common.devices import find_device
-from mrvae_zoo.common.layout import CONFIG, CURVE, LATENTS, README, RECIPE, SAMPLER, WEIGHTS
+from mrvae_zoo.common.layout import (
+    CONFIG,
+    CURVE,
+    CURVE_PLOT,
+    LATENTS,
+    README,
+    RECIPE,
+    RECONSTRUCTIONS,
+    SAMPLER,
+    SAMPLES,
+    WEIGHTS,
+)
 from mrvae_zoo.evaluation.published import TOLERANCE, deviation, measure_again
 from mrvae_zoo.hub.client import LIBRARY as SEARCHED
+from mrvae_zoo.hub.upload import Package
 from mrvae_zoo.models.vae import BaseVAE, unwrap
 
 LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")  # an image in Markdown
+REMOVABLE = (LATENTS, SAMPLER, CURVE_PLOT, RECONSTRUCTIONS, SAMPLES, *EXAMPLES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """A model that may be pushed.
+class ModelPackage(Package):
+    """A model that may be pushed: its files, its page and the images of the page.
 
     Attributes:
-        name: The name of the model on its page.
         model: The model, as loaded.
-        files: The content of each file, by name: the files of the model and its page, and the images of the page.
     """
 
-    name: str
     model: BaseVAE
-    files: dict[str, bytes]
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The size of each file in bytes, by name."""
-        return {name: len(content) for name, content in sorted(self.files.items())}
 
 
 def find_folder(source: str | Path) -> tuple[Path, str | None]:
@@ -68,15 +73,17 @@ def make_package(
     source: str | Path | BaseVAE,
     repo_id: str,
     *,
+    space_url: str | None = None,
     data_root: Path | None = None,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda _: None,
-) -> Package:
+) -> ModelPackage:
     """Collect and check all files that a push of a model to a repository sends.
 
     Args:
         source: The folder of a model, a name in the registry, or a model with its curve.
         repo_id: The repository that the page names.
+        space_url: The address of the Space that the page links; None for a model without one.
         data_root: The folder of data sets to measure the curve again on; see `check_curve`. None does not measure.
         device: The device to measure on, and to draw the page with.
         progress: A function that is called with the share of the measurement done, in [0, 1].
@@ -91,7 +98,9 @@ def make_package(
         _check_complete(source)
         with tempfile.TemporaryDirectory() as saved:
             save_pretrained(source, saved)
-            return make_package(Path(saved), repo_id, data_root=data_root, device=device, progress=progress)
+            return make_package(
+                Path(saved), repo_id, space_url=space_url, data_root=data_root, device=device, progress=progress
+            )
     folder, name = find_folder(source)
     model = load_checkpoint(folder, device=find_device(device))
     if model.curve is None:
@@ -102,12 +111,12 @@ def make_package(
     if data_root is not None:
         check_curve(model, data_root, progress=progress)
     name = repo_id.split("/")[1] if name is None else name
-    page = make_card(folder, name=name, repo_id=repo_id, data_root=data_root, device=device)
+    page = make_card(folder, name=name, repo_id=repo_id, space_url=space_url, data_root=data_root, device=device)
     names = (RECIPE, CONFIG, WEIGHTS, CURVE, LATENTS, SAMPLER)
     own = (file for file in names if (folder / file).is_file())  # recipe, latents and sampler are no must
     files = {file: (folder / file).read_bytes() for file in own} | page.files
     check_page(files)
-    return Package(name=name, model=model, files=files)
+    return ModelPackage(repo_id=repo_id, repo_type="model", name=name, files=files, removable=REMOVABLE, model=model)
 
 
 def _check_complete(model: BaseVAE) -> None:

@@ -11,7 +11,8 @@ from mrvae_zoo.checkpoints.pins import Pin, check_tomli_w, pins_path, read_pins,
 from mrvae_zoo.checkpoints.registry import has_weights, is_checkout, own_models
 from mrvae_zoo.common.layout import REGISTRY
 from mrvae_zoo.hub.client import call, make_api
-from mrvae_zoo.hub.push import Pushed, check_may_push, push_to_hub
+from mrvae_zoo.hub.push import check_may_push, push_to_hub
+from mrvae_zoo.hub.upload import Pushed
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -37,6 +38,7 @@ class Published:
 def publish(
     author: str | None = None,
     *,
+    spaces: bool = False,
     data_root: str | Path | None = None,
     device: str = "cpu",
     token: str | None = None,
@@ -51,6 +53,7 @@ def publish(
 
     Args:
         author: A user or an organization of the Hub; None is the user of the token.
+        spaces: Whether to push the dial of each model too, as the Space AUTHOR/NAME-dial.
         data_root: The folder of data sets to measure three points of each curve on again.
         device: The device to measure and to draw the pages on.
         token: The token to push with; None is the saved one.
@@ -76,7 +79,13 @@ def publish(
     pushed_to = []
     for name, folder in models.items():
         pushed = push_to_hub(
-            folder, f"{author}/{name}", data_root=data_root, device=device, token=token, progress=progress
+            folder,
+            f"{author}/{name}",
+            space=True if spaces else None,
+            data_root=data_root,
+            device=device,
+            token=token,
+            progress=progress,
         )
         assert pushed.commit is not None
         sha256 = read_config(folder).weights.sha256

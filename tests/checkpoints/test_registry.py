@@ -109,6 +109,14 @@ def test_the_wheel_holds_the_registry_and_all_weights_without_a_pin(installed):
     assert (installed / "mrvae_zoo" / "py.typed").exists()
 
 
+def test_the_wheel_holds_what_a_page_is_made_of(installed):
+    page = CHECKOUT / "mrvae_zoo" / "page"
+    paths = [path for path in page.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert page / "assets" / "dial" / "index.html" in paths
+    for path in paths:
+        assert (installed / path.relative_to(CHECKOUT)).read_bytes() == path.read_bytes()
+
+
 @pytest.fixture
 def hook():
     """The build hook, as a module."""

@@ -71,7 +71,7 @@ def test_the_list_of_commands_has_groups_and_cuts_nothing(mrvae):
     assert first == ["Train", "Check", "Print"]
 
 
-NOT_LOCAL = ("push", "publish", "verify", "sweep", "compare", "train", "fit-sampler")
+NOT_LOCAL = ("push", "publish", "verify", "sweep", "compare", "train", "fit-sampler", "demo")
 LOCAL = [name for name in EXAMPLES if name not in NOT_LOCAL]
 
 
@@ -91,6 +91,7 @@ def test_the_examples_run_as_written(mrvae, tmp_path):
         "model.onnx",
         "digits.toml",
         "card/README.md",
+        "dial/index.html",
     ):
         assert (tmp_path / file).is_file()
 
