@@ -1,14 +1,19 @@
 """What a request is about: who sends it, to which repository, and whether that one may."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from fake_hub.accounts import ACCOUNTS, Account
 from fake_hub.answers import RefusedError, no_repository
 from fake_hub.lfs import Signer
-from fake_hub.store import Repository, Store
+from fake_hub.store import SPACES, Repository, Store
+
+REPOSITORY = {"model": "{namespace}/{name}", "space": f"{SPACES}/{{namespace}}/{{name}}"}  # the address, by type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,8 @@ def owns(account: Account | None, repository: Repository) -> bool:
 def repository(request: Request) -> Repository:
     """The repository of the address, where the caller may know of it."""
     account = caller(request)
-    found = hub(request).store.get(f"{part(request, 'namespace')}/{part(request, 'name')}")
+    space = request.scope["path"].startswith((f"/{SPACES}/", f"/api/{SPACES}/"))
+    found = hub(request).store.get(address(part(request, "namespace"), part(request, "name"), space=space))
     if found is None or (found.settings["private"] and not owns(account, found)):
         raise no_repository(anonymous=account is None)
     return found
@@ -67,6 +73,22 @@ def writable(request: Request, *, proposal: bool = False) -> tuple[Repository, A
     if proposal and account is not None and account.writes:
         return found, account
     return found, writer(request, found.namespace)
+
+
+def address(namespace: str, name: str, *, space: bool) -> str:
+    """Where a repository is, below the address of the Hub."""
+    return REPOSITORY["space" if space else "model"].format(namespace=namespace, name=name)
+
+
+def of_api(rest: str, answer: "Callable[[Request], Response | Awaitable[Response]]", *methods: str) -> list[Route]:
+    """The routes of what a client asks the API about a repository: a model's and a Space's."""
+    bases = ("/api/models/{namespace}/{name}", f"/api/{SPACES}/{{namespace}}/{{name}}")
+    return [Route(f"{base}{rest}", answer, methods=methods or None) for base in bases]
+
+
+def of_git(rest: str, answer: "Callable[[Request], Response | Awaitable[Response]]", *methods: str) -> list[Route]:
+    """The routes below the address of a repository: a model's and a Space's."""
+    return [Route(f"/{base}{rest}", answer, methods=methods or None) for base in REPOSITORY.values()]
 
 
 def part(request: Request, name: str) -> str:

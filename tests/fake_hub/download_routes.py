@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from fake_hub.access import caller, hub, owns, part, repository, storage
+from fake_hub.access import caller, hub, of_git, owns, part, repository, storage
 from fake_hub.answers import RefusedError
 from fake_hub.upload_routes import signed
 
@@ -49,5 +49,5 @@ def content(request: Request, whole: bytes, headers: dict[str, str]) -> Response
 
 ROUTES = [
     Route("/storage/{oid}", stored_object),
-    Route("/{namespace}/{name}/resolve/{revision}/{path:path}", resolve),
+    *of_git("/resolve/{revision}/{path:path}", resolve),
 ]

@@ -95,7 +95,7 @@ class HubServer:
         return [line for line in lines if re.search(match, f"{line['method']} {line['path']}")]
 
     def repository(self, name: str) -> Repository:
-        """The repository as it is on the server's disk."""
+        """The repository as it is on the server's disk: of a model, "org/name", or of a Space, "spaces/org/name"."""
         found = Store(self.root).get(name)
         assert found is not None, f"no repository {name}"
         return found
@@ -117,7 +117,7 @@ class HubServer:
     def put(self, name: str, files: dict[str, bytes]) -> str:
         """Commits files to a branch main behind the server's back; the repository is made where it is missing."""
         store = Store(self.root)
-        repository = store.get(name) or store.create(*name.split("/"), private=False, author="ada")
+        repository = store.get(name) or store.create(name, private=False, author="ada")
         blobs = {}
         for path, content in files.items():
             blobs[path] = content

@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fake_hub.access import caller, endpoint, hub, owns, part, repository, writable, writer
+from fake_hub.access import address, caller, endpoint, hub, of_api, owns, part, repository, writable, writer
 from fake_hub.accounts import ORGANIZATIONS
 from fake_hub.answers import RefusedError
 from fake_hub.store import Entry, MovedError, Repository
 
 PAGE = 4  # small, so that any list has pages
+SDKS = ("gradio", "docker", "static")
+LONGEST_SHORT_DESCRIPTION = 60  # characters
 FRONT_MATTER = re.compile(r"\s*---\s*\n(.*?)\n---\s*(?:\n|$)", re.DOTALL)
 
 
@@ -44,16 +46,16 @@ def whoami(request: Request) -> Response:
 
 
 async def validate_yaml(request: Request) -> Response:
-    """Whether a model card has metadata, and it is what the Hub can read."""
-    content = (await request.json())["content"]
-    match = FRONT_MATTER.match(content)
+    """Whether a card has metadata, and it is what the Hub can read."""
+    asked = await request.json()
+    match = FRONT_MATTER.match(asked["content"])
     if match is None:
         return JSONResponse({"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]})
-    errors = metadata_errors(match[1])
+    errors = metadata_errors(match[1], space=asked["repoType"] == "space")
     return JSONResponse({"errors": [{"message": error} for error in errors], "warnings": []}, 400 if errors else 200)
 
 
-def metadata_errors(front_matter: str) -> list[str]:
+def metadata_errors(front_matter: str, *, space: bool = False) -> list[str]:
     """What is wrong with the metadata of a card."""
     try:
         metadata = yaml.safe_load(front_matter)
@@ -63,15 +65,19 @@ def metadata_errors(front_matter: str) -> list[str]:
         return ["the metadata should be a mapping"]
     errors = [
         f'"{key}" must be a string'
-        for key in ("library_name", "license", "pipeline_tag")
+        for key in ("library_name", "license", "pipeline_tag", "title", "app_file", "short_description")
         if not isinstance(metadata.get(key, ""), str)
     ]
-    for key in ("tags", "datasets"):
+    for key in ("tags", "datasets", "models"):
         values = metadata.get(key, [])
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             errors.append(f'"{key}" must be an array of strings')
     if not isinstance(metadata.get("model-index", []), list):
         errors.append('"model-index" must be an array')
+    if space and metadata.get("sdk") not in SDKS:
+        errors.append(f'"sdk" must be one of {", ".join(SDKS)}')
+    if len(str(metadata.get("short_description", ""))) > LONGEST_SHORT_DESCRIPTION:
+        errors.append(f'"short_description" must have {LONGEST_SHORT_DESCRIPTION} characters at most')
     return errors
 
 
@@ -83,17 +89,18 @@ def card_data(found: Repository, files: Sequence[Entry]) -> dict[str, Any]:
 
 
 def describe(found: Repository, revision: str = "main", *, blobs: bool = True) -> dict[str, Any]:
-    """What the Hub tells of a model, as its client reads it."""
+    """What the Hub tells of a model or of a Space, as its client reads it."""
     commit = found.resolve(revision)
     files = found.files(commit)
     card = card_data(found, files)
     tags = [card[key] for key in ("library_name", "pipeline_tag") if key in card] + card.get("tags", [])
     tags += [f"dataset:{name}" for name in card.get("datasets", [])]
     tags += [f"license:{card['license']}"] if "license" in card else []
+    own = ("sdk", "models") if found.is_space else ("library_name", "pipeline_tag", "model-index")
     return {
         "_id": found.id,
         "id": found.id,
-        "modelId": found.id,
+        **({} if found.is_space else {"modelId": found.id}),
         "author": found.namespace,
         "sha": commit,
         "private": found.settings["private"],
@@ -106,7 +113,7 @@ def describe(found: Repository, revision: str = "main", *, blobs: bool = True) -
         "tags": list(dict.fromkeys(tags)),
         "cardData": card,
         "siblings": [sibling(entry, blobs=blobs) for entry in files],
-        **{key: card[key] for key in ("library_name", "pipeline_tag", "model-index") if key in card},
+        **{key: card[key] for key in own if key in card},
     }
 
 
@@ -121,24 +128,34 @@ def sibling(entry: Entry, *, blobs: bool) -> dict[str, Any]:
     return {"rfilename": entry.path, "blobId": entry.oid, "size": entry.size, **({"lfs": lfs} if lfs else {})}
 
 
-def model_info(request: Request) -> Response:
+def info(request: Request) -> Response:
     found = repository(request)
     revision = part(request, "revision") if "revision" in request.path_params else "main"
     return JSONResponse(describe(found, revision, blobs="blobs" in request.query_params))
 
 
 def list_models(request: Request) -> Response:
+    return page(request, search(request, spaces=False))
+
+
+def list_spaces(request: Request) -> Response:
+    models = set(request.query_params.getlist("models"))
+    return page(request, [one for one in search(request, spaces=True) if models <= set(one.get("models", []))])
+
+
+def search(request: Request, *, spaces: bool) -> list[dict[str, Any]]:
+    """What the caller may see, by author, name and tags."""
     asked, account = request.query_params, caller(request)
-    models = []
-    for found in hub(request).store.all():
+    listed = []
+    for found in hub(request).store.all(spaces=spaces):
         if found.settings["private"] and not owns(account, found):
             continue
         if asked.get("author", found.namespace) != found.namespace or asked.get("search", "") not in found.id:
             continue
-        model = describe(found, blobs=False)
-        if set(asked.getlist("filter")) <= set(model["tags"]):
-            models.append(model)
-    return page(request, models)
+        one = describe(found, blobs=False)
+        if set(asked.getlist("filter")) <= set(one["tags"]):
+            listed.append(one)
+    return listed
 
 
 def page(request: Request, items: Sequence[Any]) -> Response:
@@ -155,15 +172,17 @@ async def create(request: Request) -> Response:
     account = caller(request)
     namespace = asked.get("organization") or (account.user if account else "")
     account = writer(request, namespace)
-    if asked.get("type", "model") != "model":
-        raise RefusedError(400, "this Hub holds models only")
+    kind, sdk = asked.get("type", "model"), asked.get("sdk")
+    if kind not in ("model", "space") or (kind == "space") != (sdk in SDKS):
+        raise RefusedError(400, f"this Hub holds models, and Spaces of {', '.join(SDKS)}")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}", asked["name"]):
         raise RefusedError(400, f"Invalid repo name: {asked['name']!r}")
-    url = f"{endpoint(request)}/{namespace}/{asked['name']}"
-    if hub(request).store.get(f"{namespace}/{asked['name']}"):
-        raise RefusedError(409, "You already created this model repo", body={"url": url})
+    where = address(namespace, asked["name"], space=kind == "space")
+    url = f"{endpoint(request)}/{where}"
+    if hub(request).store.get(where):
+        raise RefusedError(409, f"You already created this {kind} repo", body={"url": url})
     private = asked.get("visibility") == "private" or bool(asked.get("private"))
-    made = hub(request).store.create(namespace, asked["name"], private=private, author=account.user)
+    made = hub(request).store.create(where, private=private, author=account.user, sdk=sdk)
     return JSONResponse({"url": url, "name": made.id, "id": made.id})
 
 
@@ -172,7 +191,7 @@ async def delete(request: Request) -> Response:
     account = caller(request)
     namespace = asked.get("organization") or (account.user if account else "")
     writer(request, namespace)
-    found = hub(request).store.get(f"{namespace}/{asked['name']}")
+    found = hub(request).store.get(address(namespace, asked["name"], space=asked.get("type") == "space"))
     if found is None:
         raise RefusedError(404, "Repository not found", "RepoNotFound")
     hub(request).store.delete(found)
@@ -282,23 +301,23 @@ def remove_ref(request: Request, ref: str) -> Response:
     return Response("OK")
 
 
-MODEL = "/api/models/{namespace}/{name}"
 ROUTES = [
     Route("/api/whoami-v2", whoami),
     Route("/api/validate-yaml", validate_yaml, methods=["POST"]),
     Route("/api/repos/create", create, methods=["POST"]),
     Route("/api/repos/delete", delete, methods=["DELETE"]),
     Route("/api/models", list_models),
-    Route(MODEL, model_info),
-    Route(f"{MODEL}/revision/{{revision}}", model_info),
-    Route(f"{MODEL}/settings", settings, methods=["PUT"]),
-    Route(f"{MODEL}/tree/{{revision}}", tree),
-    Route(f"{MODEL}/tree/{{revision}}/{{path}}", tree),
-    Route(f"{MODEL}/paths-info/{{revision}}", paths_info, methods=["POST"]),
-    Route(f"{MODEL}/refs", refs),
-    Route(f"{MODEL}/commits/{{revision}}", commits),
-    Route(f"{MODEL}/tag/{{revision}}", create_tag, methods=["POST"]),
-    Route(f"{MODEL}/tag/{{revision}}", delete_tag, methods=["DELETE"]),
-    Route(f"{MODEL}/branch/{{ref}}", create_branch, methods=["POST"]),
-    Route(f"{MODEL}/branch/{{ref}}", delete_branch, methods=["DELETE"]),
+    Route("/api/spaces", list_spaces),
+    *of_api("", info),
+    *of_api("/revision/{revision}", info),
+    *of_api("/settings", settings, "PUT"),
+    *of_api("/tree/{revision}", tree),
+    *of_api("/tree/{revision}/{path}", tree),
+    *of_api("/paths-info/{revision}", paths_info, "POST"),
+    *of_api("/refs", refs),
+    *of_api("/commits/{revision}", commits),
+    *of_api("/tag/{revision}", create_tag, "POST"),
+    *of_api("/tag/{revision}", delete_tag, "DELETE"),
+    *of_api("/branch/{ref}", create_branch, "POST"),
+    *of_api("/branch/{ref}", delete_branch, "DELETE"),
 ]

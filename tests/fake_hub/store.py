@@ -1,4 +1,4 @@
-"""Repositories: bare ones of git, and beside each what git does not hold."""
+"""Repositories, of models and of Spaces: bare ones of git, and beside each what git does not hold."""
 
 import json
 import os
@@ -18,6 +18,13 @@ from fake_hub.lfs import LARGE_EXTENSIONS, ObjectStore, Pointer
 
 ATTRIBUTES = "".join(f"*{extension} filter=lfs diff=lfs merge=lfs -text\n" for extension in LARGE_EXTENSIONS)
 POINTER_SIZE = 200  # a blob above that is no pointer
+SPACES = "spaces"
+SPACE = """---
+title: {name}
+sdk: {sdk}
+---
+"""
+STATIC = {"index.html": b"<h1>Welcome to your static Space!</h1>\n", "style.css": b"body {}\n"}
 
 
 class MovedError(Exception):
@@ -46,6 +53,8 @@ class Repository:
         self.folder, self.objects = folder, objects
         self.namespace, self.name = folder.parent.name, folder.name.removesuffix(".git")
         self.id = f"{self.namespace}/{self.name}"
+        self.is_space = folder.parents[1].name == SPACES
+        self.address = f"{SPACES}/{self.id}" if self.is_space else self.id
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -162,26 +171,35 @@ class Store:
         self.incoming = root / "incoming"
         self.incoming.mkdir(exist_ok=True)
 
-    def get(self, repository: str) -> Repository | None:
-        folder = self.repositories / f"{repository}.git"
+    def get(self, address: str) -> Repository | None:
+        """The model "org/name", or the Space "spaces/org/name"."""
+        folder = self.repositories / f"{address}.git"
         return Repository(folder, self.objects) if folder.is_dir() else None
 
-    def all(self) -> list[Repository]:
-        return [Repository(folder, self.objects) for folder in sorted(self.repositories.glob("*/*.git"))]
+    def all(self, *, spaces: bool = False) -> list[Repository]:
+        folders = (self.repositories / SPACES if spaces else self.repositories).glob("*/*.git")
+        return [Repository(folder, self.objects) for folder in sorted(folders)]
 
-    def create(self, namespace: str, name: str, *, private: bool, author: str) -> Repository:
-        """A new repository with a first commit, as the Hub's are."""
+    def create(self, address: str, *, private: bool, author: str, sdk: str | None = None) -> Repository:
+        """A new repository with a first commit, as the Hub's are. A Space has an SDK and a page to edit."""
+        name = address.rpartition("/")[2]
+        files = {".gitattributes": ATTRIBUTES.encode()}
+        if sdk is not None:
+            files["README.md"] = SPACE.format(name=name, sdk=sdk).encode()
+        if sdk == "static":
+            files |= STATIC
         with tempfile.TemporaryDirectory(dir=self.incoming) as folder:
-            made = Repository(Path(folder) / namespace / f"{name}.git", self.objects)
+            made = Repository(Path(folder) / f"{address}.git", self.objects)
             made.folder.mkdir(parents=True)
             made._git("init", "--quiet", "--bare", "--initial-branch=main")
             created = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             (made.folder / "hub.json").write_text(json.dumps({"private": private, "gated": False, "created": created}))
-            first = made.commit(None, {".gitattributes": ATTRIBUTES.encode()}, "initial commit", author)
+            first = made.commit(None, files, "initial commit", author)
             made.set_ref("refs/heads/main", first, expected="")
-            (self.repositories / namespace).mkdir(exist_ok=True)
-            made.folder.rename(self.repositories / namespace / f"{name}.git")
-        found = self.get(f"{namespace}/{name}")
+            there = self.repositories / f"{address}.git"
+            there.parent.mkdir(parents=True, exist_ok=True)
+            made.folder.rename(there)
+        found = self.get(address)
         assert found is not None
         return found
 

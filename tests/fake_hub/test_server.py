@@ -241,6 +241,77 @@ tell({
 
 
 @pytest.mark.long
+def test_spaces_are_repositories_of_their_own(hub: HubServer, hub_client: HubClient):
+    code = """
+space = {"repo_type": "space"}
+card = b"---\\ntitle: m\\nsdk: static\\nmodels: [zoo/m]\\ntags: [vae]\\n---\\n"
+first()
+made = str(api.create_repo("zoo/m", space_sdk="static", **space))
+begun = api.list_repo_files("zoo/m", **space)
+operations = [CommitOperationAdd("README.md", card), CommitOperationAdd("x.onnx", WEIGHTS)]
+commit = api.create_commit("zoo/m", operations, commit_message="add", **space)
+api.create_branch("zoo/m", branch="next", **space)
+api.create_tag("zoo/m", tag="v1", **space)
+info = api.space_info("zoo/m")
+refs = api.list_repo_refs("zoo/m", **space)
+proposed = api.create_commit("zoo/m", [CommitOperationAdd("y", b"y")], commit_message="y", create_pr=True, **space)
+path = hf_hub_download("zoo/m", "x.onnx", **space)
+told = {
+    "made": made, "begun": begun, "url": commit.commit_url, "sha": info.sha == commit.oid, "sdk": info.sdk,
+    "models": info.models, "refs": [ref.name for ref in (*refs.branches, *refs.tags)],
+    "proposed": proposed.pr_url, "same": open(path, "rb").read() == WEIGHTS,
+    "listed": [[one.id for one in api.list_spaces(author="zoo", models=models)] for models in ("zoo/m", "zoo/n")],
+    "model": [api.model_info("zoo/m").sha == commit.oid, [one.id for one in api.list_models(author="zoo")]],
+    "again": error_of(api.create_repo, "zoo/m", space_sdk="static", **space),
+    "kind": error_of(api.create_repo, "zoo/d", repo_type="dataset"),
+}
+api.delete_repo("zoo/m", **space)
+tell(told | {"gone": [api.repo_exists("zoo/m", **space), api.repo_exists("zoo/m")]})
+"""
+    url = f"{hub.url}/spaces/zoo/m"
+    answer = ask(hub_client, code)
+    assert answer.pop("url").startswith(f"{url}/commit/")
+    assert answer == {
+        "made": url,
+        "begun": [".gitattributes", "README.md", "index.html", "style.css"],
+        "sha": True,
+        "sdk": "static",
+        "models": ["zoo/m"],
+        "refs": ["main", "next", "v1"],
+        "proposed": f"{url}/discussions/1",
+        "same": True,
+        "listed": [["zoo/m"], []],
+        "model": [False, ["zoo/m"]],
+        "again": ["HfHubHTTPError", 409],
+        "kind": ["BadRequestError", 400],
+        "gone": [False, True],
+    }
+    assert "x.onnx" not in hub.files("zoo/m")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("metadata", "fault"),
+    [
+        ("sdk: flask", '"sdk" must be one of gradio, docker, static'),
+        ("sdk: static\nmodels: zoo/m", '"models" must be an array of strings'),
+        (f"sdk: static\nshort_description: {61 * 'x'}", '"short_description" must have 60 characters at most'),
+    ],
+)
+def test_a_space_with_wrong_settings_is_refused(hub: HubServer, hub_client: HubClient, metadata: str, fault: str):
+    card = f"---\n{metadata}\n---\n".encode()
+    code = f"""
+api.create_repo("zoo/m", repo_type="space", space_sdk="static")
+try:
+    api.create_commit("zoo/m", [CommitOperationAdd("README.md", {card!r})], commit_message="x", repo_type="space")
+except ValueError as error:
+    tell(str(error))
+"""
+    assert fault in ask(hub_client, code)
+    assert len(hub.commits("spaces/zoo/m")) == 1
+
+
+@pytest.mark.long
 def test_a_gated_repository(hub_client: HubClient):
     code = 'first(); api.update_repo_settings("zoo/m", gated="manual"); tell(api.model_info("zoo/m").gated)'
     assert ask(hub_client, code) == "manual"

@@ -12,11 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fake_hub.access import endpoint, hub, part, storage, writable
+from fake_hub.access import endpoint, hub, of_api, of_git, part, storage, writable
 from fake_hub.accounts import Account
 from fake_hub.answers import RefusedError, no_entry
 from fake_hub.lfs import Pointer, is_large
-from fake_hub.repository_routes import MODEL
 from fake_hub.store import MovedError, Repository
 
 
@@ -46,7 +45,7 @@ async def lfs_batch(request: Request) -> Response:
     for one in asked["objects"]:
         told: dict[str, Any] = {"oid": one["oid"], "size": one["size"], "authenticated": True}
         if not found.objects.has(Pointer(one["oid"], one["size"])):
-            verify = f"{endpoint(request)}/{found.id}.git/info/lfs/objects/verify"
+            verify = f"{endpoint(request)}/{found.address}.git/info/lfs/objects/verify"
             told["actions"] = {"upload": {"href": storage(request, "PUT", one["oid"])}, "verify": {"href": verify}}
         objects.append(told)
     return JSONResponse({"transfer": "basic", "objects": objects})
@@ -108,12 +107,12 @@ def apply(
     message = "\n\n".join(text for text in (header["summary"], header.get("description")) if text)
     made = found.commit(parent, changes(found, parent, lines), message, account.user)
     told: dict[str, Any] = {"success": True, "commitOid": made, "hookOutput": ""}
-    told["commitUrl"] = f"{endpoint(request)}/{found.id}/commit/{made}"
+    told["commitUrl"] = f"{endpoint(request)}/{found.address}/commit/{made}"
     try:
         if proposal:
             number = sum(ref.startswith("refs/pr/") for ref in found.refs()) + 1
             found.set_ref(f"refs/pr/{number}", made, expected="")
-            told["pullRequestUrl"] = f"{endpoint(request)}/{found.id}/discussions/{number}"
+            told["pullRequestUrl"] = f"{endpoint(request)}/{found.address}/discussions/{number}"
         else:
             found.set_ref(branch, made, expected=parent)
     except MovedError:
@@ -152,9 +151,9 @@ def changes(found: Repository, parent: str, lines: list[dict[str, Any]]) -> dict
 
 
 ROUTES = [
-    Route(f"{MODEL}/preupload/{{revision}}", preupload, methods=["POST"]),
-    Route(f"{MODEL}/commit/{{revision}}", commit, methods=["POST"]),
-    Route("/{namespace}/{name}.git/info/lfs/objects/batch", lfs_batch, methods=["POST"]),
-    Route("/{namespace}/{name}.git/info/lfs/objects/verify", lfs_verify, methods=["POST"]),
+    *of_api("/preupload/{revision}", preupload, "POST"),
+    *of_api("/commit/{revision}", commit, "POST"),
+    *of_git(".git/info/lfs/objects/batch", lfs_batch, "POST"),
+    *of_git(".git/info/lfs/objects/verify", lfs_verify, "POST"),
     Route("/storage/{oid}", store_object, methods=["PUT"]),
 ]

@@ -303,7 +303,8 @@ def test_a_dry_run_in_python_and_as_json_says_the_same(hub, hub_client):
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     told_of = mrvae_zoo.push_to_hub(DEFAULT_MODEL, REPO, dry_run=True)
-    assert printed == dataclasses.asdict(told_of) | {"changed": list(told_of.changed), "dry_run": True}
+    there = {"url": f"{hub.url}/{REPO}", "changed": list(told_of.changed), "dry_run": True}
+    assert printed == dataclasses.asdict(told_of) | there
     assert (told_of.commit, set(told_of.changed), told_of.pull_request) == (None, OURS, None)
     assert set(told_of.sizes) == OURS
     assert not hub.requests()
