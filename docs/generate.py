@@ -57,7 +57,11 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 
 def pages() -> dict[str, str | bytes]:
     """Every generated file of the site, by its path below docs/."""
+    sys.path.insert(0, str(DOCS))
+    from front_page import front_page
+
     return {
+        **dict(front_page()),
         **dict(model_pages()),
         "reference/python.md": python_reference(),
         "reference/command-line.md": command_line_reference(),
@@ -65,7 +69,6 @@ def pages() -> dict[str, str | bytes]:
         "project/contributing.md": moved("CONTRIBUTING.md"),
         "project/changelog.md": moved("CHANGELOG.md"),
         **{f"results/{path.name}": path.read_bytes() for path in (CHECKOUT / "benchmarks/results").glob("*.png")},
-        "images/demo.png": (CHECKOUT / "examples/demo.png").read_bytes(),
     }
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import io
 import json
 import re
 import shlex
@@ -11,7 +12,9 @@ import sys
 import pytest
 import typer
 from helpers import CHECKOUT
+from PIL import Image
 
+from mrvae_zoo.checkpoints.index import read_index
 from mrvae_zoo.cli import app
 
 DOCS = CHECKOUT / "docs"
@@ -51,6 +54,24 @@ def test_the_site_is_built_strictly_and_needs_no_network(tmp_path):
         loaded = re.findall(r"<(?:script|img)[^>]+src=\"?(https?:[^\" >]+)", text)
         loaded += re.findall(r"<link[^>]+rel=\"?stylesheet\"?[^>]+href=\"?(https?:[^\" >]+)", text)
         assert loaded == [], path
+    front = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    gallery = front[front.index('<div class="gallery"') : front.index("addFilters(")]
+    targets = re.findall(r'(?:href|src|from) ?=?"(?:\./)?([^"]+)"', gallery)
+    assert len(targets) == 3 * len(read_index()) + 1
+    assert [target for target in targets if not (tmp_path / "site" / target).is_file()] == []
+
+
+@pytest.mark.slow
+def test_names_on_the_front_page_lead_to_dials_where_the_site_has_them(docs, monkeypatch):
+    front_page = docs("front_page")
+    name, entry = "mrvae_mlp.mnist", read_index()["mrvae_mlp.mnist"]
+    assert f'<a href="dial/{name}/index.html">{name}</a>' in front_page.card(name, entry, dials=True)
+    assert f'<a href="models/{name}.html">{name}</a>' in front_page.card(name, entry, dials=False)
+    monkeypatch.setenv("MRVAE_DIALS", "1")
+    pages = dict(front_page.front_page())
+    assert re.findall(r'href="dial/(.+?)/index.html"', pages["index.md"]) == [*read_index()]
+    with Image.open(io.BytesIO(pages[f"images/strips/{name}.png"])) as strip:
+        assert strip.size == (7 * 28, 28)
 
 
 def commands_of(page):
