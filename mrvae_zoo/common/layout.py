@@ -2,6 +2,7 @@
 
 CONFIG, WEIGHTS, CURVE, LATENTS = "config.json", "model.safetensors", "rd_curve.json", "latents.json"
 SAMPLER = "sampler.safetensors"
+DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"  # of a folder that diffusers wrote, beside its CONFIG
 RECIPE, METRICS, STATES = "recipe.toml", "metrics.jsonl", "states"
 ORIGIN, LOCK = "origin.json", ".lock"  # among the states, and in the run while it trains
 RUN_PLOT = "curve.png"  # in a run, beside the reconstructions

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from torch import Tensor
 
+from mrvae_zoo.common.layout import CONFIG, DIFFUSERS_WEIGHTS
 from mrvae_zoo.errors import HubError, MissingExtraError, one_line
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 ARCHITECTURE = "mrvae_autoencoder_kl"
 DOWN, UP = "DownEncoderBlock2D", "UpDecoderBlock2D"
 NOT_OF_THE_NETWORK = ("sample_size", "force_upcast")
@@ -74,7 +74,7 @@ def _download(source: str) -> Path:
     import huggingface_hub
 
     try:
-        patterns = [f"{folder}{name}" for folder in ("", "vae/") for name in (CONFIG, WEIGHTS)]
+        patterns = [f"{folder}{name}" for folder in ("", "vae/") for name in (CONFIG, DIFFUSERS_WEIGHTS)]
         return Path(huggingface_hub.snapshot_download(repo_id, revision=revision or None, allow_patterns=patterns))
     except huggingface_hub.errors.HFValidationError:
         raise ValueError(f"{source} is neither a folder nor the name of a repository, org/name") from None

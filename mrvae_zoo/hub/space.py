@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mrvae_zoo.common.layout import README
+from mrvae_zoo.common.layout import README, SAMPLER
 from mrvae_zoo.hub.client import LIBRARY
 from mrvae_zoo.hub.package import ModelPackage
 from mrvae_zoo.hub.upload import STATIC, Package
@@ -11,7 +11,7 @@ from mrvae_zoo.page.build import page_files
 
 SUFFIX = "-dial"
 START = "index.html"
-REMOVABLE = ("js/*", "images/*", "runtime/*", "sampler.safetensors")
+REMOVABLE = ("js/*", "images/*", "runtime/*", SAMPLER)
 TAGS = (LIBRARY, "vae", "multi-rate-vae", "beta-vae", "rate-distortion")
 LICENCE = ("license", "license_name", "license_link")  # the keys that the Space takes over from the card of the model
 LONGEST = 60  # characters that the Hub takes as a short description

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from mrvae_zoo.checkpoints.folder import load_checkpoint, read_config
+from mrvae_zoo.common.layout import DIFFUSERS_WEIGHTS
 from mrvae_zoo.data.selection import choose
 from mrvae_zoo.data.sets import ImageData
 from mrvae_zoo.diffusers.multi_rate import DATA_RANGE
-from mrvae_zoo.diffusers.stock import NOT_OF_THE_NETWORK, WEIGHTS, is_autoencoder, load, options_of, weights_of
+from mrvae_zoo.diffusers.stock import NOT_OF_THE_NETWORK, is_autoencoder, load, options_of, weights_of
 from mrvae_zoo.errors import name_some
 from mrvae_zoo.models.architecture_table import architectures
 from mrvae_zoo.models.vae import MultiRateVAE
@@ -70,7 +71,7 @@ def _start_from_autoencoder(model: MultiRateVAE, source: Path) -> str:
             f"--init diffusers:{source} does not fit the recipe's model: {name_some(sorted(faults), '; ')}"
         )
     model.load_state_dict(model.state_dict() | weights_of(stock))
-    return hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()
+    return hashlib.sha256((source / DIFFUSERS_WEIGHTS).read_bytes()).hexdigest()
 
 
 def start_from_images(model: MultiRateVAE, data: ImageData, beta: float | None) -> None:

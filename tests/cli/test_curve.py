@@ -77,7 +77,7 @@ def test_options(mrvae, own, own_root):
 def test_what_needs_no_weights(mrvae, tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
-    for file in ("config.json", "rd_curve.json", "latents.json"):
+    for file in ("config.json", "rd_curve.json", "latents.json", "sampler.safetensors"):
         shutil.copy(CHECKOUT / "registry" / DEFAULT_MODEL / file, bare)
     for command in ("info", "curve"):
         whole, without = (

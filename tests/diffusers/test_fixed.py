@@ -64,6 +64,7 @@ def test_the_factors_bring_the_latents_of_these_images_to_mean_0_and_variance_1(
     assert autoencoder_at(model.train(), 5.0, images=images).training
 
 
+@pytest.mark.long
 def test_they_come_from_the_curve_where_it_was_measured(autoencoder, pictures):
     model = opened(multi_rate(autoencoder))
     raw = ((pictures + 1) * 127.5).round().byte()

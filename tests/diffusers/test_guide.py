@@ -18,7 +18,7 @@ def blocks(page: str, kind: str) -> list[str]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_on_diffusers_runs_as_it_stands(mrvae, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

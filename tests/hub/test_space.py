@@ -134,6 +134,7 @@ def test_another_page_is_a_commit_of_the_space_alone(hub: HubServer, hub_client:
     assert "in the browser" not in hub.files(REPO)["README.md"].decode()
 
 
+@pytest.mark.long
 def test_where_the_space_fails_nothing_of_the_model_is_sent(hub: HubServer, hub_client: HubClient):
     push = command("push", DEFAULT_MODEL, REPO, "--space")
     hub.fault("GET /spaces/.*/index.html", "alter", after=3, times=1000)

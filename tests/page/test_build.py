@@ -246,7 +246,7 @@ def test_a_folder_is_written_whole_or_not_at_all(drawn, default_model, tmp_path,
     assert (folder / "mine.txt").read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_process_makes_the_same_bytes(tmp_path):
     code = f"import mrvae_zoo; mrvae_zoo.write_page('mrvae_linear.mnist', {str(tmp_path / 'dial')!r})"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
