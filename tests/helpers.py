@@ -102,6 +102,17 @@ def make_model(architecture: str, gating: str, *, seed: int = 0, dtype: torch.dt
     return model.to(dtype).eval()
 
 
+def opened(module: torch.nn.Module, **options) -> torch.nn.Module:
+    """A module with gates that are all away from their initial values, in double precision."""
+    torch.manual_seed(0)
+    gated = mrvae_zoo.gate(module, **options).double().eval()
+    with torch.no_grad():
+        for name, parameter in gated.named_parameters():
+            if "gate" in name:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return gated
+
+
 def make_images(model: MultiRateVAE | FixedRateVAE, n: int, *, seed: int = 1) -> torch.Tensor:
     """n random images as the model takes them."""
     generator = torch.Generator().manual_seed(seed)

@@ -38,13 +38,9 @@ class BinarizeOption(StrEnum):
     static = "static"
 
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="The model: a name from `mrvae list`, the folder of a model, or hf-hub:ORG/NAME[@REVISION].",
-    ),
-]
+NAME_HELP = "The model: a name from `mrvae list`, the folder of a model, or hf-hub:ORG/NAME[@REVISION]."
+Name = Annotated[str, typer.Argument(metavar="NAME", help=NAME_HELP)]
+OptionalName = Annotated[str | None, typer.Argument(metavar="[NAME]", help=NAME_HELP)]
 Trainable = Annotated[
     str,
     typer.Argument(

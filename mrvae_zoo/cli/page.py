@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrvae_zoo.cli.common import Force, Json, print_json, say
+from mrvae_zoo.cli.common import Force, Json, OptionalName, print_json, say
 
 Runtime = Annotated[
     Path | None,
@@ -33,13 +33,7 @@ AtBeta = Annotated[
 
 
 def page(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]",
-            help="The model: a name from `mrvae list`, the folder of a model, or hf-hub:ORG/NAME[@REVISION].",
-        ),
-    ] = None,
+    name: OptionalName = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write the page into.")
     ] = None,

@@ -12,6 +12,7 @@ from mrvae_zoo.cli.common import (
     Device,
     DeviceOption,
     Json,
+    OptionalName,
     measuring,
     print_json,
     print_table,
@@ -69,13 +70,7 @@ class Check:
 
 
 def verify(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]",
-            help="The model: a name from `mrvae list`, the folder of a model, or hf-hub:ORG/NAME[@REVISION].",
-        ),
-    ] = None,
+    name: OptionalName = None,
     *,
     data_root: DataRoot,
     every: Annotated[

@@ -1,6 +1,7 @@
 """Code that clients run before that of a test, and how they answer."""
 
 import json
+import subprocess
 from typing import Any
 
 from fake_hub.fixtures import HubClient
@@ -33,6 +34,18 @@ def error_of(call, *arguments, **options):
 
 def ask(hub_client: HubClient, code: str, **options: Any) -> Any:
     """What code tells that runs after SETUP, in a client of its own."""
-    done = hub_client(SETUP + code, **options)
+    return told(hub_client(SETUP + code, **options))
+
+
+def told(done: subprocess.CompletedProcess[str]) -> Any:
+    """What a client printed as JSON."""
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def failed(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command that failed said: its last line."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("mrvae: ")
+    return line

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torchvision
-from helpers import off_by
+from helpers import off_by, opened
 from torch import nn
 
 from mrvae_zoo import gate
@@ -21,16 +21,6 @@ LAYERS = {
     "narrow": (lambda: nn.Conv2d(1, 1, 1), (1, 4, 4)),
     "grouped": (lambda: nn.Conv2d(4, 6, 3, groups=2), (4, 5, 5)),
 }
-
-
-def opened(module: nn.Module, **options) -> nn.Module:
-    torch.manual_seed(0)
-    gated = gate(module, **options).double().eval()
-    with torch.no_grad():
-        for name, parameter in gated.named_parameters():
-            if "gate" in name:
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return gated
 
 
 @pytest.mark.parametrize("gating", ["affine", "shrinkage"])

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 import torch
-from helpers import off_by
+from helpers import off_by, opened
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -37,16 +37,6 @@ class Pair(nn.Module):
 
     def forward(self, x):
         return self.decode(self.encode(x)["mean"])[0]
-
-
-def opened(module: nn.Module, **options) -> nn.Module:
-    torch.manual_seed(0)
-    gated = gate(module, **options).double().eval()
-    with torch.no_grad():
-        for name, parameter in gated.named_parameters():
-            if "gate" in name:
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return gated
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fake_hub.client_code import told
 from helpers import CHECKOUT, DEFAULT_MODEL
 
 pytestmark = pytest.mark.slow
@@ -28,12 +29,6 @@ model = mrvae_zoo.load_pretrained("hf-hub:{REPO}%s")
 print(json.dumps([model.latent_dim, model.curve is not None]))
 """
 WEIGHTS = "GET /storage/"
-
-
-def told(done):
-    """What a client printed as JSON."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def failed(done):

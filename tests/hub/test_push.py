@@ -9,6 +9,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+from fake_hub.client_code import failed, told
 from helpers import CHECKOUT, DEFAULT_MODEL
 
 import mrvae_zoo
@@ -24,20 +25,6 @@ FILES |= {"sampler.safetensors"}
 PAGE_IMAGES = {"rd_curve.png", "reconstructions.png", "samples.png", "example_1.png", "example_2.png"}
 OURS = FILES | PAGE_IMAGES
 REPO = "zoo/mrvae_mlp.mnist"
-
-
-def told(done):
-    """What a client printed as JSON."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def failed(done):
-    """What a command that failed said: its last line."""
-    assert done.returncode == 1, done.stdout + done.stderr
-    line = done.stderr.splitlines()[-1]
-    assert line.startswith("mrvae: ")
-    return line
 
 
 def copy_model(folder: Path) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fake_hub.client_code import failed, told
 from fake_hub.fixtures import HubClient, HubServer
 from helpers import CHECKOUT, DEFAULT_MODEL
 
@@ -36,20 +37,6 @@ RUN = "from mrvae_zoo.cli import run\nsys.exit(run({!r}))"
 def command(*arguments: str) -> str:
     """The code of an `mrvae` command that makes pages at once."""
     return STUB + RUN.format(list(arguments))
-
-
-def told(done):
-    """What a client printed as JSON."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def failed(done):
-    """What a command that failed said: its last line."""
-    assert done.returncode == 1, done.stdout + done.stderr
-    line = done.stderr.splitlines()[-1]
-    assert line.startswith("mrvae: ")
-    return line
 
 
 def metadata(readme: bytes):

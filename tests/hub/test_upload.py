@@ -1,10 +1,9 @@
 """Pushing any files to a repository of either kind, a Space here: test_push.py and test_faults.py push models."""
 
 import json
-from typing import Any
 
 import pytest
-from fake_hub.client_code import WEIGHTS
+from fake_hub.client_code import WEIGHTS, told
 from fake_hub.fixtures import HubClient, HubServer
 
 import mrvae_zoo
@@ -48,11 +47,6 @@ def tell(value):
     print(json.dumps(value))
 """
 PUSH = SETUP + "tell(push(PAGE))"
-
-
-def told(done: Any) -> Any:
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_a_space_is_made_in_one_commit_and_the_same_again_is_none(hub: HubServer, hub_client: HubClient):
